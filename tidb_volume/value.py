@@ -1,0 +1,602 @@
+"""What is known, as frozen values: the API's objects and what a daemon says of a disk.
+
+Every struct here names only the fields that somebody reads, which makes decoding ten thousand objects
+cheap and has one trap: such a struct must never be written back whole, it would drop what it does not
+name. Writes are patches of single fields (`tidb_volume.kube.writes`).
+
+An empty string is "not set", as in Kubernetes' own API. What is not known is never an absent value: it has
+a word of its own (`Content.UNKNOWN`, `DiskReport` being None) and is always the careful branch.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """A frozen value, in the API's camelCase on the wire; fields at their default are left out."""
+
+
+class Meta(Value):
+    """ObjectMeta, as far as anyone here reads it."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    finalizers: tuple[str, ...] = ()
+
+
+class SlimMeta(Value):
+    """ObjectMeta of objects that come by the ten thousand and of which little is read (pods, claims)."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    deletion_timestamp: str | None = None
+
+
+class Ref(Value):
+    """One object by namespace, name and UID; without a UID it is only a name."""
+
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+# --- a disk, as the hardware and its file system tell it ------------------------------------------
+
+
+class Identity(Value):
+    """Facts that tell one disk from another, from the device and sysfs, never from a name.
+
+    `virtual` is a loop disk's backing file (device:inode), taken under `--virtual-disks` alone, because a
+    virtual disk has no fact of its own. `fs_uuid` belongs to the content, the rest to the hardware.
+    """
+
+    eui: str = ""
+    wwn: str = ""
+    serial: str = ""
+    model: str = ""
+    size_bytes: int = 0
+    fs_uuid: str = ""
+    virtual: str = ""
+
+
+class Content(StrEnum):
+    """What is on a disk, as the daemon found it."""
+
+    UNKNOWN = "unknown"
+    BLANK = "blank"
+    """Nothing: for a path, a mounted file system that holds nothing but lost+found (and our empty folder)."""
+    TENANCY = "tenancy"
+    """A tenancy's folder, named in `DiskReport.tenancy`; `DiskReport.empty` says whether it is empty."""
+    DATA = "data"
+    """Something that we did not put there, or more than one tenancy."""
+
+
+class Presence(StrEnum):
+    """Whether the disk an entry names is there, and is the one that it was; the daemon's word."""
+
+    OK = "OK"
+    NOT_PRESENT = "NotPresent"
+    NOT_MOUNTED = "NotMounted"
+    WRONG_DISK = "WrongDisk"
+    CONFLICT = "Conflict"
+    FOREIGN = "Foreign"
+    REFUSED = "Refused"
+    """Never to be used: root, boot, swap, the kubelet's storage, a virtual disk without --virtual-disks."""
+    STUCK = "Stuck"
+
+
+class DiskReport(Value):
+    """`status.disk`: what the daemon sees of this disk. The daemon writes it, whole, and nobody else."""
+
+    presence: Presence
+    message: str = ""
+    boot: str = ""
+    """The boot id under which this was seen; a report of an earlier boot says nothing of today's mounts."""
+    device: str = ""
+    """major:minor."""
+    name: str = ""
+    """The kernel's name today, for people only."""
+    identity: Identity | None = None
+    capacity_bytes: int = 0
+    used_bytes: int = 0
+    """In coarse steps, so that a tenant who writes does not make the daemon write."""
+    content: Content = Content.UNKNOWN
+    content_note: str = ""
+    """For people: what was found, e.g. `ext4 (label backup)`, `12 entries, first: data`."""
+    tenancy: str = ""
+    """The one tenancy found on the disk."""
+    empty: bool = False
+    """The tenancy's folder holds nothing."""
+    journal: str = ""
+    """The tenancy that the node's journal has as handed over on this disk; empty: none, or no journal."""
+    journal_broken: bool = False
+    """The journal has no entry for a disk that carries a tenancy, or contradicts it."""
+    in_use: str = ""
+    """Who uses the tenancy now, for people; empty: nobody that the daemon can see."""
+    trash: tuple[str, ...] = ()
+    """Orders whose trash folder is on the disk: a wipe that was begun."""
+
+
+# --- orders and what became of them ----------------------------------------------------------------
+
+OrderKind = Literal["reclaim", "prepare", "mount", "unmount"]
+
+
+class Order(Value):
+    """`spec.order`: what the daemon is to do now. The controller alone writes it.
+
+    `ends` is the tenancy that the order ends (empty: first use), `next` the one that it begins. The daemon
+    compares `ends` with what the disk itself carries, so that an order out of a restored etcd finds
+    another tenancy there and is refused.
+    """
+
+    id: str
+    kind: OrderKind
+    method: str = ""
+    identity: Identity | None = None
+    ends: str = ""
+    next: str = ""
+    offer: bool = False
+    pv_name: str = ""
+    pv_uid: str = ""
+    claim_uid: str = ""
+    answer: str = ""
+    """The question whose answer this order stands on; the daemon ends data that it did not make on that alone."""
+    whole_disk: bool = False
+    """With `answer`: what is found at the mount's root goes too (adopt: Wipe), not only a tenancy's folder."""
+    epoch: int = 0
+    """The breaker's epoch under which this was decided."""
+    leader: str = ""
+    """For the record only."""
+
+
+class WorkState(StrEnum):
+    """How far an order has come."""
+
+    RUNNING = "running"
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class Work(Value):
+    """`status.work`: what became of one order. The daemon writes it; it counts for `order_id` alone."""
+
+    order_id: str
+    state: WorkState
+    reason: str = ""
+    message: str = ""
+    begun: bool = False
+    """At least one byte is gone; a refusal with begun=False gives the data back untouched."""
+    done_bytes: int = 0
+    total_bytes: int = 0
+    done_files: int = 0
+    attempt: int = 0
+    at: str = ""
+
+
+# --- people's words ---------------------------------------------------------------------------------
+
+
+class Adopt(Value):
+    """A person's word on unknown data, for one question."""
+
+    question: str
+    action: Literal["Wipe", "Keep"]
+    claim: Ref | None = None
+
+
+class Approve(Value):
+    """A person lets the planned destructive action happen; `method` may only be stronger."""
+
+    question: str
+    method: str = ""
+
+
+class Restore(Value):
+    """A person gives the data back to one claim."""
+
+    question: str
+    claim: Ref | None = None
+
+
+class Answer(Value):
+    """A person's plain yes to one question (wipeNow, acceptIdentity)."""
+
+    question: str
+
+
+class Admin(Value):
+    """`spec.admin`: what people said. Written by people and the CLI, never by a program of ours."""
+
+    cordon: bool = False
+    retire: bool = False
+    hold: bool = False
+    gates: dict[str, str] = {}
+    gates_passed: dict[str, str] = {}
+    adopt: Adopt | None = None
+    approve: Approve | None = None
+    restore: Restore | None = None
+    wipe_now: Answer | None = None
+    accept_identity: Answer | None = None
+    forget: Answer | None = None
+
+
+# --- TidbVolume --------------------------------------------------------------------------------------
+
+VolumeMode = Literal["Filesystem", "Block"]
+OnRelease = Literal["wipe", "keep"]
+
+
+class Source(Value):
+    """Where the admin says that the disk is: a mounted folder, or a device by a stable name."""
+
+    path: str = ""
+    device: str = ""
+    serial: str = ""
+
+    def __str__(self) -> str:
+        return self.path or self.device
+
+
+class WipePolicy(Value):
+    """`spec.wipe`: how and when a released disk is wiped, in force for this volume."""
+
+    on_release: OnRelease = "keep"
+    after: str = "1h"
+    method: str = "auto"
+    gates: tuple[str, ...] = ()
+
+
+class VolumeSpec(Value):
+    """A TidbVolume's spec."""
+
+    node_name: str
+    pool: str
+    source: Source
+    volume_mode: VolumeMode = "Filesystem"
+    fs_type: str = ""
+    wipe: WipePolicy = WipePolicy()
+    order: Order | None = None
+    admin: Admin = Admin()
+
+
+class Phase(StrEnum):
+    """The life of a disk. What is wrong around it is a condition, so that neither hides the other."""
+
+    PENDING = "Pending"
+    AVAILABLE = "Available"
+    BOUND = "Bound"
+    RELEASED = "Released"
+    WIPING = "Wiping"
+    FAILED = "Failed"
+
+
+class Owner(Value):
+    """Who has the disk: the claim, and the pod that uses it while one runs."""
+
+    claim: Ref | None = None
+    pod: Ref | None = None
+
+
+class Question(Value):
+    """Something that a person may decide. An answer names this id and counts for it alone."""
+
+    id: str
+    kind: str
+    text: str
+    at: str = ""
+
+
+class Condition(Value):
+    """A condition as Kubernetes writes it."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str = ""
+    last_transition_time: str = ""
+
+
+class Record(Value):
+    """One line of a volume's history."""
+
+    at: str
+    what: str
+    tenancy: str = ""
+    who: str = ""
+    note: str = ""
+
+
+class VolumeStatus(Value):
+    """A TidbVolume's status. `disk` and `work` are the daemon's, all else is the controller's."""
+
+    phase: Phase = Phase.PENDING
+    state: str = ""
+    """What people read: the phase, and in brackets what is wrong around it."""
+    reason: str = ""
+    message: str = ""
+    owner: Owner | None = None
+    volume_name: str = ""
+    volume_uid: str = ""
+    tenancy: str = ""
+    """The tenancy on offer or owned; the last one that we know of while the disk is dirty."""
+    committed: str = ""
+    """The order whose point of no return is passed."""
+    dirty: bool = False
+    """A claim had the disk in this tenancy, or nobody can say that none had."""
+    withdrawn: str = ""
+    """The tenancy whose unclaimed PV we took back: its delete was answered under both preconditions."""
+    wipe_at: str = ""
+    capacity: str = ""
+    used: str = ""
+    identity: Identity | None = None
+    """The disk as first seen; what is seen later is compared with it."""
+    question: Question | None = None
+    history: tuple[Record, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    disk: DiskReport | None = None
+    work: Work | None = None
+
+
+class Volume(Value):
+    """A TidbVolume."""
+
+    metadata: Meta
+    spec: VolumeSpec
+    status: VolumeStatus = VolumeStatus()
+
+
+# --- TidbVolumeFleet -----------------------------------------------------------------------------------
+
+
+class Budget(Value):
+    """How much may be destroyed in an hour before the breaker trips."""
+
+    wipes_per_hour: int = 20
+    claims_per_hour: int = 5
+    percent: int = 10
+    at_least: int = 5
+
+
+class FleetSpec(Value):
+    """What people say of the whole fleet."""
+
+    paused: bool = False
+    mode: Literal["auto", "manual"] = "auto"
+    budget: Budget = Budget()
+    breaker_reset: int = 0
+    """The epoch that a person ends: the breaker is closed again once this reaches `status.breaker.epoch`."""
+    approvals: tuple[str, ...] = ()
+
+
+class Spent(Value):
+    """One destructive act in the breaker's ledger, written before the order is."""
+
+    at: str
+    volume: str
+    order: str
+    kind: Literal["wipe", "claim"] = "wipe"
+
+
+class Breaker(Value):
+    """The breaker's state: what was spent in the last hour, and whether it stands open."""
+
+    epoch: int = 1
+    tripped: bool = False
+    reason: str = ""
+    at: str = ""
+    ledger: tuple[Spent, ...] = ()
+
+
+class InventoryStatus(Value):
+    """What became of one inventory ConfigMap."""
+
+    name: str
+    hash: str = ""
+    accepted: str = ""
+    """The hash of the content in force; differs from `hash` while an edit is refused."""
+    disks: int = 0
+    errors: tuple[str, ...] = ()
+
+
+class FleetStatus(Value):
+    """The fleet's status, written by the controller."""
+
+    inventories: tuple[InventoryStatus, ...] = ()
+    breaker: Breaker = Breaker()
+    counts: dict[str, int] = {}
+
+
+class Fleet(Value):
+    """The one TidbVolumeFleet, named `fleet`."""
+
+    metadata: Meta
+    spec: FleetSpec = FleetSpec()
+    status: FleetStatus = FleetStatus()
+
+
+# --- TidbVolumeNode --------------------------------------------------------------------------------------
+
+
+class SeenDisk(Value):
+    """A disk of a machine, listed or not."""
+
+    name: str
+    device: str = ""
+    links: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    identity: Identity | None = None
+    content: str = ""
+    covers: tuple[str, ...] = ()
+    """Device numbers that share this disk: its partitions, and the whole of a partition."""
+
+
+class NodeReport(Value):
+    """A TidbVolumeNode's status: what its daemon sees of the machine."""
+
+    boot: str = ""
+    daemon: str = ""
+    virtual_disks: bool = False
+    disks: tuple[SeenDisk, ...] = ()
+
+
+class VolumeNode(Value):
+    """A TidbVolumeNode."""
+
+    metadata: Meta
+    status: NodeReport = NodeReport()
+
+
+# --- Kubernetes' own ----------------------------------------------------------------------------------------
+
+
+class LocalSource(Value):
+    """A PersistentVolume's path, be it local or hostPath."""
+
+    path: str = ""
+
+
+class PvSpec(Value):
+    """A PersistentVolume's spec."""
+
+    capacity: dict[str, str] = {}
+    storage_class_name: str = ""
+    persistent_volume_reclaim_policy: str = "Retain"
+    volume_mode: str = "Filesystem"
+    mount_options: tuple[str, ...] = ()
+    claim_ref: Ref | None = None
+    local: LocalSource | None = None
+    host_path: LocalSource | None = None
+
+
+class PhaseOnly(Value):
+    """A status of which only the phase is read."""
+
+    phase: str = ""
+
+
+class Pv(Value):
+    """A PersistentVolume."""
+
+    metadata: Meta
+    spec: PvSpec = PvSpec()
+    status: PhaseOnly = PhaseOnly()
+
+
+class PvcSpec(Value):
+    """A PersistentVolumeClaim's spec."""
+
+    volume_name: str = ""
+    storage_class_name: str = ""
+
+
+class Claim(Value):
+    """A PersistentVolumeClaim."""
+
+    metadata: SlimMeta
+    spec: PvcSpec = PvcSpec()
+    status: PhaseOnly = PhaseOnly()
+
+
+class PodClaim(Value):
+    """The claim that a pod's volume names."""
+
+    claim_name: str = ""
+
+
+class PodVolume(Value):
+    """A pod's volume; `ephemeral` ones have a claim named POD-VOLUME."""
+
+    name: str = ""
+    persistent_volume_claim: PodClaim | None = None
+    ephemeral: dict[str, msgspec.Raw] | None = None
+
+
+class PodSpec(Value):
+    """A pod's spec."""
+
+    node_name: str = ""
+    volumes: tuple[PodVolume, ...] = ()
+
+
+class Pod(Value):
+    """A pod."""
+
+    metadata: SlimMeta
+    spec: PodSpec = PodSpec()
+    status: PhaseOnly = PhaseOnly()
+
+
+class NodeAddress(Value):
+    """One of a node's addresses."""
+
+    type: str = ""
+    address: str = ""
+
+
+class NodeCondition(Value):
+    """A node's condition, without its heartbeat."""
+
+    type: str = ""
+    status: str = ""
+
+
+class Taint(Value):
+    """A node's taint."""
+
+    key: str = ""
+    effect: str = ""
+
+
+class NodeSpec(Value):
+    """A node's spec."""
+
+    taints: tuple[Taint, ...] = ()
+
+
+class NodeStatus(Value):
+    """A node's status."""
+
+    addresses: tuple[NodeAddress, ...] = ()
+    conditions: tuple[NodeCondition, ...] = ()
+
+
+class Node(Value):
+    """A Node."""
+
+    metadata: Meta
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class ConfigMap(Value):
+    """A ConfigMap."""
+
+    metadata: Meta
+    data: dict[str, str] = {}
+
+
+class StorageClass(Value):
+    """A StorageClass."""
+
+    metadata: Meta
+    provisioner: str = ""
+    volume_binding_mode: str = "Immediate"
+    reclaim_policy: str = "Delete"
