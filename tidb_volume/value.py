@@ -157,9 +157,9 @@ class Order(Value):
     pv_uid: str = ""
     claim_uid: str = ""
     answer: str = ""
-    """The question whose answer this order stands on; the daemon ends data that it did not make on that alone."""
+    """The question whose answer this order stands on; data that we did not make is ended on that alone."""
     whole_disk: bool = False
-    """With `answer`: what is found at the mount's root goes too (adopt: Wipe), not only a tenancy's folder."""
+    """With `answer`: what is at the mount's root goes too (adopt: Wipe), not only a tenancy's folder."""
     epoch: int = 0
     """The breaker's epoch under which this was decided."""
     leader: str = ""
