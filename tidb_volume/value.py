@@ -162,6 +162,9 @@ class Order(Value):
     """With `answer`: what is at the mount's root goes too (adopt: Wipe), not only a tenancy's folder."""
     epoch: int = 0
     """The breaker's epoch under which this was decided."""
+    withdrawn: bool = False
+    """The controller takes the order back. The daemon answers `refused` under the disk's lock, where no byte
+    is gone yet; a wipe that has begun goes on to its end."""
     leader: str = ""
     """For the record only."""
 
