@@ -162,6 +162,8 @@ class Order(Value):
     """With `answer`: what is at the mount's root goes too (adopt: Wipe), not only a tenancy's folder."""
     epoch: int = 0
     """The breaker's epoch under which this was decided."""
+    attempt: int = 0
+    """How many orders for the same wipe failed before this one."""
     withdrawn: bool = False
     """The controller takes the order back. The daemon answers `refused` under the disk's lock, where no byte
     is gone yet; a wipe that has begun goes on to its end."""
@@ -303,6 +305,8 @@ class Question(Value):
 
     id: str
     kind: str
+    about: str
+    """What it is about: a tenancy, a PV's UID, a disk's content. Another subject makes another question."""
     text: str
     at: str = ""
 
@@ -390,12 +394,12 @@ class FleetSpec(Value):
 
 
 class Spent(Value):
-    """One destructive act in the breaker's ledger, written before the order is."""
+    """What was destroyed in one minute: counted before the order is written, so that no crash and no new
+    leader has a fresh budget. By the minute, since ten thousand lines would not fit into one object."""
 
-    at: str
-    volume: str
-    order: str
-    kind: Literal["wipe", "claim"] = "wipe"
+    minute: str
+    wipes: int = 0
+    claims: int = 0
 
 
 class Breaker(Value):
