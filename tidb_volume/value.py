@@ -71,6 +71,8 @@ class Identity(Value):
     serial: str = ""
     model: str = ""
     size_bytes: int = 0
+    partition: str = ""
+    """Number and first sector, `2@2048`, where it is a part of the disk that the other facts tell."""
     fs_uuid: str = ""
     virtual: str = ""
 
