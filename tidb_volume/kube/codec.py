@@ -1,0 +1,143 @@
+"""The documents that only the plumbing reads: lists, watch events, leases, Events; and one way to decode.
+
+An object that cannot be decoded is an error with its name in it, never skipped: a PersistentVolume that is
+left out looks like one that does not exist, and then its disk would be offered twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from tidb_volume.value import Meta, Value
+
+T = TypeVar("T")
+
+
+class ListMeta(Value, frozen=True):
+    """What a list says of itself."""
+
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class Listing(Value, Generic[T], frozen=True):
+    """One page of a list."""
+
+    metadata: ListMeta = ListMeta()
+    items: list[T] | None = None
+
+
+class WatchLine(Value, frozen=True):
+    """One line of a watch; the object is decoded once its type is known."""
+
+    type: str
+    object: msgspec.Raw
+
+
+class OnlyMeta(Value, frozen=True):
+    """An object of which only the metadata matters."""
+
+    kind: str = ""
+    metadata: Meta = Meta()
+
+
+class LeaseSpec(Value, frozen=True):
+    """A Lease's spec (coordination.k8s.io/v1). Times are RFC 3339 with microseconds, durations seconds."""
+
+    holder_identity: str = ""
+    lease_duration_seconds: int | None = None
+    acquire_time: str | None = None
+    renew_time: str | None = None
+    lease_transitions: int = 0
+
+
+class Lease(Value, frozen=True):
+    """A Lease."""
+
+    metadata: Meta
+    spec: LeaseSpec = LeaseSpec()
+
+
+class InvolvedObject(Value, frozen=True):
+    """Whom an Event is about."""
+
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    api_version: str = ""
+    kind: str = ""
+
+
+class EventSource(Value, frozen=True):
+    """Which program says so, and where it runs."""
+
+    component: str = ""
+    host: str = ""
+
+
+class Event(Value, frozen=True):
+    """A core/v1 Event, in the form that counts repeats (`count`, `lastTimestamp`)."""
+
+    metadata: Meta
+    involved_object: InvolvedObject = InvolvedObject()
+    reason: str = ""
+    message: str = ""
+    type: str = "Normal"
+    count: int = 1
+    first_timestamp: str | None = None
+    last_timestamp: str | None = None
+    source: EventSource = EventSource()
+    reporting_component: str = ""
+
+
+class Undecodable(Exception):  # noqa: N818 - says what happened
+    """A document is not of the form that this version knows; names the object and the field."""
+
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def _decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
+    known = _decoders.get(wanted)
+    if known is None:
+        known = _decoders[wanted] = msgspec.json.Decoder(wanted)
+    return known
+
+
+def decode(body: bytes | msgspec.Raw, wanted: type[T]) -> T:
+    """The value in `body`. Raises Undecodable with the object's name and the path of the field."""
+    try:
+        decoded: T = _decoder(wanted).decode(body)
+        return decoded
+    except msgspec.DecodeError as error:
+        raise Undecodable(f"{wanted.__name__} {_name(body)}: {error}") from error
+
+
+def decode_listing(body: bytes, item: type[T]) -> Listing[T]:
+    """One page. Raises Undecodable, which names the first item that does not fit."""
+    try:
+        page: Listing[T] = _decoder(Listing[item]).decode(body)  # type: ignore[valid-type]
+        return page
+    except msgspec.DecodeError as error:
+        try:
+            raw = _decoder(Listing[msgspec.Raw]).decode(body)
+        except msgspec.DecodeError:
+            raise Undecodable(f"a list of {item.__name__}: {error}") from error
+        for each in raw.items or ():
+            decode(each, item)
+        raise Undecodable(f"a list of {item.__name__}: {error}") from error
+
+
+def encode(document: Any) -> bytes:
+    """JSON for a struct or a plain document."""
+    return msgspec.json.encode(document)
+
+
+def _name(body: bytes | msgspec.Raw) -> str:
+    try:
+        meta = _decoder(OnlyMeta).decode(body).metadata
+    except msgspec.DecodeError:
+        return "(no name)"
+    return f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name

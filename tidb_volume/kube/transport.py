@@ -1,0 +1,235 @@
+"""The seam between this project and an API server: two methods, and two ways to fail.
+
+Everything above this file (client, reflector, lease, events) talks to `Transport` and to nothing else. There
+are three of them: `slim` (http.client, for daemons, where each megabyte is paid once a node), `official` (the
+kubernetes package's ApiClient, for who needs its kubeconfig plugins), and the in-memory server of the tests.
+
+A request fails in one of two ways, and the difference decides what may be done next. `ApiError`: the server
+answered and said no, so nothing happened. `NoAnswer`: it may have happened; who wrote must read before it
+writes again. No transport retries a write by itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import msgspec
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+"""YAML is a superset of JSON, and what is sent is JSON."""
+
+REQUEST_TIMEOUT_S = 30.0
+
+_RETRIED = frozenset({429, 500, 502, 503, 504})
+
+Query = Mapping[str, str]
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An answer below 400. Header names are in lower case."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """One cause in a Status, e.g. the field that a schema refused."""
+
+    reason: str = ""
+    message: str = ""
+    field: str = ""
+
+
+class Details(msgspec.Struct, frozen=True, rename="camel"):
+    """What a Status says beyond its message (apimachinery, meta/v1 StatusDetails)."""
+
+    name: str = ""
+    group: str = ""
+    kind: str = ""
+    uid: str = ""
+    causes: tuple[Cause, ...] = ()
+    retry_after_seconds: int = 0
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The API's own form of a refusal (apimachinery, meta/v1 Status)."""
+
+    reason: str = ""
+    message: str = ""
+    code: int = 0
+    details: Details = Details()
+
+
+class ApiError(Exception):
+    """The API server answered with 400 or more: nothing was changed.
+
+    `retry_after` is in seconds and None where the server named none.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        details: Details | None = None,
+    ) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        self.details = details or Details()
+
+    @property
+    def not_found(self) -> bool:
+        """No such object, or no such kind."""
+        return self.status == 404
+
+    @property
+    def conflict(self) -> bool:
+        """A precondition did not hold: read, and decide again. False where the name is taken."""
+        return self.status == 409 and self.reason != "AlreadyExists"
+
+    @property
+    def exists(self) -> bool:
+        """A create found the name taken."""
+        return self.status == 409 and self.reason == "AlreadyExists"
+
+    @property
+    def gone(self) -> bool:
+        """The resourceVersion or the continue token is too old: list anew."""
+        return self.status == 410 or self.reason in ("Expired", "Gone")
+
+    @property
+    def ahead(self) -> bool:
+        """The resourceVersion asked for is one that this server has not reached, e.g. after a restore."""
+        return any(cause.reason == "ResourceVersionTooLarge" for cause in self.details.causes)
+
+    @property
+    def invalid(self) -> bool:
+        """The server will never accept this document (422 or 400): a retry of the same is pointless."""
+        return self.status in (400, 422)
+
+    @property
+    def retriable(self) -> bool:
+        """The same request may succeed later: too many requests, or trouble on the server's side."""
+        return self.status in _RETRIED
+
+
+class NoAnswer(Exception):  # noqa: N818 - says what happened
+    """The connection failed before a whole answer came. What was asked for may have been done.
+
+    `sent` is False only where not one byte of the request had left, so that it surely was not done.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Stop:
+    """A latch that ends threads: set once, for good, and whoever waits or reads is woken.
+
+    A reader that blocks in the kernel registers a callback that cuts its socket; callbacks run in the
+    thread that sets the latch.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._next = 0
+
+    def set(self) -> None:
+        """Set the latch and cut what registered. Safe to call again."""
+        with self._lock:
+            self._event.set()
+            callbacks = list(self._callbacks.values())
+            self._callbacks.clear()
+        for callback in callbacks:
+            callback()
+
+    def is_set(self) -> bool:
+        """Whether it is time to end."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Sleep until set or until the time is over; True if set."""
+        return self._event.wait(seconds)
+
+    def register(self, callback: Callable[[], None]) -> int:
+        """Have `callback` run when the latch is set, at once if it is; returns a token to unregister it."""
+        with self._lock:
+            if not self._event.is_set():
+                self._next += 1
+                self._callbacks[self._next] = callback
+                return self._next
+        callback()
+        return 0
+
+    def unregister(self, token: int) -> None:
+        """Forget a callback; after this returns it is not begun any more."""
+        with self._lock:
+            self._callbacks.pop(token, None)
+
+
+class Transport(Protocol):
+    """What the client needs of an API server. Safe to use from several threads."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: bytes | None = None,
+        content_type: str = JSON,
+        timeout: float = REQUEST_TIMEOUT_S,
+    ) -> Response:
+        """One request, one whole answer.
+
+        `path` begins at the server's root, already quoted. `timeout` is in seconds, for each wait on the
+        socket. Raises ApiError for an answer of 400 or more, NoAnswer where none came.
+        """
+        ...
+
+    def stream(
+        self,
+        path: str,
+        *,
+        query: Query | None = None,
+        stop: Stop,
+        timeout: float = REQUEST_TIMEOUT_S,
+    ) -> Iterator[bytes]:
+        """The lines of an answer that does not end (a watch), without their line feeds.
+
+        The first line is empty: the server has accepted, and may be silent from here on.
+        Ends where the server ends it or once `stop` is set, from whichever thread; raises like `request`.
+        `timeout` is how long the line may stay silent.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        ...
+
+
+def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
+    """The ApiError in an answer of 400 or more; a body that is no Status (a proxy's page) is quoted."""
+    try:
+        said = msgspec.json.decode(body, type=Status)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        said = Status(message=body[:200].decode(errors="replace"))
+    after: float | None = said.details.retry_after_seconds or None
+    header = headers.get("retry-after", "")
+    if header.isdigit():
+        after = float(header)
+    return ApiError(status, said.reason or "Unknown", said.message, retry_after=after, details=said.details)
