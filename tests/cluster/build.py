@@ -1,14 +1,14 @@
 """The binaries of the cluster, built once from pinned Go modules into a cache outside the checkout.
 
 The Go module proxy serves whole programs, so Kubernetes and etcd are dependencies like any other: a `go.mod`
-with `tool` lines, a `go.sum` that pins every byte. Those of the default version are kept in `go/`; for another
-minor (`K8S=1.32`) the same file is computed from that version's own go.mod, whose staging modules are
-replaced by the published ones.
+with `tool` lines, a `go.sum` that pins every byte. Those of the default version are kept in `go/`; for
+another minor (`K8S=1.32`) the same file is computed from that version's own go.mod, whose staging modules
+are replaced by the published ones.
 
 A program is built under a temporary name and renamed, under a file lock: two callers build it once, and an
-interrupted build leaves nothing half done (Go's own build cache makes the second try short). Folders are keyed
-by version, so several versions live side by side. `KUBEBUILDER_ASSETS`, the convention of controller-runtime's
-envtest, names a folder from which programs are taken as they are.
+interrupted build leaves nothing half done (Go's own build cache makes the second try short). Folders are
+keyed by version, so several versions live side by side. `KUBEBUILDER_ASSETS`, the convention of
+controller-runtime's envtest, names a folder from which programs are taken as they are.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def recipe(name: str, version: str | None = None) -> Recipe:
 def build(names: Sequence[str], version: str | None = None) -> dict[str, Path]:
     """Makes sure that the programs exist and returns where each one is.
 
-    Raises BuildError when one cannot be made. Writes its progress to standard error, nothing if all are there.
+    Raises BuildError when one cannot be made. Shows progress on standard error, nothing if all are there.
     """
     found: dict[str, Path] = {}
     missing: list[Recipe] = []
@@ -190,7 +190,7 @@ def _make(one: Recipe, title: str) -> Path:
 
 
 def _source(one: Recipe) -> Path:
-    """The folder with the go.mod and go.sum for this program; never one in the checkout, which Go may write."""
+    """The folder with this program's go.mod and go.sum; not the checkout's, since Go may write there."""
     source = one.folder / "src"
     if (source / "go.sum").exists():
         return source
@@ -301,7 +301,7 @@ def _go_version(go: str) -> tuple[int, int]:
 
 @contextmanager
 def _progress(title: str) -> Iterator[None]:
-    """Shows `title` and the seconds spent: in place on a terminal, else a line at the start and one at the end."""
+    """Shows `title` and the seconds spent: in place on a terminal, else a line at the start and the end."""
     begun = time.monotonic()
     over = threading.Event()
     terminal = sys.stderr.isatty()

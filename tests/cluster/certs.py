@@ -1,7 +1,7 @@
 """Keys, certificates and kubeconfig files, made with the `openssl` command.
 
-A cluster has one authority, thrown away with it. Who a client is stands in its certificate: the common name is
-the user, the organisation the group.
+A cluster has one authority, thrown away with it. Who a client is stands in its certificate: the common name
+is the user, the organisation the group.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Authority:
         return self.folder / f"{name}.key"
 
     def issue(self, name: str, user: str, group: str = "", hosts: Sequence[str] = ()) -> None:
-        """Signs a certificate for `user` of `group`, which serves as client and, for `hosts`, as server too."""
+        """Signs a certificate for `user` of `group`, good for a client and, as `hosts`, for a server."""
         subject = (f"/O={group}" if group else "") + f"/CN={user}"
         request = self.folder / f"{name}.csr"
         extensions = self.folder / f"{name}.ext"
@@ -117,7 +117,7 @@ class Authority:
         run(["openssl", "ec", "-in", self.key(name), "-pubout", "-out", self.folder / f"{name}.pub"])
 
     def kubeconfig(self, path: Path, server: str, name: str) -> None:
-        """Writes a kubeconfig for `server` that carries all it needs, for the client certificate called `name`."""
+        """Writes a self-contained kubeconfig for `server` and the client certificate called `name`."""
 
         def inline(file: Path) -> str:
             return b64encode(file.read_bytes()).decode()

@@ -1,8 +1,8 @@
 """A whole cluster: made, attached to, hurt on purpose, and taken away without a trace.
 
-With nodes, everything runs in a network namespace of its own, held by one sleeping process: nothing of the host's
-network changes, two clusters do not clash, and the end of that process cleans up. `api_only` is etcd and the
-control plane on free ports of the loopback, which needs no root.
+With nodes, everything runs in a network namespace of its own, held by one sleeping process: nothing of the
+host's network changes, two clusters do not clash, and the end of that process cleans up. `api_only` is etcd
+and the control plane on free ports of the loopback, which needs no root.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Cluster:
         disk_size: str | int = "512M",
         api_only: bool = False,
     ) -> Self:
-        """Starts a cluster and returns it once its nodes are Ready; one that runs already is returned as it is.
+        """Starts a cluster and returns it once its nodes are Ready; one that runs is returned as it is.
 
         Builds and installs what is missing. Raises ClusterError when a cluster of this name and another shape
         runs, or when anything does not come up; what was begun is then taken away again, its logs are kept.
@@ -199,7 +199,7 @@ class Cluster:
         self.wait_for_api()
 
     def kill(self, part: str, number: int = signal.SIGKILL) -> None:
-        """Ends a part of the control plane: etcd, kube-apiserver, kube-controller-manager or kube-scheduler."""
+        """Ends a part of the control plane; `controlplane.PARTS` names them."""
         end(self.record.processes.get(part), number)
 
     def restart(self, part: str) -> None:

@@ -1,7 +1,7 @@
 """The command lines of etcd and the Kubernetes control plane.
 
-Two places to run: in a network namespace of the cluster's own, with the fixed ports of a real one; or, for the
-API server alone, straight on the machine's loopback with ports that were free. Nothing here starts anything.
+Two places to run: in a network namespace of the cluster's own, with the fixed ports of a real one; or, for
+the API server alone, straight on the machine's loopback with ports that were free. Nothing is started here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Virtual disks: loop devices over sparse files, under numbers and names of our own.
 
-Disks take loop numbers from 100 up, one after the other over all clusters of the machine; the low ones stay for
-`losetup -f`, which the kubelet calls for Block volumes. So a node's /dev can hold its own disks and the spare low
-ones, and no other node's.
+Disks take loop numbers from 100 up, one after the other over all clusters of the machine; the low ones stay
+for `losetup -f`, which the kubelet calls for Block volumes. So a node's /dev can hold its own disks and the
+spare low ones, and no other node's.
 """
 
 from __future__ import annotations
@@ -79,6 +79,22 @@ def attached_below(folder: Path) -> list[int]:
         with contextlib.suppress(OSError):
             if backing.read_text().startswith(f"{folder}/"):
                 found.append(int(backing.parent.parent.name.removeprefix("loop")))
+    return sorted(found)
+
+
+def attached_to_devices(devices: Path) -> list[int]:
+    """The loop devices whose file is a device node below the folder, as the kubelet makes for Block volumes.
+
+    Their backing file has the name that its opener saw, in another mount namespace, so inodes are compared.
+    """
+    nodes = {(one.st_dev, one.st_ino) for one in (path.lstat() for path in devices.rglob("*"))}
+    found = []
+    listed = run(["losetup", "--list", "--noheadings", "--output=NAME,BACK-MAJ:MIN,BACK-INO"])
+    for line in listed.splitlines():
+        name, device, inode = line.split()
+        major, minor = device.split(":")
+        if (os.makedev(int(major), int(minor)), int(inode)) in nodes:
+            found.append(int(name.removeprefix("/dev/loop")))
     return sorted(found)
 
 

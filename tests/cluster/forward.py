@@ -1,7 +1,7 @@
 """Lets programs on the host reach the API server inside of the cluster's network namespace.
 
-Run as a script: PORT PID TARGET_PORT. It opens the listening socket while it is still in the host's network, then
-moves itself into the network of process PID, and connects to 127.0.0.1:TARGET_PORT there for each client.
+Run as a script: PORT PID TARGET_PORT. It opens the listening socket while it is still in the host's network,
+then moves itself into the network of process PID and connects to 127.0.0.1:TARGET_PORT there for each client.
 """
 
 from __future__ import annotations

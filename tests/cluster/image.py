@@ -1,4 +1,4 @@
-"""Container images without Docker: one layer, one config, one manifest, in the form that `docker save` writes.
+"""Container images without Docker: a layer, a config and a manifest, in the form that `docker save` writes.
 
 An archive is a function of the files alone: owner, order and times are fixed, so the same tree gives the same
 image id, and an import of what a node has already costs nothing.
@@ -84,7 +84,7 @@ def pack(archive: Path, root: Path, tags: Sequence[str], config: Config) -> Path
 
 
 def rootfs(include: Sequence[str] = ROOTFS_PACKAGES) -> Path:
-    """A minimal Debian with these packages, as a tar in the cache, made with mmdebstrap where it is not there.
+    """A minimal Debian with these packages, as a tar in the cache, made by mmdebstrap if it is not there.
 
     Needs root, or unprivileged user namespaces; about 40 s the first time.
     """
@@ -135,7 +135,7 @@ def basic_images() -> Path:
                         link.symlink_to("busybox")
                 (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
                 (root / "etc" / "group").write_text("root:x:0:\n")
-                # Process 1 has no default for TERM, and orphans have to be taken in: a bare sleep would do neither.
+                # Process 1 has no default for TERM, and has to take in orphans: a bare sleep does neither.
                 wait = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"
                 pack(archive, root, [PAUSE, BUSYBOX], Config(command=("/bin/sh", "-c", wait)))
     return archive

@@ -21,6 +21,7 @@ mkdir -p upper work kubelet containerd log
 mount -t overlay overlay -o "lowerdir=/,upperdir=$PWD/upper,workdir=$PWD/work" "$folder/root"
 
 root=$folder/root
+[ -e upper/etc/machine-id ] || tr -d - < /proc/sys/kernel/random/uuid > "$root/etc/machine-id"
 mkdir -p "$root/data" "$root/var/lib/kubelet" "$root/var/lib/containerd" "$root/var/log" "$root$state"
 mount --bind kubelet "$root/var/lib/kubelet"
 mount --bind containerd "$root/var/lib/containerd"

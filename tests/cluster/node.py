@@ -125,7 +125,7 @@ class Node:
         return run([*self._enter(), *argv], stdin=stdin, timeout=timeout)
 
     def processes(self, name: str) -> list[Process]:
-        """The node's processes, containers' too, with `name` in their command line; numbers are the host's."""
+        """The node's processes (containers' too) with `name` in the command line, by the host's numbers."""
         if not self.running or self.record.init is None:
             return []
         mine = os.readlink(f"/proc/{self.record.init.pid}/ns/pid")
@@ -157,7 +157,7 @@ class Node:
 
     def load(self, archive: Path) -> None:
         """Imports a docker archive into the node's containerd."""
-        # No name of the node's own for the file: its root shows the host's files, but not those of other mounts.
+        # By descriptor: the node's root shows the host's files, but not those of its other mounts.
         with archive.open("rb") as file:
             words = [*map(str, self._enter()), "ctr", "--namespace=k8s.io", "images", "import", "-"]
             _feed(words, file.fileno())
@@ -190,12 +190,14 @@ class Node:
         """Cuts the power: nothing runs, nothing is mounted, and what was only in /dev or /run is gone."""
         end(self.record.init)
         end(self.record.keeper)
+        for number in disks.attached_to_devices(self.devices):
+            disks.detach(number)
         for number in (self.record.system_loop, *(one.loop for one in self.record.disks)):
             until(f"/dev/loop{number} of {self.name} to be let go", partial(disks.unheld, number), timeout=20)
         shutil.rmtree(self.devices, ignore_errors=True)
 
     def reboot(self, *, mounts: bool = True, wait: bool = True) -> None:
-        """A power cut and a new boot, with a new boot id; with `mounts=False` nothing of the fstab is mounted."""
+        """A power cut and a new boot with a new boot id; with `mounts=False` the fstab is left out."""
         self.power_off()
         self.start(mounts=mounts, wait=wait)
 
@@ -225,7 +227,7 @@ class Node:
     ) -> Disk:
         """Plugs a new disk in while the node runs.
 
-        `raw` leaves it blank, else it gets an XFS; `mount` is the folder on which it is mounted now and at boot.
+        `raw` leaves it blank, else it gets an XFS; `mount` is a folder to mount it on, now and at boot.
         """
         taken = {one.name for one in self.record.disks}
         if name is None:
@@ -294,7 +296,7 @@ class Node:
         return os.readlink(f"/proc/{pid}/ns/pid") == namespace
 
     def create(self, path_disks: int, raw_disks: int, size_bytes: int) -> None:
-        """Makes the node's disks: the one that it boots from, then path disks on /data/diskK, then raw ones."""
+        """Makes the node's disks: the one it boots from, then path disks on /data/diskK, then raw ones."""
         system = self.folder / "system.img"
         disks.sparse(system, _SYSTEM_BYTES)
         loop = disks.attach(system)

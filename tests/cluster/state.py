@@ -1,8 +1,8 @@
 """What a cluster remembers of itself, in `state.json` of its state folder, and where its files are.
 
-The record serves who attaches later. Nothing that `down` has to clean depends on it: processes carry the folder
-in their environment, loop devices have their files in it, and the names of device nodes and control groups are
-computed from it.
+The record serves who attaches later. Nothing that `down` has to clean depends on it: processes carry the
+folder in their environment, loop devices have their files in it, and the names of device nodes and control
+groups are computed from it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Layout:
             raise ClusterError(
                 f"{self.folder}: too long a path for unix sockets; set TIDB_VOLUME_STATE to a shorter folder"
             )
-        # Device nodes and control groups live in places shared by all users: the folder's sum keeps them apart.
+        # Device nodes and control groups live in places shared by all: the folder's sum keeps them apart.
         self.tag = f"tidb-volume-{name}-{zlib.crc32(str(self.folder).encode()) & 0xFFFF:04x}"
 
     @property

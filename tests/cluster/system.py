@@ -1,7 +1,7 @@
 """Commands, processes and their end: the part of the cluster that talks to the operating system.
 
-Every process that the cluster starts carries its state folder in the environment (`MARKER`). That is how `down`
-finds them all after a crash that left no record, and how a recycled process id is never killed by mistake.
+Every process that the cluster starts carries its state folder in the environment (`MARKER`). That is how
+`down` finds them all after a crash that left no record, and never kills who got an old process id.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Process(msgspec.Struct, frozen=True):
 def run(argv: Sequence[str | Path], *, stdin: str | None = None, timeout: float | None = None) -> str:
     """Runs a command to its end and returns its standard output.
 
-    Raises ClusterError with the command's own words when it fails, or when it takes more than `timeout` seconds.
+    Raises ClusterError with the command's own words when it fails or takes more than `timeout` seconds.
     """
     words = [str(word) for word in argv]
     try:

@@ -1,7 +1,7 @@
 """The end of a cluster, also of one that crashed half-made: nothing here needs its record.
 
-The order matters: processes first, since they hold the namespaces, and with them all mounts, routes and links of
-the nodes; then the loop devices, which those mounts held; then what is only names.
+The order matters: processes first, since they hold the namespaces, and with them all mounts, routes and links
+of the nodes; then the loop devices, which those mounts held; then what is only names.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def remove(layout: Layout, *, keep_logs: bool = False) -> None:
         shutil.copytree(layout.folder / "logs", layout.failed_logs)
     _end_processes(layout.folder)
     _unmount_below(layout.folder)
-    for number in disks.attached_below(layout.folder):
+    # The kubelet's own loop devices, over device nodes, come first: they hold the disks'.
+    for number in [*disks.attached_to_devices(layout.devices), *disks.attached_below(layout.folder)]:
         disks.detach(number)
     if layout.devices.exists():
         shutil.rmtree(layout.devices)
@@ -46,7 +47,7 @@ def _end_processes(folder: Path) -> None:
 
 
 def _unmount_below(folder: Path) -> None:
-    """Unmounts what is mounted below the folder on the host, where nothing should be; deleting must not reach it."""
+    """Unmounts what the host has below the folder, which should be nothing: deleting must not reach it."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     targets = [line.split()[4].replace("\\040", " ") for line in lines]
     for target in sorted((one for one in targets if one.startswith(f"{folder}/")), reverse=True):
