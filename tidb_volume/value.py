@@ -16,7 +16,7 @@ from typing import Literal, dataclass_transform
 import msgspec
 
 
-# A type checker takes class arguments of a base for the base's own; this says that they hold for all below it.
+# A type checker takes a base's class arguments for its own alone; this says that they hold for all below it.
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
     """A frozen value, in the API's camelCase on the wire; fields at their default are left out."""
