@@ -1,0 +1,91 @@
+# Everything here works on a fresh machine with Python 3.11, make and, for what needs disks, root: each target
+# installs and builds what it needs, outside the checkout but for .venv. `make` alone lists the targets.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed-$(firstword $(shell sha256sum setup.cfg))
+
+CODE := tidb_volume volume_controller disk_daemon
+# What needs no node: pure tables, the model of the API, the real API server, loop disks.
+QUICK := $(wildcard tests/unit tests/model tests/api tests/disks)
+K8S ?=
+ROUNDS ?= 100
+ARGS ?=
+export K8S ROUNDS
+
+# Runs a recipe, then says how long it took, whatever came of it.
+define timed
+@begun=$$(date +%s); ( set -e; $(1) ); code=$$?; echo "make $@: $$(( $$(date +%s) - begun )) s"; exit $$code
+endef
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: $(STAMP) ## .venv with everything that setup.cfg names
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed, this is $$($(PYTHON) -V); say which: make PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } \
+	  || { echo "python3-venv is missing; as root: apt-get install python3-venv"; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,dev,cli]'
+	@rm -f $(VENV)/installed-*; touch $@
+
+.PHONY: lint
+lint: $(STAMP) ## style, types, layers, and rendered files that are up to date
+	$(call timed,\
+	  $(BIN)/ruff check . && $(BIN)/ruff format --check . \
+	  && $(BIN)/mypy $(CODE) tests/cluster deploy \
+	  && $(BIN)/lint-imports \
+	  && $(BIN)/python -m deploy.generate_crds --check)
+
+.PHONY: crds
+crds: $(STAMP) ## render the CRDs from tidb_volume/value.py
+	@$(BIN)/python -m deploy.generate_crds
+
+.PHONY: test
+test: $(STAMP) ## unit tests, and tests against a real API server (ARGS='-k one' to choose)
+	$(call timed,\
+	  $(BIN)/python -m tests.cluster build etcd kube-apiserver kube-controller-manager kube-scheduler kubectl >/dev/null \
+	  && $(BIN)/python -m pytest -n 2 --dist loadfile -q $(QUICK) $(ARGS))
+
+.PHONY: e2e
+e2e: $(STAMP) ## real kubelets, containers and disks; needs root (K8S=1.32 chooses a version)
+	$(call timed,\
+	  $(BIN)/python -m tests.cluster build >/dev/null \
+	  && $(BIN)/python -m pytest -q tests/e2e $(ARGS))
+
+.PHONY: e2e-deployed
+e2e-deployed: $(STAMP) ## the same on the cluster that KUBECONFIG names, as deployed there
+	@[ -n "$$KUBECONFIG" ] || { echo "say on which cluster: KUBECONFIG=… make e2e-deployed"; exit 1; }
+	$(call timed,$(BIN)/python -m pytest -q tests/deployed $(ARGS))
+
+.PHONY: demo
+demo: $(STAMP) ## the main job, start to end, on a cluster of two real nodes; needs root
+	$(call timed,$(BIN)/python -m tests.demo $(ARGS))
+
+.PHONY: cluster
+cluster: $(STAMP) ## a real cluster with loop disks, in namespaces of its own; needs root
+	@$(BIN)/python -m tests.cluster up $(ARGS)
+
+.PHONY: cluster-down
+cluster-down: $(STAMP) ## take it away
+	@$(BIN)/python -m tests.cluster down $(ARGS)
+
+.PHONY: image
+image: $(STAMP) ## the images of both programs, as archives, without a Docker daemon
+	$(call timed,$(BIN)/python -m deploy.image $(ARGS))
+
+.PHONY: bench-reclaim
+bench-reclaim: $(STAMP) ## from deleting a claim to a clean disk on offer (ROUNDS=100)
+	$(call timed,$(BIN)/python -m bench.reclaim --rounds $(ROUNDS) $(ARGS))
