@@ -1,0 +1,452 @@
+"""A disk's life through the real planner, over a disk, a daemon and an API kept in memory."""
+
+from __future__ import annotations
+
+from tests.unit.life.simulate import NAME, Sim, change, desired, pool
+from tidb_volume.life import actions
+from tidb_volume.units import Instant, format_instant
+from tidb_volume.value import Adopt, Answer, Fleet, Meta, Phase, PhaseOnly, Presence, Work, WorkState
+
+
+def on_offer(**pool_settings: object) -> Sim:
+    sim = Sim(desired(pool(**pool_settings)))
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    return sim
+
+
+def released(**pool_settings: object) -> Sim:
+    sim = on_offer(**pool_settings)
+    sim.bind()
+    sim.settle()
+    sim.release()
+    sim.settle()
+    return sim
+
+
+def test_a_blank_disk_is_on_offer_after_four_writes() -> None:
+    sim = Sim()
+    sim.observe()
+    sim.settle()
+    assert [type(action).__name__ for action in sim.log] == ["WriteOrder", "CreatePv", "PatchStatus"]
+    assert sim.status.phase is Phase.AVAILABLE
+    assert sim.status.tenancy == sim.folder
+    assert sim.pvs[0].metadata.name == f"{NAME}-{sim.folder}"
+    assert sim.pvs[0].spec.local is not None
+    assert sim.pvs[0].spec.local.path == f"/data/disk0/.tidb-volume/{sim.folder}"
+
+
+def test_a_volume_that_is_not_observed_yet_is_said_to_be_so_only_after_a_second() -> None:
+    sim = Sim()
+    sim.daemon_up = False
+    sim.transient_since = sim.now
+    assert sim.plan().action is None
+    assert sim.plan().again_at == Instant(sim.now + 1)
+    sim.now = Instant(sim.now + 1)
+    sim.settle()
+    assert sim.status.reason == "NotObserved"
+    assert not sim.pvs
+
+
+def test_the_owner_is_the_claim_and_the_pod_that_uses_it() -> None:
+    sim = on_offer()
+    sim.bind()
+    sim.settle()
+    assert sim.status.phase is Phase.BOUND
+    assert sim.status.owner is not None
+    assert str(sim.status.owner.claim) == "db/data-0"
+    assert str(sim.status.owner.pod) == "db/tikv-0"
+    sim.pods = []
+    sim.settle()
+    assert sim.status.owner.pod is None
+    assert sim.status.dirty
+
+
+def test_a_released_disk_waits_its_time_is_wiped_once_and_is_on_offer_under_a_new_name() -> None:
+    sim = released()
+    old = sim.pvs[0].metadata.name
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "Countdown")
+    assert sim.plan().again_at == Instant(sim.now + 3600)
+    assert not sim.wiped
+    sim.now = Instant(sim.now + 3601)
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert len(sim.wiped) == 1
+    assert sim.pvs[0].metadata.name != old
+    assert not sim.status.dirty
+
+
+def test_the_steps_of_a_wipe_come_in_the_contracts_order() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.log.clear()
+    sim.release()
+    sim.settle()
+    names = [type(action).__name__ for action in sim.log]
+    assert names == [
+        "PatchStatus",
+        "CountWipe",
+        "WriteOrder",
+        "DeletePv",
+        "PatchStatus",
+        "CreatePv",
+        "PatchStatus",
+    ]
+    assert sim.status.phase is Phase.AVAILABLE
+
+
+def test_policy_retain_waits_for_ever_and_a_patch_to_delete_begins_the_countdown() -> None:
+    sim = on_offer(on_release="keep")
+    sim.bind()
+    sim.policy("Retain")
+    sim.settle()
+    sim.release()
+    sim.settle()
+    sim.now = Instant(sim.now + 1e6)
+    sim.settle()
+    assert sim.status.reason == "PolicyRetain"
+    sim.policy("Delete")
+    sim.settle()
+    assert sim.status.reason == "PoolKeeps"
+
+    sim = on_offer()
+    sim.bind()
+    sim.policy("Retain")
+    sim.settle()
+    sim.release()
+    sim.settle()
+    sim.now = Instant(sim.now + 1e6)
+    sim.settle()
+    assert (sim.status.reason, sim.status.wipe_at) == ("PolicyRetain", "")
+    sim.policy("Delete")
+    sim.settle()
+    assert sim.status.reason == "Countdown"
+    sim.policy("Retain")
+    sim.settle()
+    assert (sim.status.reason, sim.status.wipe_at) == ("PolicyRetain", "")
+    assert not sim.wiped
+
+
+def test_a_restore_between_order_and_delete_takes_the_order_back() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.release()
+    while not isinstance(sim.step(), actions.WriteOrder):
+        pass
+    sim.policy("Retain")
+    sim.settle()
+    assert sim.status.reason == "PolicyRetain"
+    assert sim.volume is not None
+    assert sim.volume.spec.order is None
+    assert not sim.wiped
+
+
+def test_a_hold_and_a_gate_start_the_countdown_anew_when_they_fall() -> None:
+    sim = released()
+    first = sim.status.wipe_at
+    sim.now = Instant(sim.now + 3000)
+    sim.admin(hold=True)
+    sim.settle()
+    assert (sim.status.reason, sim.status.wipe_at) == ("Held", "")
+    sim.now = Instant(sim.now + 1000)
+    sim.admin(hold=False)
+    sim.settle()
+    assert sim.status.reason == "Countdown"
+    assert sim.status.wipe_at > first
+    sim.admin(gates={"tikv-tombstone": "set by a script"})
+    sim.settle()
+    assert sim.status.reason == "Gated"
+
+
+def test_a_paused_fleet_begins_no_wipe_and_a_missing_fleet_object_none_either() -> None:
+    sim = released()
+    sim.pause(True)
+    sim.now = Instant(sim.now + 3601)
+    sim.settle()
+    assert sim.status.reason == "Paused"
+    fleet, sim.fleet = sim.fleet, None
+    sim.settle()
+    assert sim.status.reason == "FleetMissing"
+    assert not sim.wiped
+    sim.fleet = fleet
+    sim.pause(False)
+    sim.settle()
+    assert len(sim.wiped) == 1
+
+
+def test_a_disk_still_in_use_is_not_ordered_to_be_wiped() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.pods = []
+    sim.pv(status=PhaseOnly(phase="Released"))
+    sim.settle()
+    assert sim.status.reason == "InUse"
+    assert sim.pvs
+    sim.in_use = ""
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert len(sim.wiped) == 1
+
+
+def test_a_new_leader_that_finds_a_pv_gone_and_no_commit_asks_a_person() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.release()
+    while not isinstance(sim.step(), actions.DeletePv):
+        pass
+    sim.new_leader()
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
+    assert not sim.wiped
+    assert sim.status.question is not None
+    sim.admin(adopt=Adopt(question=sim.status.question.id, action="Wipe"))
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert len(sim.wiped) == 1
+
+
+def test_a_new_leader_finishes_a_committed_wipe_and_never_offers_on_a_found_done() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.release()
+    while not isinstance(sim.step(), actions.DeletePv):
+        pass
+    sim.step()
+    assert sim.status.committed
+    sim.obey()
+    sim.new_leader()
+    sim.log.clear()
+    sim.settle()
+    done_once_more = [
+        type(action).__name__ for action in sim.log if not isinstance(action, actions.PatchStatus)
+    ]
+    assert done_once_more == ["WriteOrder", "CreatePv"]
+    assert sim.status.phase is Phase.AVAILABLE
+    assert len(sim.wiped) == 1
+
+
+def test_an_answer_counts_for_its_own_question_alone() -> None:
+    sim = released()
+    assert sim.status.question is not None
+    sim.admin(wipe_now=Answer(question="another"))
+    sim.settle()
+    assert sim.status.reason == "Countdown"
+    sim.admin(wipe_now=Answer(question=sim.status.question.id))
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert len(sim.wiped) == 1
+    sim.bind("data-1")
+    sim.settle()
+    sim.release()
+    sim.settle()
+    assert sim.status.reason == "Countdown"
+    assert len(sim.wiped) == 1
+
+
+def test_wipe_now_decides_on_retain_and_lifts_no_hold() -> None:
+    sim = released(on_release="keep")
+    sim.admin(hold=True)
+    sim.settle()
+    assert sim.status.question is not None
+    sim.admin(wipe_now=Answer(question=sim.status.question.id))
+    sim.settle()
+    assert sim.status.reason == "Held"
+    sim.admin(hold=False)
+    sim.settle()
+    assert len(sim.wiped) == 1
+
+
+def test_a_claim_ref_cleared_by_hand_takes_the_dirty_offer_back() -> None:
+    sim = released()
+    pv = sim.pvs[0]
+    sim.pv(spec=change(pv.spec, claim_ref=None), status=PhaseOnly(phase="Available"))
+    sim.settle()
+    assert sim.status.phase is Phase.RELEASED
+    assert not sim.pvs
+    assert not sim.wiped
+    assert sim.files
+
+
+def test_a_dirty_disk_bound_by_another_claim_is_said_loudly() -> None:
+    sim = released()
+    pv = sim.pvs[0]
+    sim.pv(spec=change(pv.spec, claim_ref=None), status=PhaseOnly(phase="Available"))
+    sim.bind("thief")
+    sim.settle()
+    assert sim.status.phase is Phase.BOUND
+    assert any(condition.type == "DirtyHandedOut" for condition in sim.status.conditions)
+    assert "DIRTY" in sim.status.state
+
+
+def test_a_pv_deleted_by_hand_while_on_offer_is_not_offered_again_by_itself() -> None:
+    sim = on_offer()
+    sim.pvs = []
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
+    assert not sim.pvs
+
+
+def test_unknown_data_waits_for_a_person_and_is_wiped_on_the_answer_to_that_question() -> None:
+    sim = Sim()
+    sim.foreign = "12 entries, first: backup"
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "HasData")
+    assert "backup" in sim.status.message
+    assert sim.status.question is not None
+    sim.admin(adopt=Adopt(question=sim.status.question.id, action="Wipe"))
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert sim.wiped == [""]
+
+
+def test_a_status_deleted_by_hand_ends_in_a_question_and_not_in_an_offer() -> None:
+    sim = on_offer()
+    sim.bind()
+    sim.settle()
+    sim.release()
+    sim.settle()
+    sim.pvs = []
+    sim._status(type(sim.status)())
+    sim.settle()
+    assert sim.status.reason == "HasData"
+    assert not sim.wiped
+
+
+def test_a_status_deleted_under_a_bound_volume_is_made_again() -> None:
+    sim = on_offer()
+    sim.bind()
+    sim.settle()
+    sim._status(type(sim.status)())
+    sim.settle()
+    assert sim.status.phase is Phase.BOUND
+    assert sim.status.dirty
+    assert sim.status.tenancy == sim.folder
+
+
+def test_an_entry_removed_withdraws_a_free_disk_and_wipes_nothing() -> None:
+    sim = on_offer()
+    sim.desired = None
+    sim.settle()
+    assert sim.volume is None
+    assert not sim.pvs
+    assert not sim.wiped
+
+
+def test_an_entry_removed_under_a_bound_disk_is_dropped_and_never_wiped() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.desired = None
+    sim.settle()
+    assert sim.status.state == "Bound (dropped)"
+    sim.release()
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "DroppedReleased")
+    assert not sim.wiped
+    sim.desired = desired(pool(after="0s"))
+    sim.settle()
+    assert len(sim.wiped) == 1
+
+
+def test_a_vanished_disk_is_taken_off_offer_and_offered_again_without_a_wipe() -> None:
+    sim = on_offer()
+    sim.presence = Presence.NOT_MOUNTED
+    sim.observe()
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "NotMounted")
+    assert not sim.pvs
+    sim.presence = Presence.OK
+    sim.observe()
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert not sim.wiped
+
+
+def test_a_cordoned_disk_is_not_offered_but_a_released_one_is_still_wiped() -> None:
+    sim = released()
+    sim.admin(cordon=True)
+    sim.now = Instant(sim.now + 3601)
+    sim.settle()
+    assert len(sim.wiped) == 1
+    assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "Cordoned")
+    assert not sim.pvs
+    sim.admin(cordon=False)
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert len(sim.wiped) == 1
+
+
+def test_the_pools_on_release_changed_under_a_free_disk_makes_its_pv_anew() -> None:
+    sim = on_offer()
+    before = sim.pvs[0].metadata.name
+    sim.desired = desired(pool(on_release="keep"))
+    sim.settle()
+    assert sim.pvs[0].metadata.name != before
+    assert sim.pvs[0].spec.persistent_volume_reclaim_policy == "Retain"
+    assert not sim.wiped
+
+
+def test_a_bound_volume_keeps_the_stricter_of_then_and_now() -> None:
+    sim = on_offer(after="2h")
+    sim.bind()
+    sim.desired = desired(pool(after="0s", gates=("tombstone",)))
+    sim.settle()
+    assert sim.volume is not None
+    assert sim.volume.spec.wipe.after == "2h"
+    assert sim.volume.spec.wipe.gates == ("tombstone",)
+    assert sim.pvs[0].spec.persistent_volume_reclaim_policy == "Delete"
+
+
+def test_the_breaker_trips_on_the_sixth_wipe_of_a_small_fleet() -> None:
+    sim = on_offer(after="0s")
+    for turn in range(20):
+        sim.bind(f"data-{turn}")
+        sim.settle()
+        sim.release()
+        sim.settle()
+        if sim.status.phase is not Phase.AVAILABLE:
+            break
+    assert len(sim.wiped) == 10  # 10 % of a fleet of a hundred
+    assert sim.status.reason == "BreakerOpen"
+
+
+def test_a_failed_wipe_is_tried_again_with_growing_pauses() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.release()
+    sim.daemon_up = False
+    sim.settle()
+    assert sim.phase() is Phase.WIPING
+    assert sim.volume is not None
+    pauses: list[int] = []
+    for _ in range(3):
+        order = sim.volume.spec.order
+        assert order is not None
+        failed = Work(order_id=order.id, state=WorkState.FAILED, reason="EIO", at=format_instant(sim.now))
+        sim._status(change(sim.status, work=failed))
+        sim.settle()
+        assert sim.phase() is Phase.FAILED
+        again = sim.plan().again_at
+        assert again is not None
+        pauses.append(round(again - sim.now))
+        sim.now = again
+        sim.settle()
+        assert sim.phase() is Phase.WIPING
+    assert pauses == [30, 60, 120]
+    sim.daemon_up = True
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
+
+
+def test_a_deleted_fleet_object_is_missing_and_not_empty() -> None:
+    sim = released()
+    sim.fleet = Fleet(metadata=Meta(name="fleet", deletion_timestamp="2026-01-01T00:00:00Z"))
+    sim.now = Instant(sim.now + 3601)
+    sim.settle()
+    assert sim.status.reason == "FleetMissing"

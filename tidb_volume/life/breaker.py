@@ -1,0 +1,60 @@
+"""The circuit breaker: how much may be destroyed in an hour before a person has to look.
+
+Every wipe is counted in the fleet's status before its order is written. A crash between the two counts one
+wipe too many, which is the careful side; no crash and no new leader ever has a fresh budget. Once open, the
+breaker stays open until a person names its epoch in `spec.breakerReset`; orders carry the epoch they were
+decided under, and daemons refuse those of an epoch that has ended.
+"""
+
+from __future__ import annotations
+
+from tidb_volume.units import Instant, format_instant, parse_instant
+from tidb_volume.value import Breaker, Budget, Fleet, Spent
+
+HOUR = 3600.0
+
+
+def minute(now: Instant) -> str:
+    """The ledger's key for an instant."""
+    return format_instant(Instant(now - now % 60))
+
+
+def limit(budget: Budget, volumes: int) -> int:
+    """Wipes an hour that `budget` allows in a fleet of so many volumes."""
+    share = max(budget.at_least, volumes * budget.percent // 100)
+    return min(budget.wipes_per_hour, share)
+
+
+def last_hour(breaker: Breaker, now: Instant) -> tuple[Spent, ...]:
+    """The ledger's lines that still count."""
+    return tuple(line for line in breaker.ledger if parse_instant(line.minute) > now - HOUR)
+
+
+def reset(fleet: Fleet) -> Breaker | None:
+    """The breaker after a person's reset, or None where nothing is to be reset."""
+    breaker = fleet.status.breaker
+    if breaker.tripped and fleet.spec.breaker_reset == breaker.epoch:
+        return Breaker(epoch=breaker.epoch + 1)
+    return None
+
+
+def spend(fleet: Fleet, volumes: int, now: Instant, wipes: int = 1) -> Breaker:
+    """The breaker after `wipes` more: its ledger longer, or tripped where the budget has no room for them."""
+    breaker = fleet.status.breaker
+    if breaker.tripped:
+        return breaker
+    lines = last_hour(breaker, now)
+    spent = sum(line.wipes for line in lines)
+    allowed = limit(fleet.spec.budget, volumes)
+    if spent + wipes > allowed:
+        return Breaker(
+            epoch=breaker.epoch,
+            tripped=True,
+            reason=f"{spent + wipes} wipes within an hour; the budget is {allowed}",
+            at=format_instant(now),
+            ledger=lines,
+        )
+    this = minute(now)
+    before = next((line for line in lines if line.minute == this), Spent(minute=this))
+    after = Spent(minute=this, wipes=before.wipes + wipes, claims=before.claims)
+    return Breaker(epoch=breaker.epoch, ledger=(*(line for line in lines if line.minute != this), after))

@@ -1,0 +1,144 @@
+"""What is so, right now: the facts of one volume that phases and plans are decided from.
+
+Every fact is computed from the snapshot alone. None says which event came, and none depends on the phase
+that was shown before, so that a restart, a missed event or a hand in the API cannot make them differ.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tidb_volume import names
+from tidb_volume.life.world import World
+from tidb_volume.value import Content, DiskReport, Order, Presence, Pv, Value, Work, WorkState
+
+PvState = Literal["none", "terminating", "offered", "claimed", "released"]
+
+
+class Seen(Value):
+    """The facts of one volume."""
+
+    pv: Pv | None
+    pv_state: PvState
+    pv_ended_by_us: bool
+    """Its delete was answered to this leader, or the record says that we took it back."""
+    lost_pv: bool
+    """A PersistentVolume was made for this tenancy, is gone, and not by us: nobody knows who had it."""
+    claimed: bool
+    was_claimed: bool
+    """A claim had the disk and let it go, or nobody can say that none had."""
+    order: Order | None
+    """The order that stands; one whose tenancy is already on record is history."""
+    mine: bool
+    """The order that stands was written by this leader."""
+    committed: bool
+    done: bool
+    failed: bool
+    refused: bool
+    work: Work | None
+    disk: DiskReport | None
+    trouble: str
+    """Why the disk can't be on offer by what its daemon says: a word of `words.REASONS`, or empty."""
+    trouble_note: str
+    disk_known: bool
+    """What is on the disk agrees with the record: blank and never handed over, or the unclaimed tenancy's
+    empty folder with an unbroken journal."""
+
+
+def pick_pv(pvs: tuple[Pv, ...]) -> Pv | None:
+    """The one PersistentVolume that matters: one that a claim has or had before one that is on offer."""
+    weight = {"claimed": 0, "released": 1, "terminating": 2, "offered": 3}
+    return min(pvs, key=lambda pv: (weight[pv_state(pv)], pv.metadata.name), default=None)
+
+
+def pv_state(pv: Pv) -> Literal["terminating", "offered", "claimed", "released"]:
+    """Where a PersistentVolume stands. Failed counts as Released; a claimRef with a UID counts as claimed
+    even before kube-controller-manager has written the phase; a claimRef without one is only a wish."""
+    if pv.status.phase in ("Released", "Failed"):
+        return "terminating" if pv.metadata.deletion_timestamp else "released"
+    if (pv.spec.claim_ref is not None and pv.spec.claim_ref.uid) or pv.status.phase == "Bound":
+        return "claimed"
+    return "terminating" if pv.metadata.deletion_timestamp else "offered"
+
+
+def look(world: World) -> Seen:
+    """Compute the facts from a snapshot. Pure; the same snapshot gives the same facts."""
+    volume, status = world.volume, world.volume.status
+    pv = pick_pv(world.pvs)
+    state: PvState = pv_state(pv) if pv is not None else "none"
+    order = volume.spec.order
+    if order is not None and status.tenancy and order.next == status.tenancy:
+        order = None  # fulfilled: the tenancy that it began is the one on record
+    work = status.work if order is not None and status.work and status.work.order_id == order.id else None
+
+    recorded = status.volume_uid
+    by_us = bool(recorded) and (recorded in world.mine.deleted or status.withdrawn == status.tenancy != "")
+    # A committed wipe deleted its PersistentVolume itself; what it deleted is not lost.
+    lost = bool(recorded) and pv is None and not by_us and not status.committed
+
+    was_claimed = state == "released" or (state in ("none", "terminating") and (status.dirty or lost))
+    trouble, note = _trouble(world)
+    return Seen(
+        pv=pv,
+        pv_state=state,
+        pv_ended_by_us=by_us,
+        lost_pv=lost,
+        claimed=state == "claimed",
+        was_claimed=was_claimed,
+        order=order,
+        mine=order is not None and order.id in world.mine.orders,
+        committed=bool(status.committed),
+        done=work is not None and work.state is WorkState.DONE,
+        failed=work is not None and work.state is WorkState.FAILED,
+        refused=work is not None and work.state is WorkState.REFUSED,
+        work=work,
+        disk=status.disk,
+        trouble=trouble,
+        trouble_note=note,
+        disk_known=_disk_known(world),
+    )
+
+
+def _trouble(world: World) -> tuple[str, str]:
+    volume, desired, disk = world.volume, world.desired, world.volume.status.disk
+    if desired is None:
+        return ("Cordoned", "") if world.left_by_label else ("Dropped", "")
+    if desired.conflict:
+        return "Conflict", desired.conflict
+    if desired.never:
+        return "Never", desired.never
+    if world.node is None:
+        return "NodeUnknown", ""
+    if not world.node.metadata.labels.get(names.HOSTNAME):
+        return "NoHostname", ""
+    if len(world.node_names_with_hostname) > 1:
+        return "HostnameConflict", ", ".join(world.node_names_with_hostname)
+    if disk is None:
+        return "NotObserved", ""
+    if disk.presence is not Presence.OK:
+        return disk.presence.value, f" ({disk.message})" if disk.message else ""
+    if volume.spec.admin.cordon:
+        return "Cordoned", ""
+    if volume.spec.admin.retire:
+        return "Retired", ""
+    return "", ""
+
+
+def _disk_known(world: World) -> bool:
+    status, disk = world.volume.status, world.volume.status.disk
+    if disk is None or disk.presence is not Presence.OK or disk.journal_broken or disk.trash:
+        return False
+    if disk.content is Content.BLANK:
+        # Blank, but the record or the journal remembers a tenancy there: somebody emptied it by hand, or
+        # it is another disk. Unknown is never clean.
+        return disk.journal == "" and status.tenancy == "" and not status.dirty
+    if disk.content is Content.TENANCY:
+        unclaimed = status.withdrawn == status.tenancy or not status.volume_uid
+        return (
+            disk.empty
+            and disk.tenancy == disk.journal == status.tenancy
+            and unclaimed
+            and not status.dirty
+            and not disk.in_use
+        )
+    return False
