@@ -38,8 +38,6 @@ replaces it long before it expires."""
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
 """A peer that vanished is noticed after 15 + 5 * 3 seconds of silence."""
 _CHUNK = 65536
-_LONGEST_LINE = 16 << 20
-"""etcd takes no object above 1.5 MiB; a longer line than this is no watch event."""
 _BROKEN = (OSError, http.client.HTTPException)
 
 
@@ -204,7 +202,7 @@ class SlimTransport:
             if response.status >= 400:
                 raise transport.error_of(response.status, response.read(), _lowered(response))
             yield b""
-            yield from _lines(response)
+            yield from transport.lines(iter(lambda: response.read1(_CHUNK), b""))
         except _BROKEN as error:
             if not stop.is_set():
                 raise transport.NoAnswer(f"watch of {path}: {_said(error)}") from error
@@ -258,7 +256,7 @@ class SlimTransport:
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
         try:
-            connection = self._new()
+            connection = self._new(min(timeout, CONNECT_TIMEOUT_S))
             connection.connect()
         except ssl.SSLCertVerificationError as error:
             raise transport.NoAnswer(f"{self._config.server}: {error.verify_message}", sent=False) from error
@@ -272,15 +270,15 @@ class SlimTransport:
             sock.setsockopt(socket.IPPROTO_TCP, option, amount)
         return connection
 
-    def _new(self) -> http.client.HTTPConnection:
+    def _new(self, timeout: float) -> http.client.HTTPConnection:
         if not self._tls:
-            return http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_S)
+            return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         return _TlsConnection(
             self._host,
             self._port,
             context=self._tls_context(),
             server_name=self._config.server_name or self._host,
-            timeout=CONNECT_TIMEOUT_S,
+            timeout=timeout,
         )
 
     def _tls_context(self) -> ssl.SSLContext:
@@ -346,25 +344,6 @@ def _context(config: Config) -> ssl.SSLContext:
             pem.flush()
             context.load_cert_chain(pem.name)
     return context
-
-
-def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    parts: list[bytes] = []
-    size = 0
-    while chunk := response.read1(_CHUNK):
-        *whole, rest = chunk.split(b"\n")
-        for line in whole:
-            parts.append(line)
-            joined = b"".join(parts)
-            parts.clear()
-            size = 0
-            if joined:
-                yield joined
-        if rest:
-            parts.append(rest)
-            size += len(rest)
-            if size > _LONGEST_LINE:
-                raise http.client.LineTooLong("watch event")
 
 
 def _lowered(response: http.client.HTTPResponse) -> dict[str, str]:

@@ -12,7 +12,7 @@ writes again. No transport retries a write by itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 import msgspec
@@ -24,6 +24,9 @@ APPLY_PATCH = "application/apply-patch+yaml"
 """YAML is a superset of JSON, and what is sent is JSON."""
 
 REQUEST_TIMEOUT_S = 30.0
+
+_LONGEST_LINE = 16 << 20
+"""etcd takes no object above 1.5 MiB; a longer line than this is no watch event."""
 
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 
@@ -233,3 +236,23 @@ def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
     if header.isdigit():
         after = float(header)
     return ApiError(status, said.reason or "Unknown", said.message, retry_after=after, details=said.details)
+
+
+def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines in what comes off a socket, without empty ones. Raises NoAnswer for one beyond all reason."""
+    parts: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            parts.append(line)
+            joined = b"".join(parts)
+            parts.clear()
+            size = 0
+            if joined:
+                yield joined
+        if rest:
+            parts.append(rest)
+            size += len(rest)
+            if size > _LONGEST_LINE:
+                raise NoAnswer("a line of a watch does not end")
