@@ -1,0 +1,282 @@
+"""What must hold before the daemon does anything to a disk: one function for one disaster.
+
+Each guard looks at a `Case` and says nothing, or what stands in the way: `Refuse` where the order is wrong,
+`Wait` where time or a person removes the obstacle. What is not known stands in the way. A guard says in
+`prevents` which disaster it is there for; the list in the docs is printed from these.
+
+When a guard is asked:
+  BEGIN   while no byte is gone: it may still stop the order as if nothing had been
+  START   whenever a process takes the order up, also one that goes on after a crash
+  ALWAYS  also between two chunks of a running wipe
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import NamedTuple
+
+from disk_daemon import identity
+from disk_daemon.known import Broken, Case, Dropped, Refuse, Wait
+from tidb_volume import names
+from tidb_volume.value import Presence
+
+Objection = Refuse | Wait | Dropped
+Check = Callable[[Case], Objection | None]
+
+
+class When(IntEnum):
+    """Until when a guard is asked; each includes those before it."""
+
+    BEGIN = 1
+    START = 2
+    ALWAYS = 3
+
+
+class Guard(NamedTuple):
+    """A check, and what it is there for."""
+
+    name: str
+    prevents: str
+    when: When
+    destroying_only: bool
+    check: Check
+
+
+GUARDS: list[Guard] = []
+"""In the order in which they are asked; what is wrong comes before what makes it wait."""
+
+
+def guard(*, prevents: str, when: When, destroying_only: bool = False) -> Callable[[Check], Check]:
+    """Register a check. `destroying_only`: it is about orders that delete data, and no others."""
+
+    def register(check: Check) -> Check:
+        GUARDS.append(Guard(check.__name__, prevents, when, destroying_only, check))
+        return check
+
+    return register
+
+
+def objection(case: Case, when: When) -> Objection | None:
+    """The first objection of all guards that are asked at this point; None: go on."""
+    for each in GUARDS:
+        if each.when < when or (each.destroying_only and not case.destroys):
+            continue
+        found = each.check(case)
+        if found is not None:
+            return found
+    return None
+
+
+# --- is this order still an order -------------------------------------------------------------------
+
+
+@guard(prevents="beginning, or going on, while the stop button cannot be read", when=When.ALWAYS)
+def live_is_readable(case: Case) -> Objection | None:
+    """Whatever could not be read says nothing, and nothing is not a permission."""
+    if case.live.error:
+        return Wait("ApiUnreadable", f"the API server cannot be read: {case.live.error}", "api")
+    return None
+
+
+@guard(prevents="carrying out an order that the controller has replaced or taken away", when=When.ALWAYS)
+def order_is_current(case: Case) -> Objection | None:
+    """Same object by UID, same order, word for word but for its withdrawal."""
+    volume = case.live.volume
+    if volume is None or volume.metadata.uid != case.uid or volume.spec.order is None:
+        return Dropped()
+    now, then = volume.spec.order, case.order
+    if now.id != then.id:
+        return Dropped()
+    if _without_withdrawal(now) != _without_withdrawal(then):
+        return Refuse("OrderChanged", f"order {then.id} was changed after it was given; write one with a fresh id")
+    return None
+
+
+def _without_withdrawal(order: object) -> dict[str, object]:
+    fields = {name: getattr(order, name) for name in order.__struct_fields__}  # type: ignore[attr-defined]
+    return {**fields, "withdrawn": False}
+
+
+_ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+
+
+@guard(prevents="a folder's name out of the API that leads elsewhere (`../x`)", when=When.START)
+def order_is_well_formed(case: Case) -> Objection | None:
+    """Ids and tenancies become names of folders, so they must look like ids and tenancies."""
+    order = case.order
+    tenancies = [each for each in (order.ends, order.next) if each]
+    if not _ORDER_ID.fullmatch(order.id) or not all(map(names.is_tenancy, tenancies)):
+        return Refuse("Malformed", f"order {order.id!r} has an id or a tenancy that is none")
+    if not order.next or order.next == order.ends:
+        return Refuse("Malformed", f"order {order.id} names no new tenancy")
+    return None
+
+
+@guard(prevents="doing something else than what was asked for", when=When.START)
+def method_is_known(case: Case) -> Objection | None:
+    """For a folder there is one method: deleting what is in it."""
+    if case.order.kind not in ("reclaim", "prepare"):
+        return Refuse("NotForFolders", f"a folder that the admin mounted needs no {case.order.kind}")
+    if case.order.method not in ("", "auto", "files"):
+        return Refuse("NotForFolders", f"method {case.order.method} is not for a folder; use files")
+    return None
+
+
+# --- is it this disk ------------------------------------------------------------------------------------
+
+
+@guard(prevents="deleting in the folder under a mount point whose mount is missing", when=When.ALWAYS)
+def disk_is_there(case: Case) -> Objection | None:
+    """An absent disk is not a wiped one; and what is to be never used is never used."""
+    presence, said = case.disk.presence, case.disk.message
+    if presence in (Presence.NOT_PRESENT, Presence.NOT_MOUNTED):
+        return Wait(presence.value, said, "mounts")
+    if presence is not Presence.OK:
+        return Refuse(presence.value, said)
+    return None
+
+
+@guard(prevents="wiping another disk that now answers to the name", when=When.ALWAYS)
+def identity_matches(case: Case) -> Objection | None:
+    """The order names the disk that is meant; a name is no identity (openshift/local-storage-operator #542)."""
+    meant, seen = case.order.identity, case.disk.identity
+    if meant is None:
+        return Refuse("WrongDisk", f"order {case.order.id} names no identity, so any disk would do")
+    if seen is None or not identity.same_disk(meant, seen):
+        said = f"meant is {identity.words(meant)}, there is {identity.words(seen)}"
+        return Refuse("WrongDisk", f"{said}; put the recorded disk back, or accept the new one")
+    return None
+
+
+@guard(prevents="a wipe that fails at its first unlink, on a disk that turned read-only", when=When.START)
+def not_read_only(case: Case) -> Objection | None:
+    """A file system remounted read-only is how a failing disk looks."""
+    if case.disk.read_only:
+        return Refuse("ReadOnly", "the file system is mounted read-only; look at the kernel log of the node")
+    return None
+
+
+@guard(prevents="taking a journal that cannot be read for an empty one", when=When.START)
+def journal_is_readable(case: Case) -> Objection | None:
+    """It may hold that this order was done long ago, or that another tenant has the disk."""
+    if isinstance(case.journal, Broken):
+        return Refuse("JournalBroken", f"{case.journal.why}; look at it, then move it away")
+    return None
+
+
+# --- is nobody there --------------------------------------------------------------------------------------
+
+
+@guard(prevents="deleting data that a PersistentVolume can still hand to a pod", when=When.START)
+def no_pv_remains(case: Case) -> Objection | None:
+    """By name and by label. One that is Terminating is still there; one that is not was given back."""
+    for pv in case.live.pvs:
+        if not pv.metadata.deletion_timestamp:
+            return Refuse("PvExists", f"PersistentVolume {pv.metadata.name} exists; an order stands on none")
+    if case.live.pvs:
+        return Wait("PvTerminating", f"PersistentVolume {case.live.pvs[0].metadata.name} is still there", "api")
+    return None
+
+
+@guard(prevents="wiping on what was read for another purpose than to begin", when=When.START)
+def live_is_whole(case: Case) -> Objection | None:
+    """PersistentVolumes that were not read are not absent."""
+    if case.live.lean:
+        return Wait("ApiUnreadable", "PersistentVolumes have not been read", "api")
+    return None
+
+
+@guard(prevents="wiping before the controller knows that its delete of the PV was the one", when=When.START,
+       destroying_only=True)  # fmt: skip
+def order_is_committed(case: Case) -> Objection | None:
+    """`status.committed` is written after the PV's delete was answered under both preconditions."""
+    volume = case.live.volume
+    if volume is None or volume.status.committed != case.order.id:
+        return Wait("NotCommitted", f"order {case.order.id} is not committed yet", "volume")
+    return None
+
+
+@guard(prevents="deleting files under a pod that still has them mounted", when=When.START)
+def not_in_use(case: Case) -> Objection | None:
+    """Any mount at or below the tenancy's folder, in any mount namespace; none known is not none there."""
+    if case.disk.users_unknown:
+        return Wait("InUse", f"cannot tell who uses it: {case.disk.users_unknown}", "mounts")
+    users = [user for user in case.disk.users if case.order.whole_disk or _is_ours(user.root)]
+    if users:
+        more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+        pids = tuple(user.pid for user in users if user.pid)
+        return Wait("InUse", f"{users[0].who}{more}", "mounts", pids)
+    return None
+
+
+def _is_ours(root: str) -> bool:
+    return root == f"/{names.FOLDER}" or root.startswith(f"/{names.FOLDER}/")
+
+
+# --- does anybody hold it --------------------------------------------------------------------------------
+
+
+@guard(prevents="a breaker that trips and stops nothing", when=When.BEGIN, destroying_only=True)
+def breaker_is_closed(case: Case) -> Objection | None:
+    """Under the epoch the order was decided in; a fleet that cannot be seen is tripped."""
+    fleet = case.live.fleet
+    if fleet is None:
+        return None  # not_paused says it
+    breaker = fleet.status.breaker
+    if breaker.tripped or breaker.epoch != case.order.epoch:
+        said = breaker.reason or f"epoch {breaker.epoch}, the order is of epoch {case.order.epoch}"
+        return Refuse("Breaker", f"the circuit breaker: {said}")
+    return None
+
+
+@guard(prevents="a stop button that does not stop", when=When.ALWAYS)
+def not_paused(case: Case) -> Objection | None:
+    """No fleet object is a pause: it was deleted, and only a person makes it again."""
+    fleet = case.live.fleet
+    if fleet is None or fleet.metadata.deletion_timestamp:
+        return Wait("FleetMissing", f"there is no TidbVolumeFleet named {names.FLEET}", "api")
+    if fleet.spec.paused:
+        return Wait("Paused", "the fleet is paused", "api")
+    return None
+
+
+@guard(prevents="wiping what a person holds", when=When.BEGIN, destroying_only=True)
+def not_held(case: Case) -> Objection | None:
+    """`spec.admin.hold`, for this volume."""
+    volume = case.live.volume
+    if volume is None or volume.spec.admin.hold:
+        return Wait("Held", "held by a person", "volume")
+    return None
+
+
+@guard(prevents="wiping a store that its database still counts on", when=When.BEGIN, destroying_only=True)
+def no_gate_stands(case: Case) -> Objection | None:
+    """The volume's own gates, and the pool's that were not passed for this very tenancy."""
+    volume = case.live.volume
+    if volume is None:
+        return Wait("Gated", "the volume's gates cannot be seen", "volume")
+    passed, wipe = volume.spec.admin.gates_passed, volume.spec.wipe
+    of_pool = [gate for gate in wipe.gates if not case.order.ends or passed.get(gate) != case.order.ends]
+    standing = sorted({*volume.spec.admin.gates, *of_pool})
+    if standing:
+        return Wait("Gated", ", ".join(standing), "volume")
+    return None
+
+
+@guard(prevents="deleting what a person has just asked to get back", when=When.BEGIN, destroying_only=True)
+def no_restore_is_asked(case: Case) -> Objection | None:
+    """An answer counts for the question that stands now, and for no other."""
+    volume = case.live.volume
+    if volume is None:
+        return Wait("RestoreAsked", "the volume's answers cannot be seen", "volume")
+    asked, question = volume.spec.admin.restore, volume.status.question
+    if asked is not None and question is not None and asked.question == question.id:
+        return Wait("RestoreAsked", "a person asked to restore it; the controller takes the order back", "volume")
+    return None
+
+
+def listing(guards: Iterable[Guard] = GUARDS) -> list[tuple[str, str, str]]:
+    """Name, disaster and rule of each guard, for the docs."""
+    return [(each.name, each.prevents, (each.check.__doc__ or "").strip()) for each in guards]

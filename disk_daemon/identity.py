@@ -1,0 +1,50 @@
+"""Which disk is it: two sets of facts compared.
+
+Facts come and go with kernels and firmware (a newer kernel shows an EUI that an older one did not), so only
+facts that both sides have are compared. All of those must agree, and one of them must be a fact that a disk
+alone has: two disks of one model and size are not the same disk.
+"""
+
+from __future__ import annotations
+
+from tidb_volume.value import Identity
+
+_HARDWARE = ("eui", "wwn", "serial", "model", "size_bytes", "partition", "virtual")
+_UNIQUE = ("eui", "wwn", "serial", "virtual")
+
+
+def same_hardware(recorded: Identity, seen: Identity) -> bool:
+    """Whether both are surely the same piece of hardware, and the same partition of it."""
+    if recorded.partition != seen.partition:
+        return False
+    known = [(name, getattr(recorded, name), getattr(seen, name)) for name in _HARDWARE]
+    both = [(name, ours, theirs) for name, ours, theirs in known if ours and theirs]
+    return all(ours == theirs for _, ours, theirs in both) and any(name in _UNIQUE for name, _, _ in both)
+
+
+def same_disk(recorded: Identity, seen: Identity) -> bool:
+    """The same hardware with the same file system on it."""
+    return same_hardware(recorded, seen) and (
+        not recorded.fs_uuid or not seen.fs_uuid or recorded.fs_uuid == seen.fs_uuid
+    )
+
+
+def has_unique_fact(identity: Identity) -> bool:
+    """Whether any fact tells this disk from all others."""
+    return any(getattr(identity, name) for name in _UNIQUE)
+
+
+def hardware_key(identity: Identity) -> str:
+    """The one fact that a record about this hardware is filed under: the strongest, and the partition."""
+    strongest = next((f"{name}={getattr(identity, name)}" for name in _UNIQUE if getattr(identity, name)), "")
+    if strongest.startswith("serial="):
+        strongest += f" model={identity.model}"
+    return f"{strongest} partition={identity.partition}"
+
+
+def words(identity: Identity | None) -> str:
+    """The facts for people."""
+    if identity is None:
+        return "no facts"
+    facts = [(name.removesuffix("_bytes"), getattr(identity, name)) for name in (*_HARDWARE, "fs_uuid")]
+    return " ".join(f"{name}={fact}" for name, fact in facts if fact)

@@ -1,0 +1,198 @@
+"""System calls that Python 3.11 lacks, each as thin as it can be.
+
+What keeps the destructive code on its disk is in here: `open_below` (openat2) opens one name below a
+directory that is already open, and the kernel itself refuses a symlink, another mount, and a way out. No path
+is ever put together from names found on a disk.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import platform
+import stat
+import time
+from ctypes import c_char_p, c_int, c_long, c_uint, c_ulong
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = c_long
+_libc.renameat2.argtypes = [c_int, c_char_p, c_int, c_char_p, c_uint]
+_libc.syncfs.argtypes = [c_int]
+_libc.setns.argtypes = [c_int, c_int]
+_libc.prctl.argtypes = [c_int, c_ulong, c_ulong, c_ulong, c_ulong]
+
+_OPENAT2 = 437
+_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}.get(platform.machine(), -1)
+
+# linux/openat2.h
+_NO_XDEV, _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x01, 0x02, 0x04, 0x08
+# linux/sched.h, linux/prctl.h, linux/ioprio.h, linux/fs.h
+_CLONE_NEWNS = 0x00020000
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_IOPRIO_WHO_PROCESS, _IOPRIO_IDLE = 1, 3 << 13
+_RENAME_NOREPLACE = 1
+_FS_IOC_GETFLAGS, _FS_IOC_SETFLAGS = 0x80086601, 0x40086602
+_FS_IOC_GETFSUUID = 0x80111500
+FS_IMMUTABLE, FS_APPEND = 0x10, 0x20
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def _failed(what: str | bytes) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), what)
+
+
+def _open2(directory: int, name: str | bytes, flags: int, resolve: int) -> int:
+    how = _OpenHow(flags, 0, resolve)
+    path = os.fsencode(name)
+    while True:
+        fd = _libc.syscall(
+            c_long(_OPENAT2), c_int(directory), c_char_p(path), ctypes.byref(how), c_ulong(ctypes.sizeof(how))
+        )
+        if fd >= 0:
+            return int(fd)
+        if ctypes.get_errno() not in (errno.EINTR, errno.EAGAIN):
+            raise _failed(name)
+
+
+def open_path(path: str, flags: int = DIRECTORY) -> int:
+    """Open an absolute path through no symlink at all. Returns a descriptor; OSError (ELOOP: a symlink)."""
+    return _open2(-100, path, flags | os.O_CLOEXEC, _NO_SYMLINKS | _NO_MAGICLINKS)
+
+
+def open_below(directory: int, name: str | bytes, flags: int = DIRECTORY) -> int:
+    """Open `name` in the open `directory`, on the same mount, through no symlink, never above it.
+
+    OSError with EXDEV: a mount lies there, or a way out; ELOOP: a symlink.
+    """
+    resolve = _NO_SYMLINKS | _NO_MAGICLINKS | _NO_XDEV | _BENEATH
+    return _open2(directory, name, flags | os.O_CLOEXEC, resolve)
+
+
+def rename_new(from_directory: int, name: str, to_directory: int, new_name: str) -> None:
+    """Rename, and never over something that is there (EEXIST)."""
+    done = _libc.renameat2(
+        from_directory, os.fsencode(name), to_directory, os.fsencode(new_name), _RENAME_NOREPLACE
+    )
+    if done != 0:
+        raise _failed(name)
+
+
+def sync_filesystem(fd: int) -> None:
+    """syncfs(2): all of that file system is on the disk; raises what a write-back met (EIO, ENOSPC)."""
+    if _libc.syncfs(fd) != 0:
+        raise _failed("syncfs")
+
+
+def mount_id(fd: int) -> int:
+    """The id of the mount that a descriptor was opened through, as the first field of mountinfo has it."""
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("mnt_id:"):
+                return int(line.split()[1])
+    raise OSError(errno.ENOSYS, "fdinfo names no mnt_id")
+
+
+def filesystem_uuid(fd: int) -> str:
+    """The UUID of the mounted file system, from the kernel (FS_IOC_GETFSUUID, 6.9); empty where it can't say."""
+    answer = bytearray(17)
+    try:
+        fcntl.ioctl(fd, _FS_IOC_GETFSUUID, answer)
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP):
+            return ""
+        raise
+    return _uuid(bytes(answer[1:17])) if answer[0] == 16 else ""
+
+
+def superblock_uuid(head: bytes) -> str:
+    """The UUID in the first 4 KiB of an XFS or ext2/3/4 file system, for kernels that have no call for it."""
+    if head[:4] == b"XFSB":
+        return _uuid(head[32:48])
+    if head[1080:1082] == b"\x53\xef":
+        return _uuid(head[1128:1144])
+    return ""
+
+
+def _uuid(raw: bytes) -> str:
+    digits = raw.hex()
+    if len(digits) != 32 or not digits.strip("0"):
+        return ""
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def clear_fixed(fd: int) -> bool:
+    """Take `immutable` and `append only` off the inode behind an open descriptor; whether one was set."""
+    word = bytearray(8)
+    try:
+        fcntl.ioctl(fd, _FS_IOC_GETFLAGS, word)
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL):
+            return False
+        raise
+    flags = int.from_bytes(word[:4], "little")
+    free = flags & ~(FS_IMMUTABLE | FS_APPEND)
+    if free == flags:
+        return False
+    fcntl.ioctl(fd, _FS_IOC_SETFLAGS, free.to_bytes(4, "little") + bytes(4))
+    return True
+
+
+def reopen_inode(directory: int, name: str) -> int | None:
+    """A readable descriptor of a regular file, directory or fifo in `directory`; None for all else.
+
+    A device or a socket is never opened: opening some devices already does something.
+    """
+    pinned = open_below(directory, name, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        mode = os.fstat(pinned).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISFIFO(mode)):
+            return None
+        return os.open(f"/proc/self/fd/{pinned}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        os.close(pinned)
+
+
+def enter_mounts_of(pid: int) -> None:
+    """Enter the mount namespace of a process, unless it is ours already. Only a single thread can."""
+    path = f"/proc/{pid}/ns/mnt"
+    theirs, ours = os.stat(path), os.stat("/proc/self/ns/mnt")
+    if (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino):
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.setns(fd, _CLONE_NEWNS) != 0:
+            raise _failed(path)
+    finally:
+        os.close(fd)
+
+
+def die_with_parent(parent: int, signal_number: int) -> None:
+    """Have the kernel send us `signal_number` once our parent is gone. ProcessLookupError: it is already."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+    if os.getppid() != parent:
+        raise ProcessLookupError(errno.ESRCH, "the parent ended first")
+
+
+def name_process(name: str) -> None:
+    """The name that ps shows for this process, up to 15 bytes."""
+    buffer = ctypes.create_string_buffer(name.encode()[:15])
+    _libc.prctl(_PR_SET_NAME, ctypes.addressof(buffer), 0, 0, 0)
+
+
+def be_idle() -> None:
+    """Idle IO priority: other processes' reads and writes come first."""
+    if _IOPRIO_SET >= 0:
+        _libc.syscall(c_long(_IOPRIO_SET), c_int(_IOPRIO_WHO_PROCESS), c_int(0), c_int(_IOPRIO_IDLE))
+
+
+def boottime() -> float:
+    """Seconds since boot, counted also while the machine sleeps; the same clock in every process."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

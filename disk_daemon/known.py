@@ -1,0 +1,281 @@
+"""What the daemon knows when it decides: the disk as just looked at, the API as just read, its own journal.
+
+Three witnesses, and a decision takes all three (`Case`). None of them is a cache: a child looks and reads by
+itself, under the disk's lock, right before it decides. What could not be seen is said in a field of its own and
+is always the careful branch.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from tidb_volume.value import Content, Fleet, Identity, Order, Presence, Pv, Value, Volume
+
+# --- the disk ---------------------------------------------------------------------------------------
+
+
+class Mount(Value):
+    """One line of a mountinfo (Documentation/filesystems/proc.rst, 3.5)."""
+
+    id: int
+    device: str
+    """major:minor of the mounted file system."""
+    root: str
+    """What of the file system is mounted there: `/`, or a folder in it."""
+    target: str
+    fs_type: str = ""
+    options: tuple[str, ...] = ()
+
+
+class User(Value):
+    """Someone who has a part of the disk mounted."""
+
+    who: str
+    """For people: a pod's UID and the mount, or a process."""
+    root: str
+    pid: int = 0
+    """A process in the mount namespace that shows it; 0: the host's own namespace."""
+
+
+MOVED_UP = re.compile(r"deeper-\d+")
+"""The lower part of a deep tree, moved up into the trash folder by the eraser itself."""
+
+
+class Trash(Value):
+    """A folder `trash-ORDER`: what a wipe has put aside and not yet deleted."""
+
+    order: str
+    entries: tuple[str, ...] = ()
+    """The first few names in it, enough to tell whose it is; without those moved up by the eraser."""
+
+
+class Facts(Value):
+    """One disk, as a child just saw it. Only `presence` OK makes the rest mean anything."""
+
+    presence: Presence
+    message: str = ""
+    boot: str = ""
+    device: str = ""
+    name: str = ""
+    identity: Identity | None = None
+    read_only: bool = False
+    capacity_bytes: int = 0
+    used_bytes: int = 0
+    strays: tuple[str, ...] = ()
+    """The first few entries of the mount's root that are neither ours nor lost+found, nor in lost+found."""
+    folder: bool = False
+    """There is a `.tidb-volume`."""
+    tenancies: tuple[str, ...] = ()
+    empty: bool = False
+    """There is one tenancy, and its folder holds nothing."""
+    trash: tuple[Trash, ...] = ()
+    others: tuple[str, ...] = ()
+    """What else is in `.tidb-volume`, none of it ours."""
+    users: tuple[User, ...] = ()
+    users_unknown: str = ""
+    """Why nobody can say who uses the disk; empty: `users` is complete."""
+
+    @property
+    def content(self) -> Content:
+        """What is on the disk, in one word."""
+        if self.presence is not Presence.OK:
+            return Content.UNKNOWN
+        if self.trash or self.others or len(self.tenancies) > 1:
+            return Content.DATA
+        if self.tenancies:
+            return Content.TENANCY
+        return Content.DATA if self.strays else Content.BLANK
+
+
+# --- the API --------------------------------------------------------------------------------------------
+
+
+class Live(Value):
+    """The API's objects, read for this one decision and never out of a cache."""
+
+    read_at: float
+    """CLOCK_BOOTTIME before the first of the reads: what is older than a few seconds decides nothing."""
+    error: str = ""
+    """Why it could not be read; then all else here is missing and nothing may be begun."""
+    volume: Volume | None = None
+    fleet: Fleet | None = None
+    pvs: tuple[Pv, ...] = ()
+    """Every PersistentVolume of the order's name or with this disk's label."""
+    lean: bool = False
+    """Only volume and fleet were read: enough between two chunks, never to begin."""
+
+
+# --- the journal ---------------------------------------------------------------------------------------
+
+
+class Taken(Value):
+    """The order at work: written before anything on the disk changes, `begun` before the first unlink."""
+
+    id: str
+    kind: str
+    ends: str
+    next: str
+    whole_disk: bool = False
+    begun: bool = False
+    at: str = ""
+
+
+class Past(Value):
+    """An order that was carried out."""
+
+    id: str
+    kind: str
+    ends: str
+    next: str
+    at: str
+
+
+class Entry(Value):
+    """The node's own record of one disk."""
+
+    identity: Identity
+    source: str = ""
+    volume: str = ""
+    handed: str = ""
+    """The tenancy handed over now."""
+    past: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    order: Taken | None = None
+    done: tuple[Past, ...] = ()
+
+
+class Broken(Value):
+    """There is a record, and it cannot be read: never the same as none."""
+
+    why: str
+
+
+Journal = Entry | Broken | None
+
+# --- a decision and what it is made from ---------------------------------------------------------------
+
+
+class Case(Value):
+    """All that one decision looks at."""
+
+    order: Order
+    volume: str
+    """The TidbVolume's name and UID that the order came with."""
+    uid: str
+    live: Live
+    disk: Facts
+    journal: Journal
+
+    @property
+    def destroys(self) -> bool:
+        """Data goes: such an order needs `status.committed`."""
+        return self.order.kind == "reclaim" or bool(self.order.answer)
+
+    @property
+    def taken(self) -> Taken | None:
+        """The journal's order at work, if this order is it or goes on with its very wipe."""
+        taken = self.journal.order if isinstance(self.journal, Entry) else None
+        if taken is None:
+            return None
+        same_wipe = taken.ends == self.order.ends and taken.whole_disk == self.order.whole_disk
+        if taken.id == self.order.id or (same_wipe and (taken.ends or taken.whole_disk)):
+            return taken
+        return None
+
+    @property
+    def begun(self) -> bool:
+        """The journal has it that bytes are gone: there is no way back, only on."""
+        return self.taken is not None and self.taken.begun
+
+    @property
+    def maybe_begun(self) -> bool:
+        """Nobody can prove that no byte is gone: begun, or a trash folder that the journal cannot explain."""
+        return self.begun or (self.taken is None and bool(self.disk.trash))
+
+
+class Refuse(Value):
+    """The order is wrong, and stays so."""
+
+    reason: str
+    message: str
+
+
+class Wait(Value):
+    """Something stands in the way that falls by itself, or is lifted by a person."""
+
+    reason: str
+    message: str
+    until: Literal["mounts", "api", "volume", "lock", "queue"]
+    """What to look at for the end of the wait: mount tables, the API's other objects, this volume's own
+    object, another process's lock, our own queue."""
+    pids: tuple[int, ...] = ()
+    """Processes whose end may end the wait."""
+
+
+class Dropped(Value):
+    """The order is not the current one any more: nobody waits for an answer, nothing is touched."""
+
+
+class AlreadyDone(Value):
+    """The order was carried out before, and the disk still shows it."""
+
+
+class GiveBack(Value):
+    """The order was withdrawn before a byte was gone: what was put aside goes back to its place."""
+
+
+class Aside(Value):
+    """Rename the tenancy's folder into the order's trash folder."""
+
+    tenancy: str
+
+
+class AsideAll(Value):
+    """Rename everything at the mount's root into the order's trash folder."""
+
+
+class Note(Value):
+    """Journal that the order is at work; `begun`: from here on bytes may be gone."""
+
+    begun: bool
+
+
+class Recheck(Value):
+    """Read the API and the disk once more. If anything stands in the way, put back what was put aside."""
+
+
+class Erase(Value):
+    """Delete below one trash folder, and then the folder itself."""
+
+    order: str
+
+
+class Verify(Value):
+    """List again: nothing of what was to go is there."""
+
+
+class Remove(Value):
+    """Remove an empty tenancy folder; one that is not empty stops the order."""
+
+    tenancy: str
+
+
+class Make(Value):
+    """Make the next tenancy's folder."""
+
+
+class Finish(Value):
+    """All of it is on the disk; journal the order as done and the next tenancy as handed over."""
+
+
+Move = Aside | AsideAll | Note | Recheck | Erase | Verify | Remove | Make | Finish
+
+
+class Do(Value):
+    """What is left to do, in this order. A crash between two moves is cured by deciding again."""
+
+    moves: tuple[Move, ...]
+
+
+Verdict = Refuse | Wait | Dropped | AlreadyDone | GiveBack | Do

@@ -1,0 +1,204 @@
+"""What to do about one order: decided from what is seen now, and from nothing that this process remembers.
+
+So a crash costs nothing: whoever comes next looks at the disk, the journal and the API and finds what is
+left to do. Each row of the tables in tests/unit/daemon/test_step.py is one such state of affairs.
+
+For a folder (`source.path`) a wipe leaves this trail, and each step can be told from the next by it:
+
+    .tidb-volume/T                 the journal notes the order             -> Aside
+    .tidb-volume/trash-ORDER/T     put aside; the way back is a rename     -> Recheck, Note(begun)
+    .tidb-volume/trash-ORDER/...   begun; there is only the way on         -> Erase
+    .tidb-volume/                  all gone, the journal says begun        -> Make
+    .tidb-volume/NEXT              made, empty, not journalled             -> Finish
+    .tidb-volume/NEXT              journalled as done and handed over      -> nothing
+"""
+
+from __future__ import annotations
+
+from disk_daemon import guards
+from disk_daemon.guards import When
+from disk_daemon.known import (
+    AlreadyDone,
+    Aside,
+    AsideAll,
+    Case,
+    Do,
+    Entry,
+    Erase,
+    Finish,
+    GiveBack,
+    Make,
+    Move,
+    Note,
+    Recheck,
+    Refuse,
+    Remove,
+    Trash,
+    Verdict,
+    Verify,
+)
+from tidb_volume.value import Content
+
+_FIRST = (
+    guards.live_is_readable,
+    guards.order_is_current,
+    guards.order_is_well_formed,
+    guards.disk_is_there,
+    guards.identity_matches,
+    guards.journal_is_readable,
+)
+"""Without these nothing else can be told, not even whether the order was done."""
+
+
+def decide(case: Case) -> Verdict:
+    """The next thing to do about an order, under the disk's lock.
+
+    Pure; the same case gives the same verdict. A withdrawn order is answered before what could make it wait:
+    giving back is no destruction, and a person waits for it.
+    """
+    for check in _FIRST:
+        objection = check(case)
+        if objection is not None:
+            return objection
+    if _was_done(case):
+        return _once_more(case)
+    if _is_withdrawn(case) and not case.begun:
+        return _take_back(case)
+    objection = guards.objection(case, When.START if case.begun else When.BEGIN)
+    if objection is not None:
+        return objection
+    return _wipe(case) if case.destroys else _prepare(case)
+
+
+def _entry(case: Case) -> Entry | None:
+    return case.journal if isinstance(case.journal, Entry) else None
+
+
+def _has_data(case: Case, said: str) -> Refuse:
+    journal = _entry(case)
+    handed = journal.handed if journal else ""
+    seen = f"on the disk: {_shown(case)}; in the journal: {handed or 'nothing'}"
+    return Refuse("HasData", f"{said} ({seen}); say what is to become of it, or clear the disk by hand")
+
+
+def _shown(case: Case) -> str:
+    disk = case.disk
+    parts = [f"tenancy {each}" for each in disk.tenancies]
+    parts += [f"trash of order {each.order}" for each in disk.trash]
+    parts += [repr(each) for each in (*disk.others, *disk.strays)]
+    return ", ".join(parts) or "nothing"
+
+
+# --- done before ---------------------------------------------------------------------------------------
+
+
+def _was_done(case: Case) -> bool:
+    journal = _entry(case)
+    in_journal = journal is not None and any(past.id == case.order.id for past in journal.done)
+    return in_journal or case.order.next in case.disk.tenancies
+
+
+def _once_more(case: Case) -> Verdict:
+    """Never a second time: it is said to be done while nobody has used what it made, else it is refused."""
+    disk, order, journal = case.disk, case.order, _entry(case)
+    if not order.offer:
+        if disk.content is Content.BLANK:
+            return AlreadyDone()
+        return _has_data(case, f"order {order.id} was done, and there is something on the disk since")
+    if disk.content is not Content.TENANCY or disk.tenancies != (order.next,) or not disk.empty:
+        return _has_data(case, f"order {order.id} was done, and tenancy {order.next} is not as it was left")
+    in_use = guards.not_in_use(case)
+    if in_use is not None:
+        return _has_data(case, f"order {order.id} was done, and tenancy {order.next} is in use")
+    known = journal is not None and journal.handed == order.next
+    return AlreadyDone() if known else Do((Finish(),))
+
+
+# --- taken back ------------------------------------------------------------------------------------------
+
+
+def _is_withdrawn(case: Case) -> bool:
+    volume = case.live.volume
+    return volume is not None and volume.spec.order is not None and volume.spec.order.withdrawn
+
+
+def _take_back(case: Case) -> Verdict:
+    if case.maybe_begun:
+        said = "the order was withdrawn, but nobody can prove that no byte is gone"
+        return Refuse("Withdrawn", f"{said}: the journal of the node does not know the trash on the disk")
+    return GiveBack()
+
+
+# --- a free disk: nothing is destroyed --------------------------------------------------------------------
+
+
+def _prepare(case: Case) -> Verdict:
+    """First use of a blank disk, or a fresh offer of one that was handed over and never used."""
+    order, disk, journal = case.order, case.disk, _entry(case)
+    if disk.content is Content.BLANK:
+        if not order.ends:
+            return Do((Note(begun=False), *_ending(case)))
+        if case.begun:
+            return Do((Note(begun=True), *_ending(case)))
+        return _has_data(case, f"the order ends tenancy {order.ends}, which is not there")
+    if not order.ends:
+        return _has_data(case, "the disk is not blank")
+    if disk.content is not Content.TENANCY or disk.tenancies != (order.ends,):
+        return _has_data(case, f"the order ends tenancy {order.ends}, and there is something else")
+    if not disk.empty:
+        return _has_data(case, f"tenancy {order.ends} should be unused, and is not empty")
+    if journal is None or (journal.handed != order.ends and not case.begun):
+        return _has_data(case, f"tenancy {order.ends} should be unused, and the journal does not know it")
+    return Do((Note(begun=True), Remove(order.ends), *_ending(case)))
+
+
+def _ending(case: Case) -> tuple[Move, ...]:
+    return (Make(), Finish()) if case.order.offer else (Finish(),)
+
+
+# --- a wipe --------------------------------------------------------------------------------------------------
+
+
+def _wipe(case: Case) -> Verdict:
+    """What is to go must be what the order ends; all three witnesses must agree on it."""
+    order, disk = case.order, case.disk
+    if not order.ends and not order.whole_disk:
+        return _has_data(case, f"order {order.id} ends no tenancy")
+    strange = [each for each in disk.tenancies if each != order.ends]
+    if strange:
+        return _has_data(case, f"the order ends tenancy {order.ends or 'none'}, and {strange[0]} is there")
+    unknown = [each for each in disk.trash if not _is_of_this_wipe(case, each)]
+    if unknown:
+        return _has_data(case, f"the trash of order {unknown[0].order} is not of this wipe")
+    if disk.others and not order.whole_disk:
+        return _has_data(case, f"{disk.others[0]!r} lies among our folders")
+    if not order.answer and not _journal_agrees(case):
+        return _has_data(case, f"the journal does not know tenancy {order.ends} as the one handed over")
+
+    stands = order.ends in disk.tenancies or (order.whole_disk and bool(disk.strays or disk.others))
+    if not stands and not disk.trash and not case.begun and not (order.whole_disk and not order.ends):
+        return _has_data(case, f"the order ends tenancy {order.ends}, which is not there")
+    trash = sorted({each.order for each in disk.trash} | ({order.id} if stands else set()))
+    aside: Move = AsideAll() if order.whole_disk else Aside(order.ends)
+    moves: list[Move] = [Note(begun=case.begun)]
+    if stands:
+        moves.append(aside)
+    moves += [Recheck(), Note(begun=True), *map(Erase, trash), Verify(), *_ending(case)]
+    return Do(tuple(moves))
+
+
+def _is_of_this_wipe(case: Case, trash: Trash) -> bool:
+    """Put aside by this order, by one that this one goes on with, or holding nothing but the tenancy."""
+    order, taken = case.order, case.taken
+    known = trash.order == order.id or (taken is not None and trash.order == taken.id)
+    if order.whole_disk:
+        return known
+    return all(entry == order.ends for entry in trash.entries)
+
+
+def _journal_agrees(case: Case) -> bool:
+    """A journal that was lost contradicts nothing: then the disk's own folder is the witness."""
+    journal = _entry(case)
+    if journal is None or journal.handed == case.order.ends or case.taken is not None:
+        return True
+    return journal.order is not None and journal.order.next == case.order.ends
