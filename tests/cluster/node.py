@@ -36,6 +36,7 @@ from .system import (
     spawn,
     tail,
     until,
+    wait,
 )
 
 if TYPE_CHECKING:
@@ -424,9 +425,7 @@ class Node:
     def _start_containerd(self) -> None:
         config = f"--config={self.folder}/containerd.toml"
         if not self.processes(config):
-            spawn(
-                [*self._enter(), "containerd", config], self._log("containerd"), self._cluster.layout.folder
-            )
+            self._spawn("containerd", ["containerd", config])
         # The socket's file outlives a crash: only an answer counts.
         until(
             f"containerd (see {self._log('containerd')})", lambda: self.exec(["ctr", "version"]), timeout=30
@@ -436,16 +435,19 @@ class Node:
 
     def _start_kubelet(self) -> None:
         config = f"--config={self.folder}/kubelet.yaml"
-        if self.processes(config):
-            return
-        words = [
-            self._cluster.record.programs["kubelet"],
-            config,
-            f"--hostname-override={self.name}",
-            f"--kubeconfig={self.folder}/kubelet.kubeconfig",
-            f"--node-ip={self.address}",
-        ]
-        spawn([*self._enter(), *words], self._log("kubelet"), self._cluster.layout.folder)
+        if not self.processes(config):
+            credentials = f"--kubeconfig={self.folder}/kubelet.kubeconfig"
+            names = [f"--hostname-override={self.name}", f"--node-ip={self.address}"]
+            self._spawn("kubelet", [self._cluster.record.programs["kubelet"], config, credentials, *names])
+
+    def _spawn(self, name: str, argv: Sequence[str]) -> None:
+        """Starts a program as a child of the node's process 1.
+
+        A parent outside would have to reap it before the node can end, and nsenter, which stops itself when its
+        child is stopped, may never.
+        """
+        words = [*self._enter(), "sh", "-c", '"$@" &', name, *argv]
+        wait(spawn(words, self._log(name), self._cluster.layout.folder))
 
     def _log(self, program: str) -> Path:
         return self._cluster.layout.log(f"{self.name}-{program}")

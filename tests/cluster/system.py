@@ -115,6 +115,12 @@ def end(process: Process | None, number: int = signal.SIGKILL, timeout: float = 
     _reap(process.pid)
 
 
+def wait(process: Process) -> None:
+    """Waits for a process that this one has started."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(process.pid, 0)
+
+
 def identify(pid: int) -> Process | None:
     """The process that has this number now."""
     stat = _stat(pid)

@@ -7,12 +7,13 @@ of the nodes; then the loop devices, which those mounts held; then what is only 
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from pathlib import Path
 
 from . import cgroups, disks
 from .state import Layout
-from .system import ClusterError, end, marked, run
+from .system import ClusterError, end, marked, run, send
 
 
 def remove(layout: Layout, *, keep_logs: bool = False) -> None:
@@ -37,11 +38,17 @@ def remove(layout: Layout, *, keep_logs: bool = False) -> None:
 
 
 def _end_processes(folder: Path) -> None:
-    """Ends all marked processes, and those that they started meanwhile."""
+    """Ends all marked processes, and those that they started meanwhile.
+
+    All get the signal before any is waited for: process 1 of a node ends only when its processes were reaped,
+    and their parent may be a stopped one of these.
+    """
     limit = time.monotonic() + 30
     while found := marked(folder):
         if time.monotonic() > limit:
             raise ClusterError(f"processes that do not end: {[process.pid for process in found]}")
+        for process in found:
+            send(process, signal.SIGKILL)
         for process in found:
             end(process)
 
