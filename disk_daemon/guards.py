@@ -90,7 +90,7 @@ def order_is_current(case: Case) -> Objection | None:
     if now.id != then.id:
         return Dropped()
     if _without_withdrawal(now) != _without_withdrawal(then):
-        return Refuse("OrderChanged", f"order {then.id} was changed after it was given; write one with a fresh id")
+        return Refuse("OrderChanged", f"order {then.id} was changed; write one with a fresh id")
     return None
 
 
@@ -140,7 +140,7 @@ def disk_is_there(case: Case) -> Objection | None:
 
 @guard(prevents="wiping another disk that now answers to the name", when=When.ALWAYS)
 def identity_matches(case: Case) -> Objection | None:
-    """The order names the disk that is meant; a name is no identity (openshift/local-storage-operator #542)."""
+    """The order names the disk that is meant; a name is none (openshift/local-storage-operator #542)."""
     meant, seen = case.order.identity, case.disk.identity
     if meant is None:
         return Refuse("WrongDisk", f"order {case.order.id} names no identity, so any disk would do")
@@ -175,8 +175,8 @@ def no_pv_remains(case: Case) -> Objection | None:
     for pv in case.live.pvs:
         if not pv.metadata.deletion_timestamp:
             return Refuse("PvExists", f"PersistentVolume {pv.metadata.name} exists; an order stands on none")
-    if case.live.pvs:
-        return Wait("PvTerminating", f"PersistentVolume {case.live.pvs[0].metadata.name} is still there", "api")
+    for pv in case.live.pvs:
+        return Wait("PvTerminating", f"PersistentVolume {pv.metadata.name} is still there", "api")
     return None
 
 
@@ -273,7 +273,7 @@ def no_restore_is_asked(case: Case) -> Objection | None:
         return Wait("RestoreAsked", "the volume's answers cannot be seen", "volume")
     asked, question = volume.spec.admin.restore, volume.status.question
     if asked is not None and question is not None and asked.question == question.id:
-        return Wait("RestoreAsked", "a person asked to restore it; the controller takes the order back", "volume")
+        return Wait("RestoreAsked", "a person asked to have it back", "volume")
     return None
 
 

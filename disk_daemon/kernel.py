@@ -101,7 +101,7 @@ def mount_id(fd: int) -> int:
 
 
 def filesystem_uuid(fd: int) -> str:
-    """The UUID of the mounted file system, from the kernel (FS_IOC_GETFSUUID, 6.9); empty where it can't say."""
+    """The UUID of the mounted file system, from the kernel (FS_IOC_GETFSUUID, 6.9), or empty."""
     answer = bytearray(17)
     try:
         fcntl.ioctl(fd, _FS_IOC_GETFSUUID, answer)

@@ -1,14 +1,16 @@
 """What the daemon knows when it decides: the disk as just looked at, the API as just read, its own journal.
 
-Three witnesses, and a decision takes all three (`Case`). None of them is a cache: a child looks and reads by
-itself, under the disk's lock, right before it decides. What could not be seen is said in a field of its own and
-is always the careful branch.
+Three witnesses, and a decision takes all three (`Case`). None of them is a cache: a child looks and reads
+by itself, under the disk's lock, right before it decides. What could not be seen is said in a field of its
+own and is always the careful branch.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Literal
+
+import msgspec
 
 from tidb_volume.value import Content, Fleet, Identity, Order, Presence, Pv, Value, Volume
 
@@ -194,14 +196,14 @@ class Case(Value):
         return self.begun or (self.taken is None and bool(self.disk.trash))
 
 
-class Refuse(Value):
+class Refuse(msgspec.Struct, frozen=True):
     """The order is wrong, and stays so."""
 
     reason: str
     message: str
 
 
-class Wait(Value):
+class Wait(msgspec.Struct, frozen=True):
     """Something stands in the way that falls by itself, or is lifted by a person."""
 
     reason: str
@@ -213,66 +215,66 @@ class Wait(Value):
     """Processes whose end may end the wait."""
 
 
-class Dropped(Value):
+class Dropped(msgspec.Struct, frozen=True):
     """The order is not the current one any more: nobody waits for an answer, nothing is touched."""
 
 
-class AlreadyDone(Value):
+class AlreadyDone(msgspec.Struct, frozen=True):
     """The order was carried out before, and the disk still shows it."""
 
 
-class GiveBack(Value):
+class GiveBack(msgspec.Struct, frozen=True):
     """The order was withdrawn before a byte was gone: what was put aside goes back to its place."""
 
 
-class Aside(Value):
+class Aside(msgspec.Struct, frozen=True):
     """Rename the tenancy's folder into the order's trash folder."""
 
     tenancy: str
 
 
-class AsideAll(Value):
+class AsideAll(msgspec.Struct, frozen=True):
     """Rename everything at the mount's root into the order's trash folder."""
 
 
-class Note(Value):
+class Note(msgspec.Struct, frozen=True):
     """Journal that the order is at work; `begun`: from here on bytes may be gone."""
 
     begun: bool
 
 
-class Recheck(Value):
+class Recheck(msgspec.Struct, frozen=True):
     """Read the API and the disk once more. If anything stands in the way, put back what was put aside."""
 
 
-class Erase(Value):
+class Erase(msgspec.Struct, frozen=True):
     """Delete below one trash folder, and then the folder itself."""
 
     order: str
 
 
-class Verify(Value):
+class Verify(msgspec.Struct, frozen=True):
     """List again: nothing of what was to go is there."""
 
 
-class Remove(Value):
+class Remove(msgspec.Struct, frozen=True):
     """Remove an empty tenancy folder; one that is not empty stops the order."""
 
     tenancy: str
 
 
-class Make(Value):
+class Make(msgspec.Struct, frozen=True):
     """Make the next tenancy's folder."""
 
 
-class Finish(Value):
+class Finish(msgspec.Struct, frozen=True):
     """All of it is on the disk; journal the order as done and the next tenancy as handed over."""
 
 
 Move = Aside | AsideAll | Note | Recheck | Erase | Verify | Remove | Make | Finish
 
 
-class Do(Value):
+class Do(msgspec.Struct, frozen=True):
     """What is left to do, in this order. A crash between two moves is cured by deciding again."""
 
     moves: tuple[Move, ...]
