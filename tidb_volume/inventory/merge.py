@@ -1,0 +1,440 @@
+"""Several ConfigMaps, what is in force and what is new, to what is in force next.
+
+Every ConfigMap is judged by itself first (`check`), then beside the others. A broken one keeps the content
+that it has in force and holds up nobody else. Where two contradict each other, what is in force stays and
+the newcomer is refused; where both are new, the first by name stays. All new ones together are tried first,
+so that a disk may move from one ConfigMap to another by one `kubectl apply`; only when that fails are they
+taken one by one, again and again until no more are accepted.
+
+A ConfigMap that is gone takes its disks along (removal is harmless). Two things of it outlive it, and are
+said as warnings:
+
+- A `never` glob ends only by an edit that removes it, not by a file that is missing or broken. A file is one
+  key of one ConfigMap. Its globs hold until a file under that very name says something and does not list
+  them; a file without content counts as missing. A glob that another file lists as well is in that file's
+  hands from then on.
+- A pool (or the default pool) that disks of another ConfigMap are in. An edit that would remove it is
+  refused; a ConfigMap that is deleted cannot be refused, so the pool stays as it was while it is used and
+  nobody else defines it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from tidb_volume.inventory import check, codes, expand, settings
+from tidb_volume.inventory.codes import Problem, Severity
+from tidb_volume.inventory.marks import Mark
+from tidb_volume.inventory.model import Content, Glob, Inventory, Pool, PoolSettings, Use
+from tidb_volume.value import InventoryStatus, Value
+
+KEPT_KEY = "kept.json"
+"""In the stored copy of a ConfigMap: what outlives files that are gone."""
+STATUS_ERRORS = 20
+"""So many messages of one ConfigMap stand in the fleet's status; the CLI shows all."""
+
+
+class KeptGlob(Value):
+    """A `never` glob of a file that is gone."""
+
+    file: str
+    glob: str
+
+
+class Kept(Value):
+    """What is still in force of files, or of a whole ConfigMap, that are gone."""
+
+    never: tuple[KeptGlob, ...] = ()
+    pools: tuple[PoolSettings, ...] = ()
+    default_pool: str = ""
+
+
+class Accepted(Value):
+    """One ConfigMap's content in force. `store` and `load` carry it over a restart."""
+
+    name: str
+    hash: str
+    data: dict[str, str]
+    """The inventory's files as accepted; empty for a ConfigMap that is gone."""
+    content: Content
+    kept: Kept = Kept()
+    gone: bool = False
+    problems: tuple[Problem, ...] = ()
+    """What this version finds wrong with a text that an older one accepted."""
+
+
+Heirloom = Mapping[str, Kept]
+"""By the name of each ConfigMap that is gone: what it leaves."""
+
+
+class Decision(Value):
+    """What is in force next, and what is to be said of each ConfigMap."""
+
+    in_force: dict[str, Accepted]
+    inventory: Inventory
+    refused: dict[str, tuple[Problem, ...]] = msgspec.field(default_factory=dict)
+    """The errors of each ConfigMap whose new text was refused, in the order of the text."""
+    warnings: dict[str, tuple[Problem, ...]] = msgspec.field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    """Whose stored copy must be written before the decision is acted on."""
+    removed: tuple[str, ...] = ()
+    """Whose stored copy may be deleted: the ConfigMap is gone and nothing outlives it."""
+    hashes: dict[str, str] = msgspec.field(default_factory=dict)
+    """The hash of each text as seen, refused or not."""
+
+
+def text_hash(data: Mapping[str, str]) -> str:
+    """A digest of a ConfigMap's inventory files; other keys do not count."""
+    digest = hashlib.sha256(msgspec.json.encode(sorted(check.files_of(data).items())))
+    return digest.hexdigest()[:16]
+
+
+def decide(in_force: Mapping[str, Accepted], seen: Mapping[str, Mapping[str, str]]) -> Decision:
+    """What is in force next.
+
+    `in_force`: by name, from the last decision or from `load`. `seen`: the `data` of every inventory
+    ConfigMap that exists now; it must be complete, since one that is not in it counts as deleted. The same
+    input gives the same decision; a decision fed back with the same `seen` changes nothing.
+    """
+    hashes = {name: text_hash(data) for name, data in seen.items()}
+    standing = {name: old for name, old in in_force.items() if name in seen and not old.gone}
+    refused: dict[str, tuple[Problem, ...]] = {}
+    candidates: dict[str, Accepted] = {}
+    for name in sorted(seen):
+        old = standing.get(name)
+        if old is not None and old.hash == hashes[name]:
+            if old.problems:
+                refused[name] = old.problems
+            continue
+        content, problems = check.check(name, seen[name])
+        errors = tuple(problem for problem in problems if problem.severity is Severity.ERROR)
+        if errors:
+            refused[name] = errors
+        else:
+            candidates[name] = Accepted(
+                name=name, hash=hashes[name], data=check.files_of(seen[name]), content=content
+            )
+    heirloom = _kept_pools(in_force, seen)
+    accepted, contradicting = _admit(standing, candidates, heirloom)
+    refused |= contradicting
+    following = _keep(in_force, accepted, heirloom)
+    inventory = _inventory(following)
+    changed = tuple(
+        sorted(name for name, now in following.items() if _stored(now) != _stored(in_force.get(name)))
+    )
+    return Decision(
+        in_force=following,
+        inventory=inventory,
+        refused=dict(sorted(refused.items())),
+        warnings=_warnings(following, inventory),
+        changed=changed,
+        removed=tuple(sorted(set(in_force) - set(following))),
+        hashes=hashes,
+    )
+
+
+def store(accepted: Accepted) -> dict[str, str]:
+    """What a copy of this ConfigMap's content in force must hold: its files, and what outlives them.
+
+    At most `check.LIMIT_BYTES` for the files and well below 48 KB for the rest, so that it fits a ConfigMap.
+    """
+    kept = {} if accepted.kept == Kept() else {KEPT_KEY: msgspec.json.encode(accepted.kept).decode()}
+    return {**accepted.data, **kept}
+
+
+def load(name: str, data: Mapping[str, str]) -> Accepted:
+    """What `store` wrote, read again after a restart.
+
+    Never fails: what an older version accepted and this one does not understand is left out of the content,
+    and said among the refusals as long as the text stays as it is. Raises ValueError only where the copy was
+    tampered with so that the record of what is kept cannot be read.
+    """
+    files = check.files_of(data)
+    content, problems = check.check(name, files)
+    try:
+        kept = msgspec.json.decode(data.get(KEPT_KEY, "{}"), type=Kept)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"the stored copy of inventory {name} has a broken {KEPT_KEY}: {error}") from error
+    return Accepted(
+        name=name,
+        hash=text_hash(files),
+        data=files,
+        content=content,
+        kept=kept,
+        gone=not files,
+        problems=tuple(problem for problem in problems if problem.severity is Severity.ERROR),
+    )
+
+
+def statuses(decision: Decision, desired: expand.Desired) -> tuple[InventoryStatus, ...]:
+    """What the fleet's status says of each inventory ConfigMap, in the order of their names.
+
+    Errors come first, then warnings, then what waits for nodes; at most `STATUS_ERRORS` of each ConfigMap.
+    """
+    disks: dict[str, int] = {}
+    for disk in desired.disks.values():
+        disks[disk.mark.config_map] = disks.get(disk.mark.config_map, 0) + 1
+    waiting: dict[str, list[str]] = {}
+    for wait in desired.waiting:
+        waiting.setdefault(wait.mark.config_map, []).append(f"{wait.mark}  {wait.words}")
+    found = []
+    for name in sorted({*decision.in_force, *decision.hashes}):
+        standing = decision.in_force.get(name)
+        problems = (*decision.refused.get(name, ()), *decision.warnings.get(name, ()))
+        lines = [*map(str, problems), *waiting.get(name, ())]
+        left = len(lines) - STATUS_ERRORS
+        found.append(
+            InventoryStatus(
+                name=name,
+                hash=decision.hashes.get(name, ""),
+                accepted=standing.hash if standing is not None and not standing.gone else "",
+                disks=disks.get(name, 0),
+                errors=(*lines[:STATUS_ERRORS], *((f"and {left} more",) if left > 0 else ())),
+            )
+        )
+    return tuple(found)
+
+
+# --- which of the newcomers are accepted ---------------------------------------------------------
+
+
+def _admit(
+    standing: Mapping[str, Accepted], candidates: Mapping[str, Accepted], heirloom: Heirloom
+) -> tuple[dict[str, Accepted], dict[str, tuple[Problem, ...]]]:
+    """What stands after the newcomers, and why the others were refused."""
+    together = {**standing, **candidates}
+    if not any(_contradictions(name, together, heirloom) for name in candidates):
+        return together, {}
+    accepted = dict(standing)
+    refused: dict[str, tuple[Problem, ...]] = {}
+    left = sorted(candidates)
+    while left:
+        before = len(left)
+        for name in tuple(left):
+            trial = {**accepted, name: candidates[name]}
+            refused[name] = _contradictions(name, trial, heirloom)
+            if not refused[name]:
+                accepted = trial
+                left.remove(name)
+        if len(left) == before:
+            break
+    return accepted, {name: refused[name] for name in left}
+
+
+def _contradictions(name: str, trial: Mapping[str, Accepted], heirloom: Heirloom) -> tuple[Problem, ...]:
+    """Why one ConfigMap cannot stand beside the others."""
+    mine = trial[name].content
+    others = [trial[other].content for other in sorted(trial) if other != name]
+    problems: list[Problem] = []
+    for other in others:
+        problems.extend(_against(mine, other))
+    pools, default = _pools([mine, *others], heirloom)
+    if mine.default_pool and mine.default_pool not in pools:
+        known = ", ".join(sorted(pools)) or "none yet"
+        mark = mine.default_mark
+        return (
+            *problems,
+            codes.UNKNOWN_POOL.at(mark, whose="defaultPool", pool=mine.default_pool, known=known),
+        )
+    for use in mine.uses:
+        problems.extend(_own_use(mine, use, pools, default))
+    for other in others:
+        for use in other.uses:
+            problems.extend(_foreign_use(mine, use, pools, default))
+    unique = {(problem.mark, problem.code, problem.what): problem for problem in problems}
+    return tuple(sorted(unique.values(), key=by_place))
+
+
+def by_place(problem: Problem) -> tuple[str, str, int, int, str]:
+    """The order in which problems are told: as the text runs."""
+    mark = problem.mark
+    return mark.config_map, mark.file, mark.line, mark.column, problem.code
+
+
+def _against(mine: Content, other: Content) -> Iterable[Problem]:
+    for pool_name in mine.pools.keys() & other.pools.keys():
+        pool, theirs = mine.pools[pool_name], other.pools[pool_name]
+        if pool.settings != theirs.settings:
+            yield codes.POOL_DIFFERS.at(
+                pool.mark,
+                pool=pool_name,
+                first=str(theirs.mark),
+                settings=settings.difference(pool.settings, theirs.settings),
+            )
+    if mine.default_pool and other.default_pool and mine.default_pool != other.default_pool:
+        yield codes.DEFAULT_DIFFERS.at(
+            mine.default_mark, pool=mine.default_pool, other=other.default_pool, first=str(other.default_mark)
+        )
+    for key in mine.listed.keys() & other.listed.keys():
+        yield codes.LISTED_ELSEWHERE.at(
+            mine.listed[key].mark, whose=key[0], disk=key[1], first=str(other.listed[key].mark)
+        )
+
+
+def _own_use(mine: Content, use: Use, pools: Mapping[str, Pool], default: str) -> Iterable[Problem]:
+    more = f" and {use.more} more" if use.more else ""
+    disk = f"{use.entry.source}{more}"
+    pool = pools.get(use.pool or default)
+    if not use.pool and not default:
+        yield codes.NO_POOL.at(use.entry.mark, whose=use.whose, disk=disk)
+    elif pool is None:
+        known = ", ".join(sorted(pools)) or "none yet"
+        yield codes.UNKNOWN_POOL.at(
+            use.entry.mark, whose=f"{use.whose}: {disk}", pool=use.pool or default, known=known
+        )
+    else:
+        yield from settings.misfits(pool, use, None if pool.mark.config_map == mine.name else use.entry.mark)
+
+
+def _foreign_use(mine: Content, use: Use, pools: Mapping[str, Pool], default: str) -> Iterable[Problem]:
+    """Another ConfigMap's disks, where my pools are what they stand on."""
+    pool_name = use.pool or default
+    user = f"{use.whose}: {use.entry.source} ({use.entry.mark})"
+    if not pool_name:
+        yield codes.POOL_USED.at(Mark(config_map=mine.name), what="the defaultPool", user=user)
+    elif pool_name not in pools:
+        yield codes.POOL_USED.at(Mark(config_map=mine.name), what=f"pool {pool_name}", user=user)
+    elif pool_name in mine.pools:
+        yield from settings.misfits(mine.pools[pool_name], use)
+    elif not use.pool and mine.default_pool:
+        yield from settings.misfits(pools[pool_name], use, mine.default_mark)
+
+
+# --- what outlives files that are gone -----------------------------------------------------------
+
+
+def _kept_pools(in_force: Mapping[str, Accepted], seen: Mapping[str, object]) -> Heirloom:
+    """By the name of each ConfigMap that is gone: the pools and default that it had."""
+    found: dict[str, Kept] = {}
+    for name, old in sorted(in_force.items()):
+        if name in seen:
+            continue
+        pools = {pool.name: pool for pool in old.kept.pools}
+        pools |= {pool_name: pool.settings for pool_name, pool in old.content.pools.items()}
+        found[name] = Kept(
+            pools=tuple(pools[key] for key in sorted(pools)),
+            default_pool=old.content.default_pool or old.kept.default_pool,
+        )
+    return found
+
+
+def _keep(
+    in_force: Mapping[str, Accepted], accepted: Mapping[str, Accepted], heirloom: Heirloom
+) -> dict[str, Accepted]:
+    """The accepted ConfigMaps with what outlives their files, and those that are gone and leave something."""
+    listed = {glob.glob for now in accepted.values() for glob in now.content.never}
+    following: dict[str, Accepted] = {}
+    for name in sorted({*in_force, *accepted}):
+        now = accepted.get(name)
+        globs = _kept_globs(in_force.get(name), now, listed)
+        if now is not None:
+            following[name] = msgspec.structs.replace(now, kept=Kept(never=globs))
+        else:
+            pools, default = _still_used(heirloom.get(name, Kept()), accepted, heirloom)
+            kept = Kept(never=globs, pools=pools, default_pool=default)
+            if kept != Kept():
+                following[name] = Accepted(
+                    name=name, hash=text_hash({}), data={}, content=Content(name=name), kept=kept, gone=True
+                )
+    return following
+
+
+def _kept_globs(old: Accepted | None, now: Accepted | None, listed: set[str]) -> tuple[KeptGlob, ...]:
+    if old is None:
+        return ()
+    said = [KeptGlob(file=glob.mark.file, glob=glob.glob) for glob in old.content.never]
+    present = set(now.content.files) if now is not None else set()
+    found = {
+        (kept.file, kept.glob): kept
+        for kept in (*old.kept.never, *said)
+        if kept.file not in present and kept.glob not in listed
+    }
+    return tuple(found[key] for key in sorted(found))
+
+
+def _still_used(
+    kept: Kept, accepted: Mapping[str, Accepted], heirloom: Heirloom
+) -> tuple[tuple[PoolSettings, ...], str]:
+    contents = [now.content for now in accepted.values()]
+    _, default = _pools(contents, heirloom)
+    own_default = any(content.default_pool for content in contents)
+    defined = {pool_name for content in contents for pool_name in content.pools}
+    asked = {use.pool or default for content in contents for use in content.uses}
+    by_default = any(not use.pool for content in contents for use in content.uses)
+    pools = tuple(pool for pool in kept.pools if pool.name in asked - defined)
+    return pools, kept.default_pool if by_default and not own_default else ""
+
+
+# --- all together --------------------------------------------------------------------------------
+
+
+def _pools(contents: Sequence[Content], heirloom: Heirloom) -> tuple[dict[str, Pool], str]:
+    """Every pool by name, and the default one; who is there goes before who is gone."""
+    pools: dict[str, Pool] = {}
+    default = ""
+    for name, kept in heirloom.items():
+        for pool in kept.pools:
+            pools.setdefault(pool.name, Pool(settings=pool, mark=Mark(config_map=name)))
+        default = default or kept.default_pool
+    said: dict[str, Pool] = {}
+    own_default = ""
+    for content in contents:
+        for pool_name, declared in content.pools.items():
+            said.setdefault(pool_name, declared)
+        own_default = own_default or content.default_pool
+    return {**pools, **said}, own_default or default
+
+
+def _inventory(following: Mapping[str, Accepted]) -> Inventory:
+    contents = tuple(following[name].content for name in sorted(following))
+    heirloom = {name: now.kept for name, now in sorted(following.items())}
+    pools, default = _pools(contents, heirloom)
+    kept = (
+        Glob(glob=glob.glob, mark=Mark(config_map=name, file=glob.file))
+        for name in sorted(following)
+        for glob in following[name].kept.never
+    )
+    never = (*(glob for content in contents for glob in content.never), *kept)
+    return Inventory(
+        pools=dict(sorted(pools.items())),
+        default_pool=default,
+        never=tuple(never),
+        contents=tuple(content for content in contents if content.files),
+    )
+
+
+def _warnings(following: Mapping[str, Accepted], inventory: Inventory) -> dict[str, tuple[Problem, ...]]:
+    found: dict[str, list[Problem]] = {}
+    for name, now in following.items():
+        problems = found.setdefault(name, [])
+        for kept in now.kept.never:
+            mark = Mark(config_map=name, file=kept.file)
+            problems.append(codes.KEPT_GLOB.at(mark, glob=kept.glob, file=str(mark)))
+        whats = [(pool.name, f"pool {pool.name}") for pool in now.kept.pools]
+        if now.kept.default_pool:
+            whats.append(("", f"defaultPool: {now.kept.default_pool}"))
+        for pool_name, what in whats:
+            user = next(
+                f"{use.whose}: {use.entry.source}"
+                for content in inventory.contents
+                for use in content.uses
+                if (use.pool or (pool_name and inventory.default_pool)) == pool_name
+            )
+            problems.append(codes.KEPT_POOL.at(Mark(config_map=name), what=what, config_map=name, user=user))
+    forbids = expand.Forbids(glob.glob for glob in inventory.never)
+    places = {glob.glob: glob.mark for glob in reversed(inventory.never)}
+    for content in inventory.contents:
+        for (whose, disk), entry in content.listed.items():
+            glob = forbids(disk)
+            if glob:
+                found[content.name].append(
+                    codes.FORBIDDEN.at(entry.mark, whose=whose, disk=disk, glob=glob, first=str(places[glob]))
+                )
+    return {name: tuple(sorted(problems, key=by_place)) for name, problems in found.items() if problems}
+
+
+def _stored(accepted: Accepted | None) -> dict[str, str] | None:
+    return None if accepted is None else store(accepted)
