@@ -80,7 +80,7 @@ class Desired(Value):
 
 
 class Listed(Value):
-    """What is kept with a volume: its disk's `listing`, and the item's text since the disk left by a label."""
+    """What is kept with a volume: its disk's `listing`, and the item's text since it left by a label."""
 
     listing: str
     left: str = ""

@@ -105,7 +105,7 @@ FS_TYPES = ("xfs", "ext4")
 
 PER_MOUNT = ("noatime", "nodiratime", "relatime", "strictatime", "nosuid", "nodev", "noexec")
 """What a bind mount can have of its own. All else belongs to the file system, which the admin mounted: the
-kubelet passes it on and the kernel ignores it without a word (tried with nodelalloc)."""
+kubelet passes it on and the kernel ignores it without a word (tried: nodelalloc, lazytime, sync)."""
 
 
 class NotYet(Value):
