@@ -43,7 +43,7 @@ class Edit(StrEnum):
 class Effect(StrEnum):
     """What is done about it."""
 
-    NOTHING = "–"
+    NOTHING = "nothing"
     OBSERVE = "observed; blank: cleaned, then on offer; else HasData"
     WITHDRAW = "withdrawn, TidbVolume deleted; nothing wiped; on return the journal decides"
     DROP_WHEN_RELEASED = (
