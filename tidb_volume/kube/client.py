@@ -150,11 +150,17 @@ class Client:
         namespace: str = "",
         *,
         subresource: str = "",
+        uid: str = "",
+        resource_version: str = "",
     ) -> T:
-        """RFC 7396: what is named is set, None removes. With `metadata.uid` and `metadata.resourceVersion` in
-        the patch the server refuses it (409) unless both still hold."""
+        """RFC 7396: what is named is set, None removes. `conflict` unless `uid` and `resource_version` hold.
+
+        Raises ValueError for a status that is guarded by a uid alone: for a custom resource the server
+        ignores it there (tried on 1.37), and the write would land on another object of this name.
+        """
+        body = _guarded(patch, uid, resource_version, subresource)
         path = kind.path(name, namespace, subresource)
-        return self._write("PATCH", kind, path, transport.MERGE_PATCH, patch)
+        return self._write("PATCH", kind, path, transport.MERGE_PATCH, body)
 
     def json_patch(
         self,
@@ -165,7 +171,7 @@ class Client:
         *,
         subresource: str = "",
     ) -> T:
-        """RFC 6902; a `test` that fails is an ApiError of 422."""
+        """RFC 6902. A `test` that fails is a bare 422, and so is a path that is not there."""
         path = kind.path(name, namespace, subresource)
         return self._write("PATCH", kind, path, transport.JSON_PATCH, operations)
 
@@ -179,14 +185,17 @@ class Client:
         subresource: str = "",
         force: bool = False,
         manager: str = "",
+        uid: str = "",
+        resource_version: str = "",
     ) -> T:
-        """Server-side apply under our field manager.
+        """Server-side apply under our field manager, or under `manager`.
 
-        Makes the object if there is none, unless `document` names a uid; drops the fields of this manager
-        that the document leaves out; 409 where another manager owns one, unless `force`.
+        Makes the object if there is none, unless `uid` is named; drops the fields of this manager that the
+        document leaves out; `conflict` where another manager owns one, unless `force`, and where `uid` or
+        `resource_version` does not hold. ValueError as in `merge_patch`.
         """
-        body = _as_document(kind, document)
-        body.setdefault("metadata", {})["name"] = name
+        body = _guarded(_as_document(kind, document), uid, resource_version, subresource)
+        body["metadata"]["name"] = name
         path = kind.path(name, namespace, subresource)
         query = {"force": "true"} if force else {}
         return self._write("PATCH", kind, path, transport.APPLY_PATCH, body, query, manager)
@@ -247,6 +256,19 @@ def _selected(labels: str, fields: str) -> dict[str, str]:
     if fields:
         query["fieldSelector"] = fields
     return query
+
+
+def _guarded(
+    document: Mapping[str, Any], uid: str, resource_version: str, subresource: str
+) -> dict[str, Any]:
+    meta = {**(document.get("metadata") or {})}
+    if uid:
+        meta["uid"] = uid
+    if resource_version:
+        meta["resourceVersion"] = resource_version
+    if subresource and "uid" in meta and not meta.get("resourceVersion"):
+        raise ValueError(f"a uid guards no write to {subresource}: name the resourceVersion too")
+    return {**document, "metadata": meta}
 
 
 def _as_document(kind: Kind[Any], document: Any) -> dict[str, Any]:

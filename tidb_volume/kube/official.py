@@ -33,13 +33,14 @@ def configured(kubeconfig: str = "", context: str = "") -> OfficialTransport:
     Raises LookupError with what was looked for where nothing is found or what is found cannot be used.
     """
     configuration = kubernetes.client.Configuration()
+    config: Any = kubernetes.config  # untyped
     default = Path.home() / ".kube" / "config"
     chosen = kubeconfig or os.environ.get("KUBECONFIG", "") or (str(default) if default.exists() else "")
     try:
         if chosen:
-            kubernetes.config.load_kube_config(chosen, context or None, client_configuration=configuration)  # type: ignore[no-untyped-call]
+            config.load_kube_config(chosen, context or None, client_configuration=configuration)
         else:
-            kubernetes.config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            config.load_incluster_config(client_configuration=configuration)
     except (kubernetes.config.ConfigException, OSError) as error:
         where = chosen or "no kubeconfig, and not in a pod"
         raise LookupError(f"no cluster to talk to ({where}): {error}") from error

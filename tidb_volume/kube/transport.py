@@ -29,6 +29,9 @@ _LONGEST_LINE = 16 << 20
 """etcd takes no object above 1.5 MiB; a longer line than this is no watch event."""
 
 _RETRIED = frozenset({429, 500, 502, 503, 504})
+_LONGEST_MESSAGE = 1000
+_BAD_APPLY = "failed to create typed patch object"
+"""How a server-side apply of an unknown or wrong field is refused; with a 500 (seen on 1.37)."""
 
 Query = Mapping[str, str]
 
@@ -84,7 +87,7 @@ class ApiError(Exception):
         retry_after: float | None = None,
         details: Details | None = None,
     ) -> None:
-        super().__init__(f"{status} {reason}: {message}")
+        super().__init__(f"{status} {reason}: {_shortened(message)}")
         self.status = status
         self.reason = reason
         self.message = message
@@ -98,8 +101,13 @@ class ApiError(Exception):
 
     @property
     def conflict(self) -> bool:
-        """A precondition did not hold: read, and decide again. False where the name is taken."""
-        return self.status == 409 and self.reason != "AlreadyExists"
+        """A precondition did not hold: read, and decide again. False where the name is taken.
+
+        A patch that names another object's uid gets a 422 that calls the field immutable (seen on 1.37).
+        """
+        if self.status == 409:
+            return self.reason != "AlreadyExists"
+        return self.status == 422 and any(cause.field == "metadata.uid" for cause in self.details.causes)
 
     @property
     def exists(self) -> bool:
@@ -118,13 +126,15 @@ class ApiError(Exception):
 
     @property
     def invalid(self) -> bool:
-        """The server will never accept this document (422 or 400): a retry of the same is pointless."""
-        return self.status in (400, 422)
+        """The server will never accept this document: a retry of the same is pointless."""
+        if self.status == 500:
+            return self.message.startswith(_BAD_APPLY)
+        return self.status in (400, 422) and not self.conflict
 
     @property
     def retriable(self) -> bool:
         """The same request may succeed later: too many requests, or trouble on the server's side."""
-        return self.status in _RETRIED
+        return self.status in _RETRIED and not self.invalid
 
 
 class NoAnswer(Exception):  # noqa: N818 - says what happened
@@ -223,6 +233,14 @@ class Transport(Protocol):
     def close(self) -> None:
         """Close the connections that are kept."""
         ...
+
+
+def _shortened(message: str) -> str:
+    """Without its middle: a refused patch quotes the whole object before it comes to the point."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    half = _LONGEST_MESSAGE // 2
+    return f"{message[:half]} … {message[-half:]}"
 
 
 def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
