@@ -1,0 +1,204 @@
+"""What is on a path disk: the mount, and what lies in it.
+
+A folder is looked at through descriptors alone. It is a disk only if it is the root of a mount: below a
+missing mount lies a folder of the system's disk that looks empty, and cleaning that would "succeed".
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+
+import msgspec
+
+from disk_daemon import kernel
+from disk_daemon.facts import hardware, mounts, system
+from disk_daemon.identity import has_unique_fact
+from disk_daemon.known import MOVED_UP, Facts, Mount, Trash
+from tidb_volume import names
+from tidb_volume.value import Presence
+
+LOST_AND_FOUND = "lost+found"
+_SHOWN = 5
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What this daemon was told about the machine."""
+
+    virtual_disks: bool = False
+    boot_id_file: str = "/proc/sys/kernel/random/boot_id"
+    state: str = "/var/lib/tidb-volume"
+
+
+class Absent(Exception):  # noqa: N818 - says what it is
+    """No disk is there, or none that may be used. `presence` and the message say which."""
+
+    def __init__(self, presence: Presence, message: str) -> None:
+        super().__init__(message)
+        self.presence = presence
+
+
+@contextmanager
+def opened(path: str) -> Iterator[int]:
+    """A descriptor of the root of the mount at `path`. Raises Absent where there is none."""
+    try:
+        fd = kernel.open_path(path)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise Absent(Presence.NOT_PRESENT, f"{path} does not exist") from error
+        if error.errno == errno.ELOOP:
+            raise Absent(Presence.NOT_MOUNTED, f"{path} is behind a symlink; name the real folder") from error
+        if error.errno == errno.ENOTDIR:
+            raise Absent(Presence.NOT_MOUNTED, f"{path} is no folder") from error
+        raise
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def mount_of(fd: int, path: str) -> Mount:
+    """The mount whose root the descriptor is. Raises Absent where that is no file system's root at `path`."""
+    mount = mounts.by_id(mounts.read(), kernel.mount_id(fd))
+    if mount is None or mount.target != path:
+        raise Absent(Presence.NOT_MOUNTED, f"nothing is mounted at {path}; mount the disk there")
+    if mount.root != "/":
+        raise Absent(Presence.NOT_MOUNTED, f"{path} shows only {mount.root} of a file system, not all of it")
+    if hardware.number(os.fstat(fd).st_dev) != mount.device or mount.device.startswith("0:"):
+        raise Absent(Presence.REFUSED, f"{path} is {mount.fs_type}, which is not one disk of its own")
+    return mount
+
+
+def look_at_disk(fd: int, path: str, rules: Rules) -> Facts:
+    """Whether the opened folder is a disk that may be used, and which. Its content is not looked at.
+
+    Raises Absent, OSError.
+    """
+    mount = mount_of(fd, path)
+    device = os.fstat(fd).st_dev
+    vital = system.serves(device, (rules.state,))
+    if vital:
+        raise Absent(Presence.REFUSED, f"{path} is on the disk that holds {vital}")
+    try:
+        facts = hardware.identity(mount.device, virtual_disks=rules.virtual_disks)
+    except hardware.Virtual as error:
+        raise Absent(Presence.REFUSED, str(error)) from error
+    if not has_unique_fact(facts):
+        raise Absent(Presence.REFUSED, f"nothing tells {path} from other disks")
+    facts = msgspec.structs.replace(facts, fs_uuid=hardware.filesystem_uuid(fd, mount.device))
+    room = os.fstatvfs(fd)
+    return Facts(
+        presence=Presence.OK,
+        boot=boot_id(rules),
+        device=mount.device,
+        name=hardware.kernel_name(mount.device),
+        identity=facts,
+        read_only="ro" in mount.options or bool(room.f_flag & os.ST_RDONLY),
+        capacity_bytes=room.f_blocks * room.f_frsize,
+        used_bytes=(room.f_blocks - room.f_bfree) * room.f_frsize,
+    )
+
+
+def look(fd: int, path: str, rules: Rules) -> Facts:
+    """All that is to know of an opened path disk, content and users. Raises Absent, OSError."""
+    facts = look_at_disk(fd, path, rules)
+    facts = msgspec.structs.replace(facts, strays=_strays(fd), **_ours(fd))
+    try:
+        return msgspec.structs.replace(facts, users=mounts.users(facts.device, path))
+    except (OSError, ValueError) as error:
+        return msgspec.structs.replace(facts, users_unknown=f"{type(error).__name__}: {error}")
+
+
+def absent(error: Absent, rules: Rules) -> Facts:
+    """The facts of a disk that is not there."""
+    return Facts(presence=error.presence, message=str(error), boot=boot_id(rules))
+
+
+def boot_id(rules: Rules) -> str:
+    """Under which boot something was seen."""
+    with open(rules.boot_id_file, encoding="ascii") as file:
+        return file.read().strip()
+
+
+def open_ours(fd: int) -> int | None:
+    """A descriptor of `.tidb-volume` on the opened disk; None: there is none.
+
+    OSError where it is a symlink, a mount or no folder.
+    """
+    try:
+        return kernel.open_below(fd, names.FOLDER)
+    except FileNotFoundError:
+        return None
+
+
+def entries(fd: int) -> Iterator[str]:
+    """Names in an opened folder, without holding all of them in memory."""
+    with os.scandir(fd) as found:
+        for entry in found:
+            yield entry.name
+
+
+def is_empty(fd: int) -> bool:
+    """Whether an opened folder holds nothing."""
+    return next(entries(fd), None) is None
+
+
+def _strays(fd: int) -> tuple[str, ...]:
+    """A file that fsck put into lost+found is somebody's data too."""
+    own = (names.FOLDER, LOST_AND_FOUND)
+    found = list(islice((name for name in entries(fd) if name not in own), _SHOWN))
+    with suppress(FileNotFoundError):
+        lost = kernel.open_below(fd, LOST_AND_FOUND)
+        try:
+            found += [f"{LOST_AND_FOUND}/{name}" for name in islice(entries(lost), _SHOWN)]
+        finally:
+            os.close(lost)
+    return tuple(found)
+
+
+def _ours(fd: int) -> dict[str, object]:
+    folder = open_ours(fd)
+    if folder is None:
+        return {}
+    try:
+        tenancies: list[str] = []
+        trash: list[Trash] = []
+        others: list[str] = []
+        empty = False
+        for name in entries(folder):
+            if name.startswith(names.TRASH):
+                trash.append(_trash(folder, name))
+            elif names.is_tenancy(name):
+                tenancies.append(name)
+                empty = _holds_nothing(folder, name)
+            elif len(others) < _SHOWN:
+                others.append(name)
+    finally:
+        os.close(folder)
+    return {
+        "folder": True,
+        "tenancies": tuple(sorted(tenancies)),
+        "empty": empty and len(tenancies) == 1,
+        "trash": tuple(sorted(trash, key=lambda each: each.order)),
+        "others": tuple(sorted(others)),
+    }
+
+
+def _trash(folder: int, name: str) -> Trash:
+    fd = kernel.open_below(folder, name)
+    try:
+        shown = tuple(islice((each for each in entries(fd) if not MOVED_UP.fullmatch(each)), _SHOWN))
+    finally:
+        os.close(fd)
+    return Trash(order=name.removeprefix(names.TRASH), entries=shown)
+
+
+def _holds_nothing(folder: int, name: str) -> bool:
+    fd = kernel.open_below(folder, name)
+    try:
+        return is_empty(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,126 @@
+"""What a block device is, from sysfs and the device itself: facts that survive a renaming.
+
+Numbers, not names, lead from a file system to its disk: st_dev, /sys/dev/block. A serial of zeroes or of
+"unknown" is none (harvester #6604: an all-zero WWN on many disks). All reads here are of sysfs, which does
+not touch the disk; only a loop device is opened, since its backing file is known to an ioctl alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import struct
+from pathlib import Path
+
+from disk_daemon import kernel
+from tidb_volume.value import Identity
+
+SYS = Path("/sys")
+_SECTOR = 512
+"""sysfs counts sizes in these, whatever the device's own are (Documentation/ABI/stable/sysfs-block)."""
+_LOOP_GET_STATUS64 = 0x4C05
+_PAGE_80_HEADER = 4
+_NO_FACT = {"", "unknown", "none", "n/a", "default", "to be filled by o.e.m."}
+
+
+class Virtual(Exception):  # noqa: N818 - says what it is
+    """A disk without any fact of its own, and virtual disks are not accepted here."""
+
+
+def number(device: int) -> str:
+    """major:minor."""
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
+def folder(device: str, sys: Path = SYS) -> Path:
+    """The device's folder in sysfs. OSError where there is none (major 0: not one block device)."""
+    return (sys / "dev" / "block" / device).resolve(strict=True)
+
+
+def kernel_name(device: str, sys: Path = SYS) -> str:
+    """What the kernel calls it today, for people."""
+    return folder(device, sys).name
+
+
+def identity(device: str, *, virtual_disks: bool, sys: Path = SYS) -> Identity:
+    """The facts of the hardware behind major:minor; without `fs_uuid`, which is the content's.
+
+    Raises OSError where sysfs has no such block device, Virtual for a disk that nothing tells from others.
+    """
+    own = folder(device, sys)
+    is_partition = (own / "partition").exists()
+    whole = own.parent if is_partition else own
+    facts = Identity(
+        eui=_eui(whole),
+        wwn=_fact(whole / "wwid") or _fact(whole / "device" / "wwid") or _mapped(whole),
+        serial=_fact(whole / "serial") or _fact(whole / "device" / "serial") or _page_80(whole),
+        model=_fact(whole / "device" / "model"),
+        size_bytes=int((own / "size").read_text()) * _SECTOR,
+        partition=f"{_fact(own / 'partition')}@{_fact(own / 'start')}" if is_partition else "",
+    )
+    if facts.eui or facts.wwn or facts.serial:
+        return facts
+    if not virtual_disks:
+        raise Virtual(f"{whole.name} has no serial, WWN or EUI: virtual, refused without --virtual-disks")
+    if not (whole / "loop").exists():
+        raise Virtual(f"{whole.name} has no serial, WWN or EUI, and is no loop device")
+    return Identity(size_bytes=facts.size_bytes, partition=facts.partition, virtual=_backing(whole))
+
+
+def _fact(path: Path) -> str:
+    try:
+        text = " ".join(path.read_text(errors="replace").split())
+    except OSError:
+        return ""
+    return "" if text.lower() in _NO_FACT or not text.strip("0-. :") else text
+
+
+def _eui(whole: Path) -> str:
+    return (_fact(whole / "nguid") or _fact(whole / "eui")).replace(" ", "")
+
+
+def _mapped(whole: Path) -> str:
+    """Device-mapper and md have no hardware of their own, but a UUID that their metadata carries."""
+    for kind, path in (("dm", whole / "dm" / "uuid"), ("md", whole / "md" / "uuid")):
+        if fact := _fact(path):
+            return f"{kind}.{fact}"
+    return ""
+
+
+def _page_80(whole: Path) -> str:
+    """A SCSI disk's unit serial number (SPC, VPD page 80h)."""
+    try:
+        page = (whole / "device" / "vpd_pg80").read_bytes()
+    except OSError:
+        return ""
+    text = page[_PAGE_80_HEADER:].decode("ascii", errors="replace").strip()
+    return text if text.strip("0") else ""
+
+
+def _backing(whole: Path) -> str:
+    """A loop device's backing file, as device:inode (linux/loop.h, loop_info64)."""
+    fd = os.open(f"/dev/{whole.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if number(os.fstat(fd).st_rdev) != (whole / "dev").read_text().strip():
+            raise OSError(f"/dev/{whole.name} is another device than sysfs says")
+        answer = fcntl.ioctl(fd, _LOOP_GET_STATUS64, bytes(232))
+    finally:
+        os.close(fd)
+    device, inode = struct.unpack_from("QQ", answer)
+    return f"{number(device)}:{inode}"
+
+
+def filesystem_uuid(directory: int, device: str) -> str:
+    """The UUID of the mounted file system behind an open directory: from the kernel, else from the disk."""
+    uuid = kernel.filesystem_uuid(directory)
+    if uuid:
+        return uuid
+    fd = os.open(f"/dev/{kernel_name(device)}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        about = os.fstat(fd)
+        if not stat.S_ISBLK(about.st_mode) or number(about.st_rdev) != device:
+            raise OSError(f"/dev/{kernel_name(device)} is another device than sysfs says")
+        return kernel.superblock_uuid(os.pread(fd, 4096, 0))
+    finally:
+        os.close(fd)

@@ -1,0 +1,107 @@
+"""The node's own record of its disks, one file a disk: the witness that outlives etcd and the controller.
+
+It remembers which tenancy was handed over, which orders were done, and the one that is at work, so that an
+etcd restored from last week replays nothing. A file is filed under the hardware's strongest fact, replaced by
+rename and synced before anything that stands on it is done. Only who holds the disk's lock writes it.
+
+A file that cannot be read, or that tells of another disk, is `Broken`. It never counts as absent: absent
+means that the node is new, broken means that something is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from disk_daemon.identity import hardware_key, same_hardware, words
+from disk_daemon.known import Broken, Entry, Journal, Past, Taken
+from tidb_volume.value import Identity, Order
+
+KEPT_ORDERS = 64
+KEPT_TENANCIES = 256
+
+
+def file_of(state: str, identity: Identity) -> Path:
+    """Where the record of this hardware is. `state`: the daemon's folder on the host."""
+    digest = hashlib.sha256(hardware_key(identity).encode()).hexdigest()[:24]
+    return Path(state) / "journal" / f"{digest}.json"
+
+
+def load(state: str, identity: Identity) -> Journal:
+    """The record of this hardware; None where there surely is none."""
+    path = file_of(state, identity)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Broken(why=f"the journal {path} cannot be read: {error.strerror}")
+    try:
+        entry = msgspec.json.decode(raw, type=Entry)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Broken(why=f"the journal {path} is damaged: {error}")
+    if not same_hardware(entry.identity, identity):
+        told = f"{words(entry.identity)}, this disk is {words(identity)}"
+        return Broken(why=f"the journal {path} tells of another disk: {told}")
+    return entry
+
+
+def store(state: str, entry: Entry) -> None:
+    """Replace the record; once this returns it is on the disk. After an OSError nothing may stand on it."""
+    path = file_of(state, entry.identity)
+    os.makedirs(path.parent, mode=0o700, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}.new")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        left = msgspec.json.format(msgspec.json.encode(entry), indent=1)
+        while left:
+            left = left[os.write(fd, left) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(draft, path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def noted(entry: Entry | None, identity: Identity, order: Order, *, begun: bool, at: str) -> Entry:
+    """The record with this order at work; `begun`: bytes may be gone."""
+    known = entry or Entry(identity=identity)
+    taken = Taken(
+        id=order.id,
+        kind=order.kind,
+        ends=order.ends,
+        next=order.next,
+        whole_disk=order.whole_disk,
+        begun=begun,
+        at=at,
+    )
+    return msgspec.structs.replace(known, identity=identity, order=taken)
+
+
+def finished(entry: Entry | None, identity: Identity, order: Order, *, at: str) -> Entry:
+    """The record with this order done: what it ended is past, the next tenancy handed over if offered."""
+    known = entry or Entry(identity=identity)
+    past = Past(id=order.id, kind=order.kind, ends=order.ends, next=order.next, at=at)
+    ended = tuple(dict.fromkeys(each for each in (known.handed, order.ends) if each and each != order.next))
+    claims = (*known.claims, order.claim_uid) if order.claim_uid else known.claims
+    return msgspec.structs.replace(
+        known,
+        identity=identity,
+        handed=order.next if order.offer else "",
+        past=(*known.past, *(each for each in ended if each not in known.past))[-KEPT_TENANCIES:],
+        claims=tuple(dict.fromkeys(claims))[-KEPT_TENANCIES:],
+        order=None,
+        done=(*(each for each in known.done if each.id != order.id), past)[-KEPT_ORDERS:],
+    )
+
+
+def given_back(entry: Entry) -> Entry:
+    """The record after an order was taken back: no order at work, all else as it was."""
+    return msgspec.structs.replace(entry, order=None)
