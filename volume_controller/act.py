@@ -1,0 +1,201 @@
+"""One action, one call: this carries out what was decided, under the preconditions it was decided on.
+
+It knows nothing of why. What the API server answers is put into the stores at once, so that the next
+decision is made on what was just done; what fails leaves everything as it was, to be decided anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tidb_volume import names
+from tidb_volume.kube import kinds
+from tidb_volume.kube.client import Client
+from tidb_volume.life import actions, breaker
+from tidb_volume.life.actions import Action
+from tidb_volume.units import Instant
+from tidb_volume.value import Breaker, Fleet, Phase, Volume
+from volume_controller.cluster import Cluster
+from volume_controller.snapshot import Memory
+from volume_controller.tell import Teller
+
+
+class NotLeading(Exception):  # noqa: N818 - says what happened
+    """The term ended before the call: nothing was sent."""
+
+
+def difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The RFC 7396 merge patch that makes `new` of `old`; what `new` lacks is removed by null."""
+    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    for key, wanted in new.items():
+        had = old.get(key)
+        if isinstance(wanted, dict) and isinstance(had, dict):
+            inner = difference(had, wanted)
+            if inner:
+                patch[key] = inner
+        elif wanted != had or key not in old:
+            patch[key] = wanted
+    return patch
+
+
+def _plain(of: Any) -> dict[str, Any]:
+    plain = msgspec.to_builtins(of, str_keys=True)
+    assert isinstance(plain, dict)
+    return plain
+
+
+class Actor:
+    """Carries actions out. `leading` is asked before every write."""
+
+    def __init__(
+        self, api: Client, cluster: Cluster, memory: Memory, teller: Teller, leading: Callable[[], bool]
+    ) -> None:
+        self._api = api
+        self._cluster = cluster
+        self._memory = memory
+        self._teller = teller
+        self._leading = leading
+        self._fleet_lock = threading.Lock()
+
+    def do(self, volume: Volume, action: Action, now: Instant) -> None:
+        """Carry one action out. Raises what the client raises, and NotLeading."""
+        if not self._leading():
+            raise NotLeading
+        name = volume.metadata.name
+        match action:
+            case actions.PatchStatus():
+                self._patch_status(volume, action)
+            case actions.WriteOrder(order=order):
+                spec = msgspec.structs.replace(volume.spec, order=order)
+                self._patch_spec(volume, spec)
+                if order is not None:
+                    self._memory.ordered(name, order.id)
+            case actions.WriteSpec(spec=spec):
+                self._patch_spec(volume, spec)
+            case actions.CountWipe(tenancy=tenancy):
+                if self._count(now):
+                    self._memory.counted(name, tenancy)
+            case actions.DeletePv():
+                self._delete_pv(name, action)
+            case actions.CreatePv(manifest=manifest):
+                self._cluster.pvs.put(self._api.create(kinds.PV, manifest))
+            case actions.AnnotatePv():
+                patch = {
+                    "metadata": {
+                        "uid": action.uid,
+                        "resourceVersion": action.resource_version,
+                        "annotations": {names.PROVISIONED_BY: names.PROVISIONER},
+                    }
+                }
+                self._cluster.pvs.put(self._api.merge_patch(kinds.PV, action.name, patch))
+            case actions.DeleteVolume():
+                meta = volume.metadata
+                left = self._api.delete(
+                    kinds.TIDB_VOLUME, name, uid=meta.uid, resource_version=meta.resource_version
+                )
+                if left is None:
+                    self._cluster.volumes.remove(volume)
+        self._teller.did(volume, action)
+
+    def create(self, document: dict[str, Any]) -> None:
+        """Create a TidbVolume."""
+        if not self._leading():
+            raise NotLeading
+        self._cluster.volumes.put(self._api.create(kinds.TIDB_VOLUME, document))
+
+    def listed_by(self, volume: Volume, text: str) -> None:
+        """Note the digest of the inventory item that lists a volume."""
+        if not self._leading():
+            raise NotLeading
+        patch = {"metadata": {**_held(volume), "annotations": {names.ANNOTATION_TEXT: text}}}
+        self._cluster.volumes.put(self._api.merge_patch(kinds.TIDB_VOLUME, volume.metadata.name, patch))
+
+    def refresh(self, volume: str) -> None:
+        """Read one volume and its PersistentVolumes from the server itself, after a conflict."""
+        current = self._api.find(kinds.TIDB_VOLUME, volume)
+        if current is not None:
+            self._cluster.volumes.put(current)
+        for pv in self._api.list(kinds.PV, labels=f"{names.LABEL_DISK}={volume}")[0]:
+            self._cluster.pvs.put(pv)
+
+    def reset_breaker(self) -> None:
+        """Close the breaker where a person has ended its epoch."""
+        with self._fleet_lock:
+            fleet = self._cluster.fleet
+            after = breaker.reset(fleet) if fleet is not None else None
+            if fleet is not None and after is not None:
+                if not self._leading():
+                    raise NotLeading
+                self._write_breaker(fleet, after)
+
+    def _patch_status(self, volume: Volume, action: actions.PatchStatus) -> None:
+        patch = difference(_plain(volume.status), _plain(action.status))
+        for theirs in ("disk", "work"):
+            patch.pop(theirs, None)
+        answer = self._api.merge_patch(
+            kinds.TIDB_VOLUME,
+            volume.metadata.name,
+            {"metadata": _held(volume), "status": patch},
+            subresource="status",
+        )
+        self._cluster.volumes.put(answer)
+        if action.status.phase is Phase.AVAILABLE and not action.status.committed:
+            self._memory.begun_anew(volume.metadata.name)
+
+    def _patch_spec(self, volume: Volume, spec: Any) -> None:
+        patch = difference(_plain(volume.spec), _plain(spec))
+        patch.pop("admin", None)
+        document = {"metadata": _held(volume), "spec": patch}
+        self._cluster.volumes.put(self._api.merge_patch(kinds.TIDB_VOLUME, volume.metadata.name, document))
+
+    def _delete_pv(self, volume: str, action: actions.DeletePv) -> None:
+        known = self._cluster.pvs.get(action.name)
+        left = self._api.delete(
+            kinds.PV, action.name, uid=action.uid, resource_version=action.resource_version
+        )
+        self._memory.deleted(volume, action.uid)
+        if left is not None:
+            self._cluster.pvs.put(left)
+        elif known is not None and known.metadata.uid == action.uid:
+            self._cluster.pvs.remove(known)
+
+    def _count(self, now: Instant) -> bool:
+        """Count one wipe in the ledger; False where the breaker has no room for it and is open now."""
+        with self._fleet_lock:
+            fleet = self._cluster.fleet
+            if fleet is None:
+                return False
+            after = breaker.spend(fleet, len(self._cluster.volumes), now)
+            if after != fleet.status.breaker:
+                self._write_breaker(fleet, after)
+                if after.tripped:
+                    self._teller.tripped(fleet, after)
+            return not after.tripped
+
+    def _write_breaker(self, fleet: Fleet, after: Breaker) -> None:
+        patch = difference(_plain(fleet.status.breaker), _plain(after))
+        patch.pop("ledger", None)
+        wanted = {**patch, "ledger": [_plain(line) for line in after.ledger]}
+        self._cluster.fleets.put(
+            self._api.merge_patch(
+                kinds.TIDB_VOLUME_FLEET,
+                names.FLEET,
+                {
+                    "metadata": {
+                        "uid": fleet.metadata.uid,
+                        "resourceVersion": fleet.metadata.resource_version,
+                    },
+                    "status": {"breaker": wanted},
+                },
+                subresource="status",
+            )
+        )
+
+
+def _held(volume: Volume) -> dict[str, str]:
+    """The preconditions: this very object, as it was when the decision was made."""
+    return {"uid": volume.metadata.uid, "resourceVersion": volume.metadata.resource_version}

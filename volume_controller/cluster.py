@@ -1,0 +1,219 @@
+"""The cluster as the controller knows it: a store for each kind, and who has to look again when one changes.
+
+Only keys travel from here: which volume, which pool's class, the inventory. What changed is not passed on,
+since a decision looks at what is, never at which event came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from tidb_volume import names
+from tidb_volume.inventory.expand import Desired
+from tidb_volume.kube import kinds
+from tidb_volume.kube.client import Client
+from tidb_volume.kube.queue import Priority, Queue
+from tidb_volume.kube.reflector import Reflector
+from tidb_volume.kube.store import Change, Store
+from tidb_volume.kube.transport import Stop
+from tidb_volume.value import Claim, ConfigMap, Fleet, Node, Pod, Pv, StorageClass, Volume
+
+
+class Topic(StrEnum):
+    """What a key is about."""
+
+    VOLUME = "volume"
+    INVENTORY = "inventory"
+    BREAKER = "breaker"
+    CLASS = "class"
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One thing to look at: a volume by name, a pool's StorageClass by name, or one of the single ones."""
+
+    topic: Topic
+    name: str = ""
+
+
+INVENTORY = Key(Topic.INVENTORY)
+BREAKER = Key(Topic.BREAKER)
+
+BY_DISK = "by disk"
+BY_CLAIM = "by claim"
+BY_NODE = "by node"
+BY_HOSTNAME = "by hostname"
+
+
+def pod_claims(pod: Pod) -> Iterable[tuple[str, str]]:
+    """Namespace and name of each claim that a pod uses; an ephemeral volume's claim is named POD-VOLUME
+    (KEP-1698)."""
+    for volume in pod.spec.volumes:
+        if volume.persistent_volume_claim is not None:
+            yield pod.metadata.namespace, volume.persistent_volume_claim.claim_name
+        elif volume.ephemeral is not None:
+            yield pod.metadata.namespace, f"{pod.metadata.name}-{volume.name}"
+
+
+def _pv_disk(pv: Pv) -> Iterable[str]:
+    disk = pv.metadata.labels.get(names.LABEL_DISK)
+    return (disk,) if disk else ()
+
+
+def _hostname(node: Node) -> Iterable[str]:
+    hostname = node.metadata.labels.get(names.HOSTNAME)
+    return (hostname,) if hostname else ()
+
+
+class Cluster:
+    """Stores for all that a decision looks at, and the queue of what to look at next."""
+
+    def __init__(self, queue: Queue[Key], namespace: str) -> None:
+        self.queue = queue
+        self.namespace = namespace
+        self.volumes: Store[Volume] = Store()
+        self.fleets: Store[Fleet] = Store()
+        self.pvs: Store[Pv] = Store()
+        self.claims: Store[Claim] = Store()
+        self.pods: Store[Pod] = Store()
+        self.nodes: Store[Node] = Store()
+        self.config_maps: Store[ConfigMap] = Store()
+        self.kept: Store[ConfigMap] = Store()
+        self.classes: Store[StorageClass] = Store()
+        self.desired: Desired | None = None
+        """What the inventory wants; None until it has been read whole, and until then nothing is decided."""
+        self.left_by_label: frozenset[str] = frozenset()
+
+        self.volumes.add_index(BY_NODE, lambda volume: (volume.spec.node_name,))
+        self.pvs.add_index(BY_DISK, _pv_disk)
+        self.pods.add_index(BY_CLAIM, pod_claims)
+        self.nodes.add_index(BY_HOSTNAME, _hostname)
+
+        self.volumes.on_change(self._each(lambda volume: (volume.metadata.name,)))
+        self.pvs.on_change(self._each(_pv_disk))
+        self.claims.on_change(self._each(self._claim_disks))
+        self.pods.on_change(self._each(self._pod_disks))
+        self.nodes.on_change(self._node_changed)
+        self.fleets.on_change(self._fleet_changed)
+        self.config_maps.on_change(lambda change: self._add(INVENTORY, change))
+        self.classes.on_change(lambda change: self._add(Key(Topic.CLASS, change.key[1]), change))
+
+    def reflectors(self, api: Client, stop: Stop) -> list[Reflector[Any]]:
+        """One list and watch for each store; who owns the threads runs them."""
+        ours = f"{names.LABEL_INVENTORY}=true"
+        return [
+            Reflector(api, kinds.TIDB_VOLUME, self.volumes, stop=stop),
+            Reflector(api, kinds.TIDB_VOLUME_FLEET, self.fleets, stop=stop),
+            Reflector(api, kinds.PV, self.pvs, stop=stop),
+            Reflector(api, kinds.CLAIM, self.claims, stop=stop),
+            Reflector(api, kinds.POD, self.pods, stop=stop),
+            Reflector(api, kinds.NODE, self.nodes, stop=stop),
+            Reflector(
+                api, kinds.CONFIG_MAP, self.config_maps, stop=stop, namespace=self.namespace, labels=ours
+            ),
+            Reflector(
+                api,
+                kinds.CONFIG_MAP,
+                self.kept,
+                stop=stop,
+                namespace=self.namespace,
+                labels=f"{names.LABEL_LAST_GOOD}=true",
+            ),
+            Reflector(api, kinds.STORAGE_CLASS, self.classes, stop=stop),
+        ]
+
+    @property
+    def synced(self) -> bool:
+        """Whether every store has held a whole list; until then absence means nothing."""
+        return all(
+            store.synced
+            for store in (
+                self.volumes,
+                self.fleets,
+                self.pvs,
+                self.claims,
+                self.pods,
+                self.nodes,
+                self.config_maps,
+                self.kept,
+                self.classes,
+            )
+        )
+
+    @property
+    def fleet(self) -> Fleet | None:
+        """The one fleet object; None: deleted, which is paused and tripped."""
+        return self.fleets.get(names.FLEET)
+
+    def look_at_all(self) -> None:
+        """Have everything looked at again: at the begin of a term, and after a new inventory."""
+        self.queue.add(INVENTORY)
+        self.queue.add(BREAKER)
+        for volume in self.volumes.all():
+            self.queue.add(Key(Topic.VOLUME, volume.metadata.name), Priority.LISTED)
+
+    # --- who has to look again ---
+
+    def _add(self, key: Key, change: Change[Any]) -> None:
+        self.queue.add(key, Priority.LISTED if change.listed else Priority.LIVE)
+
+    def _each(self, disks: Callable[[Any], Iterable[str]]) -> Callable[[Change[Any]], None]:
+        def changed(change: Change[Any]) -> None:
+            found = {disk for item in (change.old, change.new) if item is not None for disk in disks(item)}
+            for disk in found:
+                self._add(Key(Topic.VOLUME, disk), change)
+
+        return changed
+
+    def _claim_disks(self, claim: Claim) -> Iterable[str]:
+        pv = self.pvs.get(claim.spec.volume_name) if claim.spec.volume_name else None
+        return _pv_disk(pv) if pv is not None else ()
+
+    def _pod_disks(self, pod: Pod) -> Iterable[str]:
+        for namespace, name in pod_claims(pod):
+            claim = self.claims.get(name, namespace)
+            if claim is not None:
+                yield from self._claim_disks(claim)
+
+    def _node_changed(self, change: Change[Node]) -> None:
+        old, new = change.old, change.new
+        if old is not None and new is not None and _bears(old) == _bears(new):
+            return  # a heartbeat
+        self._add(INVENTORY, change)
+        for node in (old, new):
+            if node is None:
+                continue
+            for volume in self.volumes.by_index(BY_NODE, node.metadata.name):
+                self._add(Key(Topic.VOLUME, volume.metadata.name), change)
+            for hostname in _hostname(node):
+                for other in self.nodes.by_index(BY_HOSTNAME, hostname):
+                    for volume in self.volumes.by_index(BY_NODE, other.metadata.name):
+                        self._add(Key(Topic.VOLUME, volume.metadata.name), change)
+
+    def _fleet_changed(self, change: Change[Fleet]) -> None:
+        old, new = change.old, change.new
+        self._add(BREAKER, change)
+        before = (old.spec, old.status.breaker.tripped) if old is not None else None
+        after = (new.spec, new.status.breaker.tripped) if new is not None else None
+        if before != after:
+            for volume in self.volumes.all():
+                self._add(Key(Topic.VOLUME, volume.metadata.name), change)
+
+
+def _bears(node: Node) -> tuple[object, ...]:
+    """All of a node that a decision looks at."""
+    return (
+        node.metadata.uid,
+        node.metadata.labels,
+        node.metadata.deletion_timestamp,
+        node.spec,
+        node.status.addresses,
+        [
+            (condition.type, condition.status)
+            for condition in node.status.conditions
+            if condition.type == "Ready"
+        ],
+    )

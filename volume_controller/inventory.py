@@ -1,0 +1,178 @@
+"""The inventory, live: from the ConfigMaps to the disks that are wanted, with the last good content kept.
+
+What is decided is `tidb_volume.inventory`'s. Here is only the order in which it takes effect: the copy of
+what was accepted is written before anything follows from it, so that a controller that starts over a broken
+edit still knows what was in force.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+
+from tidb_volume import names
+from tidb_volume.inventory import expand, merge
+from tidb_volume.inventory.expand import Desired
+from tidb_volume.kube import kinds, transport
+from tidb_volume.kube.client import Client
+from tidb_volume.kube.events import Recorder, about
+from tidb_volume.kube.queue import Priority
+from tidb_volume.obs.log import Log
+from tidb_volume.value import ConfigMap
+from volume_controller.act import NotLeading
+from volume_controller.cluster import Cluster, Key, Topic
+
+_log = Log(__name__)
+
+
+class InventoryKeeper:
+    """Takes up edits of the inventory. One thread at a time calls `look`."""
+
+    def __init__(
+        self, api: Client, cluster: Cluster, recorder: Recorder, leading: Callable[[], bool]
+    ) -> None:
+        self._api = api
+        self._cluster = cluster
+        self._recorder = recorder
+        self._leading = leading
+        self._in_force: dict[str, merge.Accepted] | None = None
+        self._told: dict[str, str] = {}
+
+    def look(self) -> None:
+        """Decide what is in force now and have every volume that it concerns looked at.
+
+        Raises what the client raises; then nothing has changed but copies that say what was accepted.
+        """
+        if self._in_force is None:
+            self._in_force = self._load()
+        sources = {each.metadata.name: each for each in self._cluster.config_maps.all()}
+        seen = {name: dict(source.data) for name, source in sources.items()}
+        decision = merge.decide(self._in_force, seen)
+        for name in decision.changed:
+            self._keep(name, merge.store(decision.in_force[name]))
+        for name in decision.removed:
+            self._forget(name)
+        self._in_force = decision.in_force
+        desired = expand.expand(decision.inventory, self._cluster.nodes.all())
+        self._take_effect(desired)
+        self._tell(decision, desired, sources)
+
+    def _load(self) -> dict[str, merge.Accepted]:
+        found: dict[str, merge.Accepted] = {}
+        for copy in self._cluster.kept.all():
+            name = copy.metadata.annotations.get(names.LABEL_INVENTORY, "")
+            if not name:
+                continue
+            try:
+                found[name] = merge.load(name, copy.data)
+            except ValueError as error:
+                _log.error("a stored copy of the inventory cannot be read", inventory=name, error=str(error))
+                raise
+        return found
+
+    def _keep(self, name: str, data: dict[str, str]) -> None:
+        """Write the copy of what is in force of one ConfigMap."""
+        if not self._leading():
+            raise NotLeading
+        copy = _copy_name(name)
+        existing = self._cluster.kept.get(copy, self._cluster.namespace)
+        labels = {names.LABEL_LAST_GOOD: "true"}
+        annotations = {names.LABEL_INVENTORY: name}
+        document = {"metadata": {"name": copy, "labels": labels, "annotations": annotations}, "data": data}
+        if existing is None:
+            answer = self._api.create(kinds.CONFIG_MAP, document, self._cluster.namespace)
+        else:
+            gone = dict.fromkeys(existing.data.keys() - data.keys())
+            patch = {"metadata": {"uid": existing.metadata.uid}, "data": {**data, **gone}}
+            answer = self._api.merge_patch(kinds.CONFIG_MAP, copy, patch, self._cluster.namespace)
+        self._cluster.kept.put(answer)
+
+    def _forget(self, name: str) -> None:
+        existing = self._cluster.kept.get(_copy_name(name), self._cluster.namespace)
+        if existing is None:
+            return
+        if not self._leading():
+            raise NotLeading
+        try:
+            self._api.delete(
+                kinds.CONFIG_MAP,
+                existing.metadata.name,
+                self._cluster.namespace,
+                uid=existing.metadata.uid,
+            )
+        except transport.ApiError as error:
+            if not error.not_found:
+                raise
+        self._cluster.kept.remove(existing)
+
+    def _take_effect(self, desired: Desired) -> None:
+        cluster = self._cluster
+        before = cluster.desired
+        texts = {
+            volume.metadata.name: volume.metadata.annotations.get(names.ANNOTATION_TEXT, "")
+            for volume in cluster.volumes.all()
+            if volume.metadata.name not in desired.disks
+        }
+        left = expand.left_by_label(texts, desired)
+        changed = set(left ^ cluster.left_by_label)
+        if before is None:
+            changed |= texts.keys() | desired.disks.keys()
+        else:
+            every = before.disks.keys() | desired.disks.keys()
+            changed |= {name for name in every if before.disks.get(name) != desired.disks.get(name)}
+        cluster.left_by_label = left
+        cluster.desired = desired
+        priority = Priority.LISTED if before is None else Priority.LIVE
+        for name in changed:
+            cluster.queue.add(Key(Topic.VOLUME, name), priority)
+        pools = {disk.pool.name for disk in desired.disks.values()}
+        for pool in pools:
+            cluster.queue.add(Key(Topic.CLASS, pool))
+
+    def _tell(self, decision: merge.Decision, desired: Desired, sources: dict[str, ConfigMap]) -> None:
+        for name, problems in {**decision.warnings, **decision.refused}.items():
+            source = sources.get(name)
+            refused = name in decision.refused
+            said = f"{decision.hashes.get(name, '')}:{refused}:{len(problems)}"
+            if source is None or self._told.get(name) == said:
+                continue
+            self._told[name] = said
+            first = "\n".join(map(str, problems))
+            reason = "InventoryRefused" if refused else "InventoryWarning"
+            self._recorder.say(about(kinds.CONFIG_MAP, source), reason, first, warning=True)
+            _log.warning(
+                "inventory", inventory=name, refused=refused, errors=[str(each) for each in problems]
+            )
+        for name in self._told.keys() - decision.refused.keys() - decision.warnings.keys():
+            del self._told[name]
+            source = sources.get(name)
+            if source is not None:
+                self._recorder.say(about(kinds.CONFIG_MAP, source), "InventoryAccepted", "in force")
+        self._write_status(decision, desired)
+
+    def _write_status(self, decision: merge.Decision, desired: Desired) -> None:
+        fleet = self._cluster.fleet
+        if fleet is None:
+            return
+        wanted = merge.statuses(decision, desired)
+        if fleet.status.inventories == wanted:
+            return
+        if not self._leading():
+            raise NotLeading
+        patch = {
+            "metadata": {"uid": fleet.metadata.uid},
+            "status": {"inventories": [msgspec.to_builtins(each) for each in wanted]},
+        }
+        self._cluster.fleets.put(
+            self._api.merge_patch(kinds.TIDB_VOLUME_FLEET, names.FLEET, patch, subresource="status")
+        )
+
+
+def _copy_name(name: str) -> str:
+    """The copy's name: a ConfigMap's name may have 253 characters, and the prefix needs room."""
+    if len(names.LAST_GOOD) + len(name) <= 253:
+        return names.LAST_GOOD + name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{names.LAST_GOOD}{name[:200]}-{digest}"

@@ -1,0 +1,108 @@
+"""What was done, told where its user looks: Events, counts, one line in the log.
+
+Nothing is told from an event that came, only from what was written: the same phase and reason written
+once is told once.
+"""
+
+from __future__ import annotations
+
+from tidb_volume.kube import codec, kinds
+from tidb_volume.kube.events import Recorder, about
+from tidb_volume.life import actions
+from tidb_volume.life.actions import Action
+from tidb_volume.obs.log import Log
+from tidb_volume.obs.metrics import Metrics
+from tidb_volume.value import Breaker, Fleet, Phase, Ref, Volume
+
+_log = Log(__name__)
+
+_WARNINGS = frozenset(
+    {
+        "WrongDisk",
+        "Conflict",
+        "Foreign",
+        "HasData",
+        "Stuck",
+        "NotMounted",
+        "NotPresent",
+        "GoneByHand",
+        "BreakerOpen",
+        "FleetMissing",
+        "WipeFailed",
+        "WipeRefused",
+        "Terminating",
+        "NodeLost",
+        "Refused",
+    }
+)
+
+
+class Teller:
+    """Tells of each action, after it was carried out."""
+
+    def __init__(self, recorder: Recorder, metrics: Metrics) -> None:
+        self._recorder = recorder
+        self._actions = metrics.counter("actions", "What the controller did, by kind.", ["action"])
+        self._reasons = metrics.counter(
+            "reasons", "How often a volume came to a phase and reason.", ["phase", "reason"]
+        )
+        self._trips = metrics.counter("breaker_trips", "How often the circuit breaker opened.")
+
+    def did(self, volume: Volume, action: Action) -> None:
+        """One action was answered by the API server."""
+        kind = type(action).__name__
+        self._actions.labels(kind).inc()
+        name = volume.metadata.name
+        match action:
+            case actions.PatchStatus(status=status):
+                old = volume.status
+                if (old.phase, old.reason) == (status.phase, status.reason):
+                    return
+                self._reasons.labels(status.phase.value, status.reason).inc()
+                _log.info(
+                    "volume",
+                    volume=name,
+                    phase=status.phase.value,
+                    reason=status.reason,
+                    was=old.phase.value,
+                    message=status.message,
+                )
+                warning = status.reason in _WARNINGS
+                self._recorder.say(
+                    about(kinds.TIDB_VOLUME, volume), status.reason, status.message, warning=warning
+                )
+                claim = status.owner.claim if status.owner else None
+                if warning and claim is not None and status.phase is Phase.BOUND:
+                    self._recorder.say(_claim(claim), status.reason, status.message, warning=True)
+            case actions.WriteOrder(order=order, why=why):
+                fields = {"order": order.id, "kind": order.kind, "ends": order.ends} if order else {}
+                _log.info("order", volume=name, why=why, **fields)
+            case actions.DeletePv(name=pv, why=why):
+                _log.info("persistent volume deleted", volume=name, pv=pv, why=why)
+            case actions.CreatePv(manifest=manifest):
+                _log.info("persistent volume created", volume=name, pv=manifest["metadata"]["name"])
+            case actions.DeleteVolume(why=why):
+                _log.info("volume deleted", volume=name, why=why)
+            case actions.AnnotatePv(name=pv):
+                text = "the annotation pv.kubernetes.io/provisioned-by was missing and was put back"
+                self._recorder.say(about(kinds.TIDB_VOLUME, volume), "AnnotationPutBack", text, warning=True)
+                _log.warning("annotation put back", volume=name, pv=pv)
+            case _:
+                _log.info("did", volume=name, action=kind)
+
+    def tripped(self, fleet: Fleet, breaker: Breaker) -> None:
+        """The breaker opened."""
+        self._trips.inc()
+        text = f"{breaker.reason}; nothing is wiped until a person resets epoch {breaker.epoch}"
+        self._recorder.say(about(kinds.TIDB_VOLUME_FLEET, fleet), "BreakerOpen", text, warning=True)
+        _log.error("breaker open", reason=breaker.reason, epoch=breaker.epoch)
+
+
+def _claim(ref: Ref) -> codec.InvolvedObject:
+    return codec.InvolvedObject(
+        api_version="v1",
+        kind="PersistentVolumeClaim",
+        namespace=ref.namespace,
+        name=ref.name,
+        uid=ref.uid,
+    )

@@ -1,0 +1,186 @@
+"""One leader's term: workers that take a key, look, decide, act, and look again until nothing is left."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tidb_volume import names
+from tidb_volume.inventory import policy
+from tidb_volume.inventory.expand import DesiredDisk
+from tidb_volume.kube import codec, transport
+from tidb_volume.kube.client import Client
+from tidb_volume.kube.events import Recorder
+from tidb_volume.kube.queue import Queue
+from tidb_volume.life.plan import plan
+from tidb_volume.obs.log import Log
+from tidb_volume.units import Instant
+from volume_controller import snapshot
+from volume_controller.act import Actor, NotLeading
+from volume_controller.classes import ClassKeeper
+from volume_controller.cluster import Cluster, Key, Topic
+from volume_controller.inventory import InventoryKeeper
+from volume_controller.tell import Teller
+
+STEPS = 20
+"""So many steps of one volume in one go; one that needs more makes room for others in between."""
+
+_log = Log(__name__)
+
+
+class Term:
+    """Decides as long as `leading` says so. A term is begun once: the next one is another object."""
+
+    def __init__(
+        self,
+        api: Client,
+        cluster: Cluster,
+        queue: Queue[Key],
+        recorder: Recorder,
+        teller: Teller,
+        *,
+        identity: str,
+        leading: Callable[[], bool],
+        wall: Callable[[], float],
+        workers: int,
+    ) -> None:
+        self._cluster = cluster
+        self._queue = queue
+        self._identity = identity
+        self._wall = wall
+        self._memory = snapshot.Memory()
+        self._ended = threading.Event()
+        self._elected = leading
+        self._actor = Actor(api, cluster, self._memory, teller, self._leads)
+        self._inventory = InventoryKeeper(api, cluster, recorder, self._leads)
+        self._classes = ClassKeeper(api, cluster, recorder, self._leads)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"worker-{number}") for number in range(workers)
+        ]
+
+    def start(self) -> None:
+        """Begin to decide; everything is looked at once."""
+        self._cluster.desired = None
+        self._cluster.look_at_all()
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        """Take no more keys."""
+        self._ended.set()
+
+    def join(self) -> None:
+        """Wait for the keys being worked on."""
+        for thread in self._threads:
+            thread.join()
+
+    def _leads(self) -> bool:
+        """Also false for a term that has ended while the same process leads again."""
+        return not self._ended.is_set() and self._elected()
+
+    def _work(self) -> None:
+        while not self._ended.is_set():
+            key = self._queue.get(timeout=0.5)
+            if key is None:
+                if self._queue.closed:
+                    return
+                continue
+            if not self._leads():
+                self._queue.done(key)
+                self._queue.add(key)
+                return
+            try:
+                self._look_at(key)
+            finally:
+                self._queue.done(key)
+
+    def _look_at(self, key: Key) -> None:
+        try:
+            match key.topic:
+                case Topic.VOLUME:
+                    self._volume(key)
+                case Topic.INVENTORY:
+                    self._inventory.look()
+                case Topic.BREAKER:
+                    self._actor.reset_breaker()
+                case Topic.CLASS:
+                    self._classes.look(key.name)
+            self._queue.forget(key)
+        except NotLeading:
+            _log.info("not leading any more; left to the next leader", topic=key.topic.value, name=key.name)
+        except transport.ApiError as error:
+            self._again(key, error)
+        except (transport.NoAnswer, codec.Undecodable) as error:
+            _log.warning("no answer; decided anew", topic=key.topic.value, name=key.name, error=str(error))
+            self._queue.retry(key)
+        except Exception:
+            # One volume that breaks this code must not stop the others; it is said, and tried again later.
+            _log.exception("a fault of ours", topic=key.topic.value, name=key.name)
+            self._queue.retry(key)
+
+    def _again(self, key: Key, error: transport.ApiError) -> None:
+        if error.conflict or error.not_found or error.exists:
+            # Something changed since it was read: read it from the server and decide anew.
+            _log.debug("changed meanwhile", topic=key.topic.value, name=key.name, error=str(error))
+            if key.topic is Topic.VOLUME and self._queue.retries(key) < 3:
+                try:
+                    self._actor.refresh(key.name)
+                except (transport.ApiError, transport.NoAnswer, codec.Undecodable) as failed:
+                    _log.warning("not read", name=key.name, error=str(failed))
+        else:
+            _log.warning("refused by the API server", topic=key.topic.value, name=key.name, error=str(error))
+        pause = self._queue.retry(key)
+        if error.retry_after and error.retry_after > pause:
+            self._queue.add_after(key, error.retry_after)
+
+    def _volume(self, key: Key) -> None:
+        cluster, name = self._cluster, key.name
+        desired = cluster.desired
+        if desired is None:
+            return  # the inventory's first look has every volume looked at
+        for _ in range(STEPS):
+            volume = cluster.volumes.get(name)
+            if volume is None:
+                wanted = desired.disks.get(name)
+                if wanted is not None:
+                    self._actor.create(manifest(wanted))
+                    continue
+                return
+            if volume.metadata.deletion_timestamp is None:
+                wanted = desired.disks.get(name)
+                noted = volume.metadata.annotations.get(names.ANNOTATION_TEXT)
+                if wanted is not None and noted != wanted.text:
+                    self._actor.listed_by(volume, wanted.text)
+                    continue
+            now = Instant(self._wall())
+            decided = plan(now, snapshot.world(cluster, desired, volume, self._memory, self._identity, now))
+            if decided.action is None:
+                if decided.again_at is not None:
+                    self._queue.add_after(key, decided.again_at - now)
+                else:
+                    self._memory.moved(name)
+                return
+            self._actor.do(volume, decided.action, now)
+            self._memory.moved(name)
+        self._queue.add(key)
+
+
+def manifest(wanted: DesiredDisk) -> dict[str, Any]:
+    """The TidbVolume of a disk that is listed for the first time."""
+    wipe = policy.wipe_policy(wanted)
+    spec: dict[str, Any] = {
+        "nodeName": wanted.node_name,
+        "pool": wanted.pool.name,
+        "source": msgspec.to_builtins(wanted.source),
+        "volumeMode": wanted.volume_mode,
+        "wipe": msgspec.to_builtins(wipe),
+    }
+    if wanted.fs_type:
+        spec["fsType"] = wanted.fs_type
+    return {
+        "metadata": {"name": wanted.name, "annotations": {names.ANNOTATION_TEXT: wanted.text}},
+        "spec": spec,
+    }
