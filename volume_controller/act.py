@@ -107,11 +107,11 @@ class Actor:
             raise NotLeading
         self._cluster.volumes.put(self._api.create(kinds.TIDB_VOLUME, document))
 
-    def listed_by(self, volume: Volume, text: str) -> None:
-        """Note the digest of the inventory item that lists a volume."""
+    def annotate(self, volume: Volume, annotations: dict[str, str | None]) -> None:
+        """Note how the inventory lists a volume; None removes."""
         if not self._leading():
             raise NotLeading
-        patch = {"metadata": {**_held(volume), "annotations": {names.ANNOTATION_TEXT: text}}}
+        patch = {"metadata": {**_held(volume), "annotations": annotations}}
         self._cluster.volumes.put(self._api.merge_patch(kinds.TIDB_VOLUME, volume.metadata.name, patch))
 
     def refresh(self, volume: str) -> None:

@@ -85,7 +85,8 @@ class Cluster:
         self.classes: Store[StorageClass] = Store()
         self.desired: Desired | None = None
         """What the inventory wants; None until it has been read whole, and until then nothing is decided."""
-        self.left_by_label: frozenset[str] = frozenset()
+        self.left_by_label: dict[str, str] = {}
+        """By volume: the digest of the item that still lists it, though no label matches any more."""
 
         self.volumes.add_index(BY_NODE, lambda volume: (volume.spec.node_name,))
         self.pvs.add_index(BY_DISK, _pv_disk)

@@ -110,15 +110,18 @@ class InventoryKeeper:
     def _take_effect(self, desired: Desired) -> None:
         cluster = self._cluster
         before = cluster.desired
-        texts = {
-            volume.metadata.name: volume.metadata.annotations.get(names.ANNOTATION_TEXT, "")
+        unlisted = {
+            volume.metadata.name: expand.Listed(
+                listing=volume.metadata.annotations.get(names.ANNOTATION_LISTING, ""),
+                left=volume.metadata.annotations.get(names.ANNOTATION_LEFT, ""),
+            )
             for volume in cluster.volumes.all()
             if volume.metadata.name not in desired.disks
         }
-        left = expand.left_by_label(texts, desired)
-        changed = set(left ^ cluster.left_by_label)
+        left = expand.left_by_label(unlisted, desired)
+        changed = {name for name, _ in left.items() ^ cluster.left_by_label.items()}
         if before is None:
-            changed |= texts.keys() | desired.disks.keys()
+            changed |= unlisted.keys() | desired.disks.keys()
         else:
             every = before.disks.keys() | desired.disks.keys()
             changed |= {name for name in every if before.disks.get(name) != desired.disks.get(name)}

@@ -18,6 +18,7 @@ from tidb_volume.kube.queue import Queue
 from tidb_volume.life.plan import plan
 from tidb_volume.obs.log import Log
 from tidb_volume.units import Instant
+from tidb_volume.value import Volume
 from volume_controller import snapshot
 from volume_controller.act import Actor, NotLeading
 from volume_controller.classes import ClassKeeper
@@ -150,10 +151,9 @@ class Term:
                     continue
                 return
             if volume.metadata.deletion_timestamp is None:
-                wanted = desired.disks.get(name)
-                noted = volume.metadata.annotations.get(names.ANNOTATION_TEXT)
-                if wanted is not None and noted != wanted.text:
-                    self._actor.listed_by(volume, wanted.text)
+                noting = _to_note(volume, desired.disks.get(name), cluster.left_by_label.get(name, ""))
+                if noting:
+                    self._actor.annotate(volume, noting)
                     continue
             now = Instant(self._wall())
             decided = plan(now, snapshot.world(cluster, desired, volume, self._memory, self._identity, now))
@@ -166,6 +166,17 @@ class Term:
             self._actor.do(volume, decided.action, now)
             self._memory.moved(name)
         self._queue.add(key)
+
+
+def _to_note(volume: Volume, wanted: DesiredDisk | None, left: str) -> dict[str, str | None]:
+    """What the volume's annotations do not say yet of how it is listed; empty: nothing."""
+    noted = volume.metadata.annotations
+    found: dict[str, str | None] = {}
+    if wanted is not None and noted.get(names.ANNOTATION_LISTING) != wanted.listing:
+        found[names.ANNOTATION_LISTING] = wanted.listing
+    if noted.get(names.ANNOTATION_LEFT, "") != left:
+        found[names.ANNOTATION_LEFT] = left or None
+    return found
 
 
 def manifest(wanted: DesiredDisk) -> dict[str, Any]:
@@ -181,6 +192,6 @@ def manifest(wanted: DesiredDisk) -> dict[str, Any]:
     if wanted.fs_type:
         spec["fsType"] = wanted.fs_type
     return {
-        "metadata": {"name": wanted.name, "annotations": {names.ANNOTATION_TEXT: wanted.text}},
+        "metadata": {"name": wanted.name, "annotations": {names.ANNOTATION_LISTING: wanted.listing}},
         "spec": spec,
     }

@@ -72,7 +72,7 @@ def desired(of: PoolSettings | None = None, **more: object) -> DesiredDisk:
         "fs_type": "",
         "mount_by": "daemon",
         "mark": Mark(),
-        "text": "t",
+        "listing": "l",
     }
     return DesiredDisk(**(fields | more))  # type: ignore[arg-type]
 
