@@ -40,6 +40,7 @@ def test_a_namespace_gets_its_service_account_and_goes_away_again(cluster: Clust
 
 def test_a_second_up_of_the_same_shape_is_the_same_cluster(cluster: Cluster) -> None:
     again = Cluster.up(NAME, api_only=True)
+    assert again.found
     assert again.record == cluster.record
     assert Cluster.attach(NAME).server == cluster.server
 

@@ -76,10 +76,9 @@ def _up(options: argparse.Namespace) -> None:
         api_only=options.api_only,
     )
     record = cluster.record
+    came = "ran already" if cluster.found else f"is up after {time.monotonic() - begun:.1f} s"
     what = "API only" if record.api_only else f"{len(record.nodes)} nodes"
-    print(
-        f"cluster {record.name} is up: Kubernetes {record.version}, {what} ({time.monotonic() - begun:.1f} s)"
-    )
+    print(f"cluster {record.name} {came}: Kubernetes {record.version}, {what}")
     for node in cluster.nodes:
         mounted = ", ".join(node.fstab)
         raw = ", ".join(disk.by_id for disk in node.disks if disk.raw)

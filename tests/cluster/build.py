@@ -29,15 +29,15 @@ from pathlib import Path
 
 import msgspec
 
-# The newest patch of each minor that the Go module proxy serves together with all its staging modules.
+# The newest patch of each minor for which the Go module proxy was seen to serve all staging modules too.
 KUBERNETES: dict[str, str] = {
     "1.37": "1.37.2",
     "1.36": "1.36.3",
     "1.35": "1.35.4",
     "1.34": "1.34.4",
     "1.33": "1.33.13",
-    "1.32": "1.32.13",
-    "1.31": "1.31.14",
+    "1.32": "1.32.2",
+    "1.31": "1.31.0",
     "1.30": "1.30.14",
 }
 DEFAULT_MINOR = "1.37"
@@ -160,12 +160,17 @@ def stages(kind: str) -> list[Path]:
 def locked(path: Path) -> Iterator[None]:
     """Holds the file lock at `path`, so that only one process at a time makes what it stands for."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        flock(handle, LOCK_EX)
-        try:
-            yield
-        finally:
-            flock(handle, LOCK_UN)
+    while True:
+        with path.open("w") as handle:
+            flock(handle, LOCK_EX)
+            # The holder before may have deleted the file, and someone else made it anew meanwhile.
+            if not path.exists() or path.stat().st_ino != os.fstat(handle.fileno()).st_ino:
+                continue
+            try:
+                yield
+            finally:
+                flock(handle, LOCK_UN)
+            return
 
 
 def _from_assets(name: str) -> Path | None:
@@ -177,7 +182,8 @@ def _from_assets(name: str) -> Path | None:
 
 
 def _make(one: Recipe, title: str) -> Path:
-    with locked(one.folder / "lock"), _progress(title):
+    # The progress comes first: it also shows the wait for another caller that builds the same.
+    with _progress(title), locked(one.folder / "lock"):
         if one.binary.exists():
             return one.binary
         source = _source(one)

@@ -36,9 +36,10 @@ DEFAULT_NAME = "default"
 class Cluster:
     """A running cluster. As a context manager it ends with the block."""
 
-    def __init__(self, layout: Layout, record: Record) -> None:
+    def __init__(self, layout: Layout, record: Record, *, found: bool = False) -> None:
         self.layout = layout
         self.record = record
+        self.found = found  # whether it ran before this object was made
         self._context: ssl.SSLContext | None = None
 
     # Making and ending
@@ -71,7 +72,7 @@ class Cluster:
         with build.locked(layout.lock):
             found = _running(layout)
             if found is not None and found.shape == record.shape:
-                return cls(layout, found)
+                return cls(layout, found, found=True)
             if found is not None:
                 raise ClusterError(f"a cluster {name} of another shape runs; `down --name {name}` first")
             teardown.remove(layout)
@@ -93,7 +94,7 @@ class Cluster:
             raise ClusterError(
                 f"no cluster {name} runs; `python -m tests.cluster up --name {name}` starts it"
             )
-        return cls(layout, record)
+        return cls(layout, record, found=True)
 
     def down(self) -> None:
         """Takes the cluster away, with all that it left on the machine."""

@@ -443,8 +443,8 @@ class Node:
     def _spawn(self, name: str, argv: Sequence[str]) -> None:
         """Starts a program as a child of the node's process 1.
 
-        A parent outside would have to reap it before the node can end, and nsenter, which stops itself when its
-        child is stopped, may never.
+        A parent outside would have to reap it before the node can end, and nsenter, which stops itself when
+        its child is stopped, may never.
         """
         words = [*self._enter(), "sh", "-c", '"$@" &', name, *argv]
         wait(spawn(words, self._log(name), self._cluster.layout.folder))
