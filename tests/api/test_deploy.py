@@ -1,0 +1,294 @@
+"""`kubectl apply -k deploy/` on a real API server, and what it then lets nobody do."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Cluster
+
+pytestmark = pytest.mark.api
+DEPLOY = Path(__file__).parents[2] / "deploy"
+CONTROLLER = "system:serviceaccount:tidb-volume:volume-controller"
+BINDER = "system:serviceaccount:kube-system:persistent-volume-binder"
+
+VOLUME = """
+apiVersion: tidbvolume.io/v1alpha1
+kind: TidbVolume
+metadata: {name: node-1-data-a}
+spec: {nodeName: node-1, pool: tikv, source: {path: /data/a}}
+---
+apiVersion: tidbvolume.io/v1alpha1
+kind: TidbVolume
+metadata: {name: node-2-nvme-b}
+spec: {nodeName: node-2, pool: tikv, source: {device: /dev/disk/by-id/nvme-B}, volumeMode: Block}
+"""
+
+PV = """
+apiVersion: v1
+kind: PersistentVolume
+metadata:
+  name: NAME
+  labels: {tidbvolume.io/disk: node-1-data-a}
+  annotations: {pv.kubernetes.io/provisioned-by: tidbvolume.io}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  storageClassName: tikv
+  persistentVolumeReclaimPolicy: Retain
+  CLAIM
+  local: {path: /data/a}
+  nodeAffinity:
+    required:
+      nodeSelectorTerms:
+      - matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [node-1]}]
+"""
+NUMBERS = itertools.count()
+OWNED = "claimRef: {namespace: a, name: data-0, uid: u-1}"
+
+
+class RefusedError(Exception):
+    """What kubectl said when it failed."""
+
+
+class Kubectl:
+    def __init__(self, cluster: Cluster) -> None:
+        self._command = [cluster.record.programs["kubectl"], f"--kubeconfig={cluster.kubeconfig}"]
+
+    def __call__(self, *words: str, stdin: str = "") -> str:
+        done = subprocess.run(
+            [*self._command, *words], input=stdin, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RefusedError(done.stderr)
+        return done.stdout
+
+    def merge(self, what: str, patch: str, *words: str) -> str:
+        return self("patch", *what.split(), "--type=merge", f"--patch={patch}", *words)
+
+
+@pytest.fixture(scope="module")
+def kubectl() -> Iterator[Kubectl]:
+    with Cluster.up(f"deploy-test-{os.getpid()}", api_only=True) as cluster:
+        made = Kubectl(cluster)
+        made("apply", "-k", str(DEPLOY))
+        made("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        made("apply", "-f", str(DEPLOY / "fleet.yaml"))
+        made("apply", "-f", "-", stdin=VOLUME)
+        policies_in_force(made)
+        yield made
+
+
+def policies_in_force(kubectl: Kubectl) -> None:
+    """A policy counts a moment after it was made: asks until both refuse."""
+    kubectl("create", "-f", "-", stdin=PV.replace("NAME", "probe").replace("CLAIM", OWNED))
+
+    def claim_ref() -> str:
+        return kubectl.merge("pv probe", '{"spec":{"claimRef":null}}', "--dry-run=server")
+
+    def records() -> str:
+        return kubectl("delete", "crd", "tidbvolumenodes.tidbvolume.io", "--dry-run=server")
+
+    for attempt in (claim_ref, records):
+        refused(attempt)
+
+
+def refused(attempt: Callable[[], str]) -> str:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            attempt()
+        except RefusedError as said:
+            return str(said)
+        assert time.monotonic() < until, "nobody refused it"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def pv(kubectl: Kubectl) -> str:
+    name = f"owned-{next(NUMBERS)}"
+    kubectl("create", "-f", "-", stdin=PV.replace("NAME", name).replace("CLAIM", OWNED))
+    return f"pv {name}"
+
+
+# --- what kubectl shows ---------------------------------------------------------------------------------
+
+
+def test_a_folder_and_a_device_share_one_column(kubectl: Kubectl) -> None:
+    lines = kubectl("get", "tidb-volume").splitlines()
+    shown = {line.split()[0]: line.split()[2] for line in lines[1:]}
+    assert shown == {"node-1-data-a": "/data/a", "node-2-nvme-b": "/dev/disk/by-id/nvme-B"}
+
+
+def test_a_node_s_volumes_can_be_selected(kubectl: Kubectl) -> None:
+    found = kubectl("get", "tv", "--field-selector=spec.nodeName=node-2", "--output=name")
+    assert found.split() == ["tidbvolume.tidbvolume.io/node-2-nvme-b"]
+
+
+def test_explain_reads_well(kubectl: Kubectl) -> None:
+    said = kubectl("explain", "tv.spec.admin")
+    assert "Not offered any more; reversible." in " ".join(said.split())
+    assert "<no description>" not in kubectl("explain", "tv", "--recursive=false")
+
+
+# --- what the schemas refuse ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("patch", "said"),
+    [
+        ('{"spec":{"nodeName":"node-9"}}', "a disk's node never changes"),
+        ('{"spec":{"source":{"device":"/dev/x"}}}', "either a path or a device"),
+        ('{"spec":{"admin":{"wipeNow":{}}}}', "say which question"),
+        ('{"spec":{"admin":{"acceptIdentity":{"question":""}}}}', "say which question"),
+        ('{"spec":{"admin":{"forget":{}}}}', "say which question"),
+        ('{"spec":{"admin":{"approve":{"method":"zero"}}}}', "say which question"),
+        ('{"spec":{"admin":{"restore":{"claim":{"name":"x"}}}}}', "say which question"),
+        ('{"spec":{"admin":{"adopt":{"action":"Wipe"}}}}', "say which question"),
+        ('{"spec":{"admin":{"adopt":{"question":"q","action":"Keep"}}}}', "name its namespace and name"),
+        ('{"spec":{"admin":{"adopt":{"question":"q","action":"Burn"}}}}', "Unsupported value"),
+        ('{"spec":{"order":{"id":"x"}}}', "Required value"),
+    ],
+)
+def test_the_api_server_refuses(kubectl: Kubectl, patch: str, said: str) -> None:
+    with pytest.raises(RefusedError, match=said):
+        kubectl.merge("tv node-1-data-a", patch, "--dry-run=server")
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        '{"spec":{"pool":"other","source":{"path":"/data/b"}}}',
+        '{"spec":{"admin":{"cordon":true,"hold":true,"gates":{"pd":"store 4 is not Tombstone"}}}}',
+        '{"spec":{"admin":{"adopt":{"question":"q","action":"Wipe"}}}}',
+        '{"spec":{"admin":{"adopt":{"question":"q","action":"Keep","claim":{"namespace":"a","name":"b"}}}}}',
+        '{"spec":{"admin":{"wipeNow":{"question":"q"}}}}',
+    ],
+)
+def test_the_api_server_takes(kubectl: Kubectl, patch: str) -> None:
+    kubectl.merge("tv node-1-data-a", patch, "--dry-run=server")
+
+
+def test_there_is_one_fleet(kubectl: Kubectl) -> None:
+    other = (DEPLOY / "fleet.yaml").read_text().replace("name: fleet", "name: other")
+    with pytest.raises(RefusedError, match="its name is fleet"):
+        kubectl("create", "-f", "-", stdin=other)
+
+
+@pytest.mark.parametrize("how", ["--server-side=false", "--server-side=true"])
+def test_an_apply_takes_back_nothing_that_a_person_set(kubectl: Kubectl, how: str) -> None:
+    kubectl.merge("tvf fleet", '{"spec":{"paused":true,"mode":"manual","budget":{"wipesPerHour":3}}}')
+    kubectl("apply", "-f", str(DEPLOY / "fleet.yaml"), how)
+    kubectl("apply", "-k", str(DEPLOY))
+    spec = kubectl("get", "tvf", "fleet", "--output=jsonpath={.spec}")
+    assert spec == '{"budget":{"wipesPerHour":3},"mode":"manual","paused":true}'
+
+
+# --- what the policies refuse -----------------------------------------------------------------------------
+
+CLEARED = '{"spec":{"claimRef":null}}'
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        CLEARED,
+        '{"spec":{"claimRef":{"uid":null}}}',
+        '{"spec":{"claimRef":{"uid":"u-2"}}}',
+        '{"spec":{"claimRef":{"namespace":"b","uid":null}}}',
+        '{"metadata":{"annotations":null,"labels":null},"spec":{"claimRef":null}}',
+    ],
+)
+def test_an_admin_cannot_hand_out_a_dirty_disk_by_hand(kubectl: Kubectl, pv: str, patch: str) -> None:
+    with pytest.raises(
+        RefusedError, match=r"not changed by hand: the next pod would get the data of a/data-0"
+    ):
+        kubectl.merge(pv, patch)
+
+
+def test_one_mark_of_ours_is_enough_to_be_guarded(kubectl: Kubectl, pv: str) -> None:
+    kubectl.merge(pv, '{"metadata":{"annotations":null}}')
+    with pytest.raises(RefusedError, match="not changed by hand"):
+        kubectl.merge(pv, CLEARED)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}',
+        '{"spec":{"claimRef":{"resourceVersion":"7"}}}',
+        '{"metadata":{"labels":{"app":"tikv"}}}',
+    ],
+)
+def test_what_admins_and_operators_do_to_a_volume_goes_on(kubectl: Kubectl, pv: str, patch: str) -> None:
+    kubectl.merge(pv, patch)
+
+
+def test_the_controller_gives_data_back(kubectl: Kubectl, pv: str) -> None:
+    kubectl.merge(pv, '{"spec":{"claimRef":{"uid":null}}}', f"--as={CONTROLLER}")
+
+
+def test_kubernetes_binds(kubectl: Kubectl, pv: str) -> None:
+    bound = kubectl("get", *pv.split(), "--output=json").replace('"u-1"', '"u-2"')
+    kubectl("replace", "-f", "-", f"--as={BINDER}", stdin=bound)
+
+
+def test_a_volume_on_offer_can_be_pinned_but_not_bound_by_hand(kubectl: Kubectl) -> None:
+    kubectl("create", "-f", "-", stdin=PV.replace("NAME", "free").replace("CLAIM", ""))
+    with pytest.raises(RefusedError, match="not changed by hand"):
+        kubectl.merge("pv free", '{"spec":{"claimRef":{"namespace":"a","name":"data-1","uid":"u-3"}}}')
+    kubectl.merge("pv free", '{"spec":{"claimRef":{"namespace":"a","name":"data-1"}}}')
+
+
+def test_others_volumes_are_none_of_our_business(kubectl: Kubectl) -> None:
+    other = PV.replace("NAME", "other").replace("CLAIM", OWNED)
+    lines = [line for line in other.splitlines() if "tidbvolume.io" not in line]
+    kubectl("create", "-f", "-", stdin="\n".join(lines))
+    kubectl.merge("pv other", CLEARED)
+
+
+def test_no_crd_is_deleted_by_the_way(kubectl: Kubectl) -> None:
+    with pytest.raises(RefusedError, match="kubectl annotate crd tidbvolumes"):
+        kubectl("delete", "crd", "tidbvolumes.tidbvolume.io")
+
+
+# --- what the roles allow -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("who", "verb", "what", "may"),
+    [
+        ("disk-daemon", "patch", "tidbvolumes --subresource=status", "yes"),
+        ("disk-daemon", "patch", "tidbvolumes", "no"),
+        ("disk-daemon", "get", "persistentvolumes", "yes"),
+        ("disk-daemon", "delete", "persistentvolumes", "no"),
+        ("disk-daemon", "list", "pods", "no"),
+        ("disk-daemon", "list", "secrets", "no"),
+        ("disk-daemon", "patch", "tidbvolumefleets", "no"),
+        ("volume-controller", "delete", "persistentvolumes", "yes"),
+        ("volume-controller", "delete", "persistentvolumeclaims", "no"),
+        ("volume-controller", "patch", "tidbvolumefleets", "no"),
+        ("volume-controller", "patch", "tidbvolumefleets --subresource=status", "yes"),
+        ("volume-controller", "create", "tidbvolumefleets", "no"),
+        ("volume-controller", "create", "leases --namespace=tidb-volume", "yes"),
+        ("volume-controller", "create", "leases --namespace=kube-system", "no"),
+        ("volume-controller", "list", "configmaps --namespace=tidb-volume", "yes"),
+        ("volume-controller", "list", "configmaps --namespace=default", "no"),
+        ("volume-controller", "list", "secrets", "no"),
+    ],
+)
+def test_a_program_may_do_what_it_needs_alone(
+    kubectl: Kubectl, who: str, verb: str, what: str, may: str
+) -> None:
+    account = f"--as=system:serviceaccount:tidb-volume:{who}"
+    try:
+        said = kubectl("auth", "can-i", verb, *what.split(), account)
+    except RefusedError:
+        said = "no"  # kubectl ends with 1 for a no
+    assert said.strip() == may

@@ -1,0 +1,158 @@
+"""What `deploy/` promises, read from its files: rights that are narrow, programs that are confined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+
+Json = dict[str, Any]
+
+
+def folder(name: str) -> list[Json]:
+    """Every object of a kustomization, without what kustomize would change."""
+    made: Json = yaml.safe_load((DEPLOY / name / "kustomization.yaml").read_text())
+    out: list[Json] = []
+    for entry in made["resources"]:
+        path = DEPLOY / name / entry
+        if path.is_dir():
+            out += folder(f"{name}/{entry}")
+        else:
+            out += [one for one in yaml.safe_load_all(path.read_text()) if one]
+    return out
+
+
+def one(name: str, kind: str) -> Json:
+    (found,) = [made for made in folder(name) if made["kind"] == kind]
+    return found
+
+
+def rights(name: str, kind: str = "ClusterRole") -> set[tuple[str, str]]:
+    """(resource, verb) of a role."""
+    rules = one(name, kind)["rules"]
+    return {(what, verb) for rule in rules for what in rule["resources"] for verb in rule["verbs"]}
+
+
+def container(name: str, kind: str) -> Json:
+    (only,) = one(name, kind)["spec"]["template"]["spec"]["containers"]
+    found: Json = only
+    return found
+
+
+@pytest.mark.parametrize("name", ["controller", "daemon"])
+def test_no_right_is_a_wildcard_or_a_secret(name: str) -> None:
+    for made in folder(name):
+        for rule in made.get("rules", []):
+            assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+            assert not {"secrets", "roles", "clusterroles", "pods/exec"} & set(rule["resources"])
+
+
+def test_the_daemon_orders_nothing_and_takes_no_persistent_volume_away() -> None:
+    writes = {right for right in rights("daemon") if right[1] not in {"get", "list", "watch"}}
+    assert writes == {
+        ("tidbvolumes/status", "patch"),
+        ("tidbvolumenodes", "create"),
+        ("tidbvolumenodes", "patch"),
+        ("tidbvolumenodes/status", "patch"),
+    }
+
+
+def test_the_controller_touches_no_pod_claim_or_node_and_not_the_stop_button() -> None:
+    writes = {right for right in rights("controller") if right[1] not in {"get", "list", "watch"}}
+    people = {"pods", "persistentvolumeclaims", "nodes", "tidbvolumefleets"}
+    assert {what for what, _ in writes} & people == set()
+
+
+def test_the_controller_is_confined() -> None:
+    pod = one("controller", "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container("controller", "Deployment")["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_one_controller_may_go_at_a_time() -> None:
+    deployment, budget = one("controller", "Deployment"), one("controller", "PodDisruptionBudget")
+    assert deployment["spec"]["replicas"] == 2
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert budget["spec"]["selector"]["matchLabels"] == deployment["spec"]["selector"]["matchLabels"]
+
+
+def test_the_daemon_runs_on_every_node_whatever_ails_it() -> None:
+    pod = one("daemon", "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["priorityClassName"] == "system-node-critical"
+    assert "nodeSelector" not in pod
+    assert "affinity" not in pod
+
+
+def test_the_daemon_sees_the_host_and_writes_no_root_of_its_own() -> None:
+    pod = one("daemon", "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["hostPID"] is True
+    only = container("daemon", "DaemonSet")
+    assert only["securityContext"] == {"privileged": True, "readOnlyRootFilesystem": True}
+    on_host = {volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume}
+    assert on_host == {"/var/lib/tidb-volume", "/dev"}
+
+
+def test_virtual_disks_are_accepted_in_the_embedded_cluster_alone() -> None:
+    said = [
+        path.relative_to(DEPLOY) for path in DEPLOY.rglob("*.yaml") if "--virtual-disks" in path.read_text()
+    ]
+    assert said == [Path("overlays/embedded/kustomization.yaml")]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("controller", "Deployment"), ("daemon", "DaemonSet")])
+def test_a_program_says_what_it_needs_and_how_it_does(name: str, kind: str) -> None:
+    only = container(name, kind)
+    assert only["resources"]["requests"].keys() == {"cpu", "memory"}
+    assert only["resources"]["limits"].keys() == {"memory"}
+    assert only["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert only["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert only["startupProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_the_embedded_overlay_holds_all_that_deploy_holds() -> None:
+    everything: Json = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())
+    overlay: Json = yaml.safe_load((DEPLOY / "overlays/embedded/kustomization.yaml").read_text())
+    assert [name.removeprefix("../../") for name in overlay["resources"]] == everything["resources"]
+
+
+def test_records_are_apart_from_programs() -> None:
+    kinds = {made["kind"] for made in folder("base-crds")}
+    assert {"Namespace", "CustomResourceDefinition"} <= kinds
+    for name in ("controller", "daemon", "admission"):
+        assert not {made["kind"] for made in folder(name)} & {"Namespace", "CustomResourceDefinition"}
+
+
+def test_no_apply_makes_or_changes_the_fleet_object_by_the_way() -> None:
+    assert "TidbVolumeFleet" not in {made["kind"] for made in folder(".")}
+    fleet: Json = yaml.safe_load((DEPLOY / "fleet.yaml").read_text())
+    assert fleet.keys() == {"apiVersion", "kind", "metadata"}
+
+
+def test_every_policy_is_bound_and_denies() -> None:
+    made = folder(".")
+    policies = {one["metadata"]["name"] for one in made if one["kind"] == "ValidatingAdmissionPolicy"}
+    bindings = [one["spec"] for one in made if one["kind"] == "ValidatingAdmissionPolicyBinding"]
+    assert {spec["policyName"] for spec in bindings} == policies
+    assert all(spec["validationActions"] == ["Deny"] for spec in bindings)
+
+
+def test_the_version_of_the_images_is_the_package_s() -> None:
+    (version,) = [
+        line.partition("=")[2].strip()
+        for line in (ROOT / "setup.cfg").read_text().splitlines()
+        if line.startswith("version")
+    ]
+    for name in ("controller", "daemon"):
+        made: Json = yaml.safe_load((DEPLOY / name / "kustomization.yaml").read_text())
+        assert [image["newTag"] for image in made["images"]] == [version]
