@@ -84,14 +84,11 @@ class Actor:
             case actions.CreatePv(manifest=manifest):
                 self._cluster.pvs.put(self._api.create(kinds.PV, manifest))
             case actions.AnnotatePv():
-                patch = {
-                    "metadata": {
-                        "uid": action.uid,
-                        "resourceVersion": action.resource_version,
-                        "annotations": {names.PROVISIONED_BY: names.PROVISIONER},
-                    }
-                }
-                self._cluster.pvs.put(self._api.merge_patch(kinds.PV, action.name, patch))
+                patch = {"metadata": {"annotations": {names.PROVISIONED_BY: names.PROVISIONER}}}
+                answer = self._api.merge_patch(
+                    kinds.PV, action.name, patch, uid=action.uid, resource_version=action.resource_version
+                )
+                self._cluster.pvs.put(answer)
             case actions.DeleteVolume():
                 meta = volume.metadata
                 left = self._api.delete(
@@ -111,8 +108,7 @@ class Actor:
         """Note how the inventory lists a volume; None removes."""
         if not self._leading():
             raise NotLeading
-        patch = {"metadata": {**_held(volume), "annotations": annotations}}
-        self._cluster.volumes.put(self._api.merge_patch(kinds.TIDB_VOLUME, volume.metadata.name, patch))
+        self._patch(volume, {"metadata": {"annotations": annotations}})
 
     def refresh(self, volume: str) -> None:
         """Read one volume and its PersistentVolumes from the server itself, after a conflict."""
@@ -133,24 +129,29 @@ class Actor:
                 self._write_breaker(fleet, after)
 
     def _patch_status(self, volume: Volume, action: actions.PatchStatus) -> None:
-        patch = difference(_plain(volume.status), _plain(action.status))
+        patch = difference(_plain(volume.status), {"phase": action.status.phase, **_plain(action.status)})
         for theirs in ("disk", "work"):
             patch.pop(theirs, None)
-        answer = self._api.merge_patch(
-            kinds.TIDB_VOLUME,
-            volume.metadata.name,
-            {"metadata": _held(volume), "status": patch},
-            subresource="status",
-        )
-        self._cluster.volumes.put(answer)
+        self._patch(volume, {"status": patch}, "status")
         if action.status.phase is Phase.AVAILABLE and not action.status.committed:
             self._memory.begun_anew(volume.metadata.name)
 
     def _patch_spec(self, volume: Volume, spec: Any) -> None:
         patch = difference(_plain(volume.spec), _plain(spec))
         patch.pop("admin", None)
-        document = {"metadata": _held(volume), "spec": patch}
-        self._cluster.volumes.put(self._api.merge_patch(kinds.TIDB_VOLUME, volume.metadata.name, document))
+        self._patch(volume, {"spec": patch})
+
+    def _patch(self, volume: Volume, patch: dict[str, Any], subresource: str = "") -> None:
+        """Patch this very object, as it was when the decision was made."""
+        answer = self._api.merge_patch(
+            kinds.TIDB_VOLUME,
+            volume.metadata.name,
+            patch,
+            subresource=subresource,
+            uid=volume.metadata.uid,
+            resource_version=volume.metadata.resource_version,
+        )
+        self._cluster.volumes.put(answer)
 
     def _delete_pv(self, volume: str, action: actions.DeletePv) -> None:
         known = self._cluster.pvs.get(action.name)
@@ -184,18 +185,9 @@ class Actor:
             self._api.merge_patch(
                 kinds.TIDB_VOLUME_FLEET,
                 names.FLEET,
-                {
-                    "metadata": {
-                        "uid": fleet.metadata.uid,
-                        "resourceVersion": fleet.metadata.resource_version,
-                    },
-                    "status": {"breaker": wanted},
-                },
+                {"status": {"breaker": wanted}},
                 subresource="status",
+                uid=fleet.metadata.uid,
+                resource_version=fleet.metadata.resource_version,
             )
         )
-
-
-def _held(volume: Volume) -> dict[str, str]:
-    """The preconditions: this very object, as it was when the decision was made."""
-    return {"uid": volume.metadata.uid, "resourceVersion": volume.metadata.resource_version}

@@ -85,8 +85,13 @@ class InventoryKeeper:
             answer = self._api.create(kinds.CONFIG_MAP, document, self._cluster.namespace)
         else:
             gone = dict.fromkeys(existing.data.keys() - data.keys())
-            patch = {"metadata": {"uid": existing.metadata.uid}, "data": {**data, **gone}}
-            answer = self._api.merge_patch(kinds.CONFIG_MAP, copy, patch, self._cluster.namespace)
+            answer = self._api.merge_patch(
+                kinds.CONFIG_MAP,
+                copy,
+                {"data": {**data, **gone}},
+                self._cluster.namespace,
+                uid=existing.metadata.uid,
+            )
         self._cluster.kept.put(answer)
 
     def _forget(self, name: str) -> None:
@@ -164,12 +169,15 @@ class InventoryKeeper:
             return
         if not self._leading():
             raise NotLeading
-        patch = {
-            "metadata": {"uid": fleet.metadata.uid},
-            "status": {"inventories": [msgspec.to_builtins(each) for each in wanted]},
-        }
         self._cluster.fleets.put(
-            self._api.merge_patch(kinds.TIDB_VOLUME_FLEET, names.FLEET, patch, subresource="status")
+            self._api.merge_patch(
+                kinds.TIDB_VOLUME_FLEET,
+                names.FLEET,
+                {"status": {"inventories": [msgspec.to_builtins(each) for each in wanted]}},
+                subresource="status",
+                uid=fleet.metadata.uid,
+                resource_version=fleet.metadata.resource_version,
+            )
         )
 
 
