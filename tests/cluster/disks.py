@@ -87,6 +87,8 @@ def attached_to_devices(devices: Path) -> list[int]:
 
     Their backing file has the name that its opener saw, in another mount namespace, so inodes are compared.
     """
+    if not devices.exists():
+        return []
     nodes = {(one.st_dev, one.st_ino) for one in (path.lstat() for path in devices.rglob("*"))}
     found = []
     listed = run(["losetup", "--list", "--noheadings", "--output=NAME,BACK-MAJ:MIN,BACK-INO"])

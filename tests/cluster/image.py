@@ -20,7 +20,7 @@ import msgspec
 
 from . import packages
 from .build import cache_dir, locked
-from .system import run
+from .system import run, which
 
 if TYPE_CHECKING:
     from .cluster import Cluster
@@ -114,10 +114,8 @@ def rootfs(include: Sequence[str] = ROOTFS_PACKAGES) -> Path:
 
 def basic_images() -> Path:
     """The sandbox image and the test image, in one archive of the cache: busybox with its commands' names."""
-    busybox = shutil.which("busybox", path=f"{os.environ.get('PATH', '')}:/bin:/usr/bin")
-    if busybox is None:
-        packages.require(packages.FOR_NODES)
-        busybox = "/bin/busybox"
+    packages.require(packages.FOR_BASIC_IMAGES)
+    busybox = which("busybox") or "/bin/busybox"
     key = hashlib.sha256(Path(busybox).read_bytes()).hexdigest()[:12]
     archive = cache_dir() / "images" / f"busybox-{key}.tar"
     with locked(archive.with_suffix(".lock")):

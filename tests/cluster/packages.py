@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from .system import ClusterError
+from .system import ClusterError, which
 
 # What is looked for, and the package that brings it. Programs of sbin count although it is not in every PATH.
 FOR_NODES = {
@@ -23,9 +23,8 @@ FOR_NODES = {
     "openssl": "openssl",
 }
 FOR_API = {"openssl": "openssl"}
+FOR_BASIC_IMAGES = {"busybox": "busybox-static"}
 FOR_IMAGES = {"mmdebstrap": "mmdebstrap"}
-
-_SBIN = "/usr/sbin:/sbin"
 
 
 def require(needed: dict[str, str]) -> None:
@@ -33,7 +32,7 @@ def require(needed: dict[str, str]) -> None:
 
     Raises ClusterError with the one command to type when it is not, or when apt-get fails.
     """
-    missing = sorted({package for program, package in needed.items() if not _there(program)})
+    missing = sorted({package for program, package in needed.items() if which(program) is None})
     if not missing:
         return
     by_hand = f"apt-get update && apt-get install --no-install-recommends {' '.join(missing)}"
@@ -52,8 +51,3 @@ def require(needed: dict[str, str]) -> None:
         )
         if done.returncode:
             raise ClusterError(f"apt-get {words[0]} failed:\n{done.stderr.strip()}\nby hand: {by_hand}")
-
-
-def _there(program: str) -> bool:
-    path = f"{os.environ.get('PATH', '')}:{_SBIN}"
-    return shutil.which(program, path=path) is not None

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,8 +50,10 @@ def run(argv: Sequence[str | Path], *, stdin: str | None = None, timeout: float 
             words,
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
+            env=_environment(),
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=timeout,
             check=False,
         )
@@ -64,20 +67,20 @@ def run(argv: Sequence[str | Path], *, stdin: str | None = None, timeout: float 
     return done.stdout
 
 
-def spawn(
-    argv: Sequence[str | Path], log: Path, marker: Path, extra: Mapping[str, str] | None = None
-) -> Process:
+def spawn(argv: Sequence[str | Path], log: Path, marker: Path) -> Process:
     """Starts a process that outlives the caller, in a session of its own, its output appended to `log`."""
     words = [str(word) for word in argv]
-    path = words[0] if "/" in words[0] else _which(words[0])
-    environment = os.environ | (extra or {}) | {MARKER: str(marker)}
+    program = which(words[0])
+    if program is None:
+        raise ClusterError(f"{words[0]}: command not found")
+    environment = _environment() | {MARKER: str(marker)}
     appended = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), appended, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    pid = os.posix_spawn(path, words, environment, file_actions=actions, setsid=True)
+    pid = os.posix_spawn(program, words, environment, file_actions=actions, setsid=True)
     stat = _stat(pid)
     return Process(pid, stat[1] if stat else 0)
 
@@ -173,12 +176,13 @@ def tail(log: Path, lines: int = 8) -> str:
     return "\n".join([f"({log})", *text.splitlines()[-lines:]])
 
 
-def _which(name: str) -> str:
-    for folder in [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]:
-        path = Path(folder or ".") / name
-        if os.access(path, os.X_OK):
-            return str(path)
-    raise ClusterError(f"{name}: command not found")
+def which(program: str) -> str | None:
+    """Where a program is: in PATH, or in the folders of administrators' tools, which not every PATH has."""
+    return shutil.which(program, path=_environment()["PATH"])
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"}
 
 
 def _stat(pid: int) -> tuple[str, int] | None:
