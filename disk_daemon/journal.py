@@ -52,7 +52,8 @@ def load(state: str, identity: Identity) -> Journal:
 def store(state: str, entry: Entry) -> None:
     """Replace the record; once this returns it is on the disk. After an OSError nothing may stand on it."""
     path = file_of(state, entry.identity)
-    os.makedirs(path.parent, mode=0o700, exist_ok=True)
+    for folder in (path.parent.parent, path.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.new")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -63,11 +64,11 @@ def store(state: str, entry: Entry) -> None:
     finally:
         os.close(fd)
     os.rename(draft, path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)
+        os.fsync(fd)
     finally:
-        os.close(folder)
+        os.close(fd)
 
 
 def noted(entry: Entry | None, identity: Identity, order: Order, *, begun: bool, at: str) -> Entry:

@@ -167,7 +167,7 @@ def _wipe(case: Case) -> Verdict:
     strange = [each for each in disk.tenancies if each != order.ends]
     if strange:
         return _has_data(case, f"the order ends tenancy {order.ends or 'none'}, and {strange[0]} is there")
-    unknown = [each for each in disk.trash if not _is_of_this_wipe(case, each)]
+    unknown = [each for each in disk.trash if not is_of_this_wipe(case, each)]
     if unknown:
         return _has_data(case, f"the trash of order {unknown[0].order} is not of this wipe")
     if disk.others and not order.whole_disk:
@@ -187,7 +187,7 @@ def _wipe(case: Case) -> Verdict:
     return Do(tuple(moves))
 
 
-def _is_of_this_wipe(case: Case, trash: Trash) -> bool:
+def is_of_this_wipe(case: Case, trash: Trash) -> bool:
     """Put aside by this order, by one that this one goes on with, or holding nothing but the tenancy."""
     order, taken = case.order, case.taken
     known = trash.order == order.id or (taken is not None and trash.order == taken.id)

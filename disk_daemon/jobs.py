@@ -1,0 +1,76 @@
+"""What the parent and its children say to each other, one JSON document a packet.
+
+A child is told its job when it is made, may ask for a fresh reading of the API, may tell how far it is, and
+ends with what it found. It never talks to the API server itself: connections, tokens and TLS stay in the one
+process that keeps them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from disk_daemon.known import Facts, Live, Taken
+from tidb_volume.value import Order, Source, Value, Work
+
+
+class Job(Value):
+    """What one child is to do for one volume."""
+
+    id: int
+    kind: Literal["observe", "order", "survey"]
+    volume: str = ""
+    uid: str = ""
+    source: Source = Source()
+    order: Order | None = None
+
+
+class Ask(Value, frozen=True, tag="ask"):
+    """The child wants the API's objects, read now; `lean`: volume and fleet are enough."""
+
+    lean: bool = False
+
+
+class Tell(Value, frozen=True, tag="tell"):
+    """How far an order is."""
+
+    work: Work
+
+
+class Record(Value):
+    """What the journal says of the disk, as far as a report shows it."""
+
+    handed: str = ""
+    known: bool = False
+    broken: str = ""
+    order: Taken | None = None
+
+
+class Ended(Value, frozen=True, tag="ended"):
+    """What the child found, and for an order what became of it.
+
+    `seen_at`: CLOCK_BOOTTIME before the disk was looked at. `until`: what the order waits for, empty unless
+    it waits. `dropped`: the order is not the current one, and nobody wants an answer.
+    """
+
+    seen_at: float
+    facts: Facts
+    record: Record = Record()
+    work: Work | None = None
+    until: str = ""
+    pids: tuple[int, ...] = ()
+    dropped: bool = False
+
+
+Message = Ask | Tell | Ended
+
+
+class Link(Protocol):
+    """A child's line to its parent."""
+
+    def live(self, *, lean: bool) -> Live:
+        """The API's objects, read after this call was made."""
+        ...
+
+    def tell(self, work: Work) -> None:
+        """How far the order is; nobody answers."""
+        ...

@@ -1,0 +1,45 @@
+"""Looking at a disk and its record, and changing nothing; what an observing child does."""
+
+from __future__ import annotations
+
+import errno
+
+from disk_daemon import journal, kernel
+from disk_daemon.facts import folder
+from disk_daemon.jobs import Ended, Job, Record
+from disk_daemon.known import Broken, Facts, Journal
+from tidb_volume.value import Presence
+
+
+def observe(job: Job, rules: folder.Rules) -> Ended:
+    """What is to know of a job's disk now."""
+    seen_at = kernel.boottime()
+    facts = look(job.source.path, rules)
+    return Ended(seen_at=seen_at, facts=facts, record=record_of(facts, rules))
+
+
+def look(path: str, rules: folder.Rules) -> Facts:
+    """The facts of the disk at a path, whatever is there."""
+    try:
+        with folder.opened(path) as root:
+            return folder.look(root, path, rules)
+    except folder.Absent as error:
+        return folder.absent(error, rules)
+    except OSError as error:
+        return Facts(presence=Presence.STUCK, message=said(error), boot=folder.boot_id(rules))
+
+
+def record_of(facts: Facts, rules: folder.Rules) -> Record:
+    """What a report shows of the journal's entry for the disk that was seen."""
+    known: Journal = journal.load(rules.state, facts.identity) if facts.identity else None
+    if isinstance(known, Broken):
+        return Record(broken=known.why)
+    if known is None:
+        return Record()
+    return Record(handed=known.handed, known=True, order=known.order)
+
+
+def said(error: OSError) -> str:
+    """An error of the system for people, its name first."""
+    name = errno.errorcode.get(error.errno or 0, "OSError")
+    return f"{name}: {error.strerror or error}" + (f": {error.filename!r}" if error.filename else "")

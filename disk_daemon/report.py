@@ -1,0 +1,116 @@
+"""`status.disk`: what is told of a disk to everybody else, computed from what a child saw.
+
+A report is written only where it differs from the last one, so everything in it must hold still while a
+tenant works: the used bytes come in steps, and a step is left only once the figure is well beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from disk_daemon.identity import same_hardware, words
+from disk_daemon.jobs import Record
+from disk_daemon.known import Facts
+from tidb_volume.value import Content, DiskReport, Identity, Presence
+
+STEPS = 20
+"""Used bytes are told in this many steps of the capacity."""
+
+
+def disk_report(
+    facts: Facts, record: Record, recorded: Identity | None, before: DiskReport | None
+) -> DiskReport:
+    """The report for one look at a disk.
+
+    recorded: the identity that the controller recorded at first sight, None: this is the first. before:
+    the last report, for the step that the used bytes were in.
+    """
+    if facts.presence is not Presence.OK:
+        return DiskReport(presence=facts.presence, message=facts.message, boot=facts.boot)
+    presence: Presence = facts.presence
+    message = facts.message
+    if recorded is not None and facts.identity is not None and not same_hardware(recorded, facts.identity):
+        presence = Presence.WRONG_DISK
+        message = f"recorded is {words(recorded)}, there is {words(facts.identity)}"
+    content = facts.content
+    tenancy = facts.tenancies[0] if len(facts.tenancies) == 1 else ""
+    return DiskReport(
+        presence=presence,
+        message=message,
+        boot=facts.boot,
+        device=facts.device,
+        name=facts.name,
+        identity=facts.identity,
+        capacity_bytes=facts.capacity_bytes,
+        used_bytes=_step(facts, before),
+        content=content,
+        content_note=_note(facts),
+        tenancy=tenancy,
+        empty=facts.empty,
+        journal=record.handed,
+        journal_broken=_is_broken(record, content, tenancy),
+        in_use=_in_use(facts),
+        trash=tuple(each.order for each in facts.trash),
+    )
+
+
+def _step(facts: Facts, before: DiskReport | None) -> int:
+    size = max(1, facts.capacity_bytes // STEPS)
+    if before is not None and before.capacity_bytes == facts.capacity_bytes:
+        low, high = before.used_bytes - size, before.used_bytes + size
+        if low < facts.used_bytes < high:
+            return before.used_bytes
+    return round(facts.used_bytes / size) * size
+
+
+def _note(facts: Facts) -> str:
+    parts = [f"trash of order {each.order}" for each in facts.trash]
+    if len(facts.tenancies) > 1:
+        parts.append(f"{len(facts.tenancies)} tenancies")
+    parts += [f"{each!r} among our folders" for each in facts.others]
+    if facts.strays:
+        parts.append(f"entries of others, first: {facts.strays[0]!r}")
+    return "; ".join(parts)
+
+
+def _is_broken(record: Record, content: Content, tenancy: str) -> bool:
+    if record.broken:
+        return True
+    if content is not Content.TENANCY:
+        return False
+    at_work = record.order is not None and tenancy in (record.order.ends, record.order.next)
+    return not record.known or (record.handed != tenancy and not at_work)
+
+
+def _in_use(facts: Facts) -> str:
+    if facts.users_unknown:
+        return f"unknown: {facts.users_unknown}"
+    if not facts.users:
+        return ""
+    more = f" and {len(facts.users) - 1} more" if len(facts.users) > 1 else ""
+    return f"{facts.users[0].who}{more}"
+
+
+def one_disk_twice(reports: Mapping[str, DiskReport], established: frozenset[str]) -> dict[str, DiskReport]:
+    """Reports of one node's volumes, where several lead to one disk: the newcomers become Conflict.
+
+    reports: by volume. established: volumes whose identity is recorded; they stay as they are. Of several
+    newcomers none is right.
+    """
+    by_device: dict[str, list[str]] = {}
+    for volume, report in reports.items():
+        if report.presence is Presence.OK and report.device:
+            by_device.setdefault(report.device, []).append(volume)
+    told = dict(reports)
+    for device, volumes in by_device.items():
+        for volume in volumes:
+            others = sorted(each for each in volumes if each != volume)
+            if not others or (volume in established and not established.intersection(others)):
+                continue
+            said = f"the same disk ({device}) as {', '.join(others)}; keep one of the entries"
+            told[volume] = msgspec.structs.replace(
+                reports[volume], presence=Presence.CONFLICT, message=said, content=Content.UNKNOWN
+            )
+    return told

@@ -1,0 +1,113 @@
+"""Putting what is to go aside, and putting it back: renames within one disk, each of which can be undone.
+
+`trash-ORDER/` holds the tenancy's folder. Where the whole disk is to go (`adopt: Wipe`) it holds three
+folders instead, one for each place that things came from, so that the way back is as plain as the way there.
+lost+found itself belongs to the file system and stays.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from disk_daemon import kernel
+from disk_daemon.facts.folder import LOST_AND_FOUND, entries
+from disk_daemon.wipe.files import Tick
+from tidb_volume import names
+
+_ROOT, _LOST, _OURS = "root", "lost+found", "ours"
+
+
+def tenancy(ours: int, order: str, name: str, tick: Tick) -> None:
+    """Rename a tenancy's folder into the order's trash. OSError: EBUSY, EXDEV where a mount is in the way."""
+    trash = _folder(ours, f"{names.TRASH}{order}", tick)
+    try:
+        tick("rename")
+        kernel.rename_new(ours, name, trash, name)
+        os.fsync(trash)
+        os.fsync(ours)
+    finally:
+        os.close(trash)
+
+
+def everything(root: int, ours: int, order: str, tick: Tick) -> None:
+    """Rename all that is on the disk into the order's trash, but lost+found, our folder and trash."""
+    trash = _folder(ours, f"{names.TRASH}{order}", tick)
+    try:
+        _move_all(root, trash, _ROOT, (names.FOLDER, LOST_AND_FOUND), tick)
+        with suppress(FileNotFoundError):
+            lost = kernel.open_below(root, LOST_AND_FOUND)
+            try:
+                _move_all(lost, trash, _LOST, (), tick)
+            finally:
+                os.close(lost)
+        others = tuple(each for each in entries(ours) if each.startswith(names.TRASH))
+        _move_all(ours, trash, _OURS, others, tick)
+        os.fsync(trash)
+    finally:
+        os.close(trash)
+
+
+def put_back(root: int, ours: int, order: str, *, whole_disk: bool, tick: Tick) -> None:
+    """Undo `tenancy` or `everything`, and remove the order's trash folder."""
+    trash = kernel.open_below(ours, f"{names.TRASH}{order}")
+    try:
+        if not whole_disk:
+            _return(trash, ours, tick)
+        else:
+            for place, to in ((_ROOT, root), (_OURS, ours)):
+                _return_from(trash, place, to, tick)
+            with suppress(FileNotFoundError):
+                lost = kernel.open_below(root, LOST_AND_FOUND)
+                try:
+                    _return_from(trash, _LOST, lost, tick)
+                finally:
+                    os.close(lost)
+    finally:
+        os.close(trash)
+    tick("rmdir")
+    os.rmdir(f"{names.TRASH}{order}", dir_fd=ours)
+    os.fsync(ours)
+
+
+def _folder(parent: int, name: str, tick: Tick) -> int:
+    with suppress(FileExistsError):
+        tick("mkdir")
+        os.mkdir(name, 0o700, dir_fd=parent)
+        os.fsync(parent)
+    return kernel.open_below(parent, name)
+
+
+def _move_all(source: int, trash: int, place: str, but: tuple[str, ...], tick: Tick) -> None:
+    to = _folder(trash, place, tick)
+    try:
+        # Read to the end first: a listing of a directory that changes meanwhile is unspecified. The roots of
+        # disks are short.
+        for name in [each for each in entries(source) if each not in but]:
+            tick("rename")
+            kernel.rename_new(source, name, to, name)
+        os.fsync(to)
+        os.fsync(source)
+    finally:
+        os.close(to)
+
+
+def _return(source: int, to: int, tick: Tick) -> None:
+    for name in list(entries(source)):
+        tick("rename")
+        kernel.rename_new(source, name, to, name)
+    os.fsync(to)
+    os.fsync(source)
+
+
+def _return_from(trash: int, place: str, to: int, tick: Tick) -> None:
+    try:
+        source = kernel.open_below(trash, place)
+    except FileNotFoundError:
+        return
+    try:
+        _return(source, to, tick)
+    finally:
+        os.close(source)
+    tick("rmdir")
+    os.rmdir(place, dir_fd=trash)
