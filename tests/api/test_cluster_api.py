@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster, ClusterError, down
+from tests.cluster import Cluster, ClusterError, build, disks, down, image
 from tests.cluster.state import Layout, clusters
 from tests.cluster.system import marked
 
@@ -98,3 +98,50 @@ def test_attaching_to_what_does_not_run_says_how_to_start_it() -> None:
 def test_a_name_that_would_leave_the_state_folder_is_refused(name: str) -> None:
     with pytest.raises(ClusterError, match="letters, digits and hyphens"):
         Layout(name)
+
+
+@pytest.mark.parametrize(
+    ("asked", "version"), [("", "1.37.2"), ("1.32", "1.32.2"), ("1.36.1", "1.36.1"), ("v1.34", "1.34.4")]
+)
+def test_k8s_names_a_minor_or_an_exact_version(asked: str, version: str) -> None:
+    assert build.kubernetes_version({"K8S": asked}) == version
+
+
+def test_an_unknown_minor_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(build.BuildError, match=r"K8S=1\.9: .*1\.37, 1\.36"):
+        build.kubernetes_version({"K8S": "1.9"})
+
+
+def test_programs_of_kubebuilder_assets_are_taken_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "etcd"
+    program.touch(mode=0o755)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    assert build.build(["etcd"]) == {"etcd": program}
+
+
+@pytest.mark.parametrize(("text", "size"), [("512M", 512 << 20), ("2g", 2 << 30), ("4096", 4096)])
+def test_sizes_are_read_with_their_unit(text: str, size: int) -> None:
+    assert disks.parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "M", "5X", "1.5G", "-1M"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ClusterError, match="not a size"):
+        disks.parse_size(text)
+
+
+def test_an_image_is_a_function_of_its_files(tmp_path: Path) -> None:
+    archives = []
+    for number, order in enumerate((("b", "a"), ("a", "b"))):
+        root = tmp_path / f"root{number}"
+        (root / "folder").mkdir(parents=True)
+        for name in order:
+            (root / "folder" / name).write_text(name)
+            os.utime(root / "folder" / name, (number, number))
+        (root / "link").symlink_to("folder")
+        archives.append(
+            image.pack(tmp_path / f"{number}.tar", root, ["a/b:c"], image.Config(command=("sh",)))
+        )
+    assert archives[0].read_bytes() == archives[1].read_bytes()
