@@ -89,6 +89,10 @@ def _namespaces() -> Iterator[tuple[int, str]]:
             continue
         try:
             namespace = os.readlink(f"/proc/{name}/ns/mnt")
+        except PermissionError:
+            # A process with a right that we lack hides its namespaces, but not its table: it is read as one
+            # of its own.
+            namespace = f"of pid {name}"
         except OSError as error:
             if error.errno in _GONE:
                 continue

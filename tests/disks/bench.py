@@ -1,0 +1,200 @@
+"""What the tests on disks stand on: a disk, an API server in memory, and one order carried out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from disk_daemon import kernel
+from disk_daemon.facts.folder import Rules
+from disk_daemon.jobs import Ended, Job
+from disk_daemon.known import Facts, Live
+from disk_daemon.observe import look, observe
+from disk_daemon.wipe.carry import carry
+from tidb_volume import names
+from tidb_volume.value import (
+    Breaker,
+    Fleet,
+    FleetSpec,
+    FleetStatus,
+    Identity,
+    Meta,
+    Order,
+    Pv,
+    Source,
+    Volume,
+    VolumeSpec,
+    VolumeStatus,
+    Work,
+)
+
+OLD, NEXT, OTHER = "aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"
+UID = "volume-uid"
+SIZE_BYTES = 320 << 20
+
+
+class Disk(NamedTuple):
+    """One loop device with a mounted file system."""
+
+    path: Path
+    loop: str
+    image: Path
+
+    @classmethod
+    def make(cls, folder: Path, name: str, fs: str = "xfs") -> Disk:
+        image = folder / f"{name}.img"
+        with image.open("xb") as file:
+            file.truncate(SIZE_BYTES)
+        loop = subprocess.run(
+            ["losetup", "-f", "--show", image], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        options = ["-q", "-K"] if fs == "xfs" else ["-q", "-E", "nodiscard"]
+        subprocess.run([f"mkfs.{fs}", *options, loop], check=True)
+        disk = cls(folder / name, loop, image)
+        disk.path.mkdir()
+        disk.mount()
+        return disk
+
+    def mount(self) -> None:
+        subprocess.run(["mount", self.loop, self.path], check=True)
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "-R", self.path], check=True)
+
+    def remove(self) -> None:
+        if os.path.ismount(self.path):
+            self.unmount()
+        subprocess.run(["losetup", "-d", self.loop], check=True)
+        self.image.unlink()
+
+    @property
+    def ours(self) -> Path:
+        return self.path / names.FOLDER
+
+    def tenancy(self, name: str = OLD) -> Path:
+        """Make a tenancy's folder, as the daemon does."""
+        self.ours.mkdir(mode=0o700, exist_ok=True)
+        folder = self.ours / name
+        folder.mkdir(mode=0o777)
+        return folder
+
+    def tree(self) -> list[str]:
+        """Everything on the disk, as paths from its root."""
+        return sorted(
+            os.path.relpath(os.path.join(where, each), self.path)
+            for where, folders, files in os.walk(self.path)
+            for each in (*folders, *files)
+        )
+
+
+class Api:
+    """The API's objects in memory; `on_read` sees each reading come and may change them."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume = volume
+        self.fleet: Fleet | None = Fleet(
+            metadata=Meta(name=names.FLEET), spec=FleetSpec(), status=FleetStatus(breaker=Breaker(epoch=1))
+        )
+        self.pvs: tuple[Pv, ...] = ()
+        self.error = ""
+        self.readings = 0
+        self.told: list[Work] = []
+        self.on_read: Callable[[int], None] = lambda reading: None
+
+    def live(self, *, lean: bool) -> Live:
+        read_at = kernel.boottime()
+        self.readings += 1
+        self.on_read(self.readings)
+        if self.error:
+            return Live(read_at=read_at, error=self.error)
+        pvs = () if lean else self.pvs
+        return Live(read_at=read_at, volume=self.volume, fleet=self.fleet, pvs=pvs, lean=lean)
+
+    def tell(self, work: Work) -> None:
+        self.told.append(work)
+
+    def change_order(self, **fields: object) -> None:
+        assert self.volume.spec.order is not None
+        order = msgspec.structs.replace(self.volume.spec.order, **fields)
+        spec = msgspec.structs.replace(self.volume.spec, order=order)
+        self.volume = msgspec.structs.replace(self.volume, spec=spec)
+
+    def change_admin(self, **fields: object) -> None:
+        admin = msgspec.structs.replace(self.volume.spec.admin, **fields)
+        spec = msgspec.structs.replace(self.volume.spec, admin=admin)
+        self.volume = msgspec.structs.replace(self.volume, spec=spec)
+
+    def pause(self, paused: bool = True) -> None:
+        assert self.fleet is not None
+        self.fleet = msgspec.structs.replace(self.fleet, spec=FleetSpec(paused=paused))
+
+
+def identity_of(disk: Disk, rules: Rules) -> Identity:
+    seen = look(str(disk.path), rules).identity
+    assert seen is not None
+    return seen
+
+
+def reclaim(identity: Identity, **fields: object) -> Order:
+    """The order that ends OLD and begins NEXT."""
+    order = Order(
+        id="order-1", kind="reclaim", ends=OLD, next=NEXT, offer=True, pv_name="pv-old", epoch=1, identity=identity
+    )
+    return msgspec.structs.replace(order, **fields)
+
+
+def volume_with(disk: Disk, order: Order) -> Volume:
+    return Volume(
+        metadata=Meta(name="volume-a", uid=UID),
+        spec=VolumeSpec(node_name="node", pool="tikv", source=Source(path=str(disk.path)), order=order),
+        status=VolumeStatus(committed=order.id),
+    )
+
+
+def job_of(disk: Disk, order: Order | None = None) -> Job:
+    kind = "order" if order else "observe"
+    return Job(id=1, kind=kind, volume="volume-a", uid=UID, source=Source(path=str(disk.path)), order=order)
+
+
+def obey(disk: Disk, order: Order, rules: Rules, api: Api | None = None, **options: object) -> Ended:
+    """Carry out an order in this process."""
+    options.setdefault("tick", lambda what: None)
+    return carry(job_of(disk, order), api or Api(volume_with(disk, order)), rules, **options)  # type: ignore[arg-type]
+
+
+def facts_of(disk: Disk, rules: Rules) -> Facts:
+    return observe(job_of(disk), rules).facts
+
+
+def die_at(step: int) -> Callable[[str], None]:
+    """A tick that kills the process, as kill -9 would, before its `step`-th change."""
+    left = step
+
+    def tick(what: str) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return tick
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Run in a forked process; returns the wait status."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+    return os.waitpid(pid, 0)[1]

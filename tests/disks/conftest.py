@@ -1,0 +1,55 @@
+"""Real disks for tests: loop devices with a file system, mounted in a mount namespace of the test's own.
+
+Nothing of the host's mount table changes. Without root these tests are skipped, and fail where CI is set.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from disk_daemon.facts.folder import Rules
+from tests.disks.bench import Disk
+
+_CLONE_NEWNS = 0x00020000
+
+
+@pytest.fixture(scope="session")
+def own_mounts() -> None:
+    """Take this process into a mount namespace of its own."""
+    if os.geteuid() != 0:
+        if os.environ.get("CI"):
+            pytest.fail("tests on real disks need root")
+        pytest.skip("tests on real disks need root (loop devices, mounts)")
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Rules:
+    return Rules(virtual_disks=True, state=str(tmp_path / "state"))
+
+
+@pytest.fixture
+def disk(own_mounts: None, tmp_path: Path) -> Iterator[Disk]:
+    made = Disk.make(tmp_path, "a")
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def other_disk(own_mounts: None, tmp_path: Path) -> Iterator[Disk]:
+    made = Disk.make(tmp_path, "b")
+    try:
+        yield made
+    finally:
+        made.remove()
