@@ -7,6 +7,7 @@ the pool that an entry names exists and suits it, and whether somebody else list
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import cast
 
@@ -20,12 +21,16 @@ from tidb_volume.inventory.model import Content, Entry, Glob, Group, Kind, NodeD
 from tidb_volume.inventory.read import read
 from tidb_volume.value import Source, VolumeMode
 
-LIMIT_BYTES = 1_000_000
+LIMIT_BYTES = 950_000
 """A ConfigMap holds 1,048,576 bytes; the rest is for what its stored copy says beside the text."""
 LIMIT_GLOBS = 100
+"""For one ConfigMap, those counted that outlive a file of it."""
 LIMIT_GLOB = 256
 LIMIT_DISKS = 50_000
 LIMIT_GROUP_DISKS = 1_000
+
+_DIGITS = re.compile(r"[0-9.]+")
+"""A name of digits and dots alone is an address with a slip in it."""
 
 TOP = ("never", "defaultPool", "pools", "nodes", "groups")
 ENTRY = ("path", "device", "serial", "pool", "fsType", "volumeMode", "mountBy")
@@ -37,7 +42,7 @@ def files_of(data: Mapping[str, str]) -> dict[str, str]:
 
 
 def check(name: str, data: Mapping[str, str]) -> tuple[Content, list[Problem]]:
-    """What the ConfigMap `name` says, and everything that is wrong with it, in the order of its files.
+    """What the ConfigMap `name` says, and everything that is wrong with it, in the order of the text.
 
     Where something is wrong the content is what could be understood; `merge` puts none such in force anew.
     """
@@ -50,7 +55,7 @@ def check(name: str, data: Mapping[str, str]) -> tuple[Content, list[Problem]]:
         return Content(name=name), [problem]
     for file, text in files.items():
         checking.file(file, text)
-    return checking.content(), checking.problems
+    return checking.content(), sorted(checking.problems, key=codes.by_place)
 
 
 class _Checking:
@@ -129,8 +134,8 @@ class _Checking:
                 problem = "does not begin with /"
             elif places.odd_character(item.text):
                 problem = f"holds {places.odd_character(item.text)}"
-            elif len(item.text) > LIMIT_GLOB:
-                problem = f"is longer than {LIMIT_GLOB} characters"
+            elif len(item.text.encode()) > LIMIT_GLOB:
+                problem = f"is longer than {LIMIT_GLOB} bytes"
             if problem:
                 self.problems.append(codes.GLOB.at(item.mark, glob=item.text, problem=problem))
             else:
@@ -166,7 +171,7 @@ class _Checking:
     def _nodes(self, tree: Tree) -> None:
         for key, value in take.pairs(tree, "nodes", "nodes: {node-7: [/data/nvme0]}", self.problems):
             ip = canonical_ip(key.text)
-            if not ip and not settings.is_name(key.text, 253):
+            if not ip and (_DIGITS.fullmatch(key.text) or not settings.is_name(key.text, 253)):
                 self.problems.append(codes.NODE_KEY.at(key.mark, key=key.text or "''"))
                 continue
             name = ip or key.text

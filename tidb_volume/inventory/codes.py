@@ -12,7 +12,7 @@ from enum import StrEnum
 from tidb_volume.inventory.marks import Mark
 from tidb_volume.value import Value
 
-_LONGEST = 120
+_LONGEST = 240
 
 
 class Severity(StrEnum):
@@ -25,7 +25,7 @@ class Severity(StrEnum):
 
 
 def shown(value: str) -> str:
-    """A value as it may be printed: one line, no control or direction characters, at most 120 long."""
+    """A value as it may be printed: one line, no control or direction characters, at most 240 long."""
     safe = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in value[: _LONGEST + 1])
     return safe if len(safe) <= _LONGEST else safe[: _LONGEST - 1] + "…"
 
@@ -42,6 +42,12 @@ class Problem(Value):
     def __str__(self) -> str:
         head = f"{self.mark}  {self.code}  "
         return f"{head}{self.what}\n{' ' * len(head)}{self.way_out}"
+
+
+def by_place(problem: Problem) -> tuple[str, str, int, int, str]:
+    """The order in which problems are told: as the text runs."""
+    mark = problem.mark
+    return mark.config_map, mark.file, mark.line, mark.column, problem.code
 
 
 class Code(Value):
@@ -65,9 +71,9 @@ class Code(Value):
         )
 
     def words(self, **fields: str) -> str:
-        """What is wrong and the way out in one line, for an object's status."""
+        """Code, what is wrong and the way out in one line, for an object's status."""
         problem = self.at(Mark(), **fields)
-        return f"{problem.what}; {problem.way_out}"
+        return f"{problem.code} {problem.what}; {problem.way_out}"
 
 
 CODES: dict[str, Code] = {}

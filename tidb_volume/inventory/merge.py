@@ -58,10 +58,9 @@ class Accepted(Value):
     name: str
     hash: str
     data: dict[str, str]
-    """The inventory's files as accepted; empty for a ConfigMap that is gone."""
+    """The inventory's files as accepted; none of a ConfigMap that is gone and leaves something."""
     content: Content
     kept: Kept = Kept()
-    gone: bool = False
     problems: tuple[Problem, ...] = ()
     """What this version finds wrong with a text that an older one accepted."""
 
@@ -100,7 +99,7 @@ def decide(in_force: Mapping[str, Accepted], seen: Mapping[str, Mapping[str, str
     input gives the same decision; a decision fed back with the same `seen` changes nothing.
     """
     hashes = {name: text_hash(data) for name, data in seen.items()}
-    standing = {name: old for name, old in in_force.items() if name in seen and not old.gone}
+    standing = {name: old for name, old in in_force.items() if name in seen}
     refused: dict[str, tuple[Problem, ...]] = {}
     candidates: dict[str, Accepted] = {}
     for name in sorted(seen):
@@ -111,6 +110,7 @@ def decide(in_force: Mapping[str, Accepted], seen: Mapping[str, Mapping[str, str
             continue
         content, problems = check.check(name, seen[name])
         errors = tuple(problem for problem in problems if problem.severity is Severity.ERROR)
+        errors = errors or _too_many_globs(in_force.get(name), content)
         if errors:
             refused[name] = errors
         else:
@@ -164,7 +164,6 @@ def load(name: str, data: Mapping[str, str]) -> Accepted:
         data=files,
         content=content,
         kept=kept,
-        gone=not files,
         problems=tuple(problem for problem in problems if problem.severity is Severity.ERROR),
     )
 
@@ -190,7 +189,7 @@ def statuses(decision: Decision, desired: expand.Desired) -> tuple[InventoryStat
             InventoryStatus(
                 name=name,
                 hash=decision.hashes.get(name, ""),
-                accepted=standing.hash if standing is not None and not standing.gone else "",
+                accepted=standing.hash if standing is not None and name in decision.hashes else "",
                 disks=disks.get(name, 0),
                 errors=(*lines[:STATUS_ERRORS], *((f"and {left} more",) if left > 0 else ())),
             )
@@ -245,13 +244,7 @@ def _contradictions(name: str, trial: Mapping[str, Accepted], heirloom: Heirloom
         for use in other.uses:
             problems.extend(_foreign_use(mine, use, pools, default))
     unique = {(problem.mark, problem.code, problem.what): problem for problem in problems}
-    return tuple(sorted(unique.values(), key=by_place))
-
-
-def by_place(problem: Problem) -> tuple[str, str, int, int, str]:
-    """The order in which problems are told: as the text runs."""
-    mark = problem.mark
-    return mark.config_map, mark.file, mark.line, mark.column, problem.code
+    return tuple(sorted(unique.values(), key=codes.by_place))
 
 
 def _against(mine: Content, other: Content) -> Iterable[Problem]:
@@ -307,17 +300,16 @@ def _foreign_use(mine: Content, use: Use, pools: Mapping[str, Pool], default: st
 
 
 def _kept_pools(in_force: Mapping[str, Accepted], seen: Mapping[str, object]) -> Heirloom:
-    """By the name of each ConfigMap that is gone: the pools and default that it had."""
+    """By the name of each ConfigMap that is gone, or once was: the pools and default that it left."""
     found: dict[str, Kept] = {}
     for name, old in sorted(in_force.items()):
-        if name in seen:
-            continue
         pools = {pool.name: pool for pool in old.kept.pools}
-        pools |= {pool_name: pool.settings for pool_name, pool in old.content.pools.items()}
-        found[name] = Kept(
-            pools=tuple(pools[key] for key in sorted(pools)),
-            default_pool=old.content.default_pool or old.kept.default_pool,
-        )
+        default = old.kept.default_pool
+        if name not in seen:
+            pools |= {pool_name: pool.settings for pool_name, pool in old.content.pools.items()}
+            default = old.content.default_pool or default
+        if pools or default:
+            found[name] = Kept(pools=tuple(pools[key] for key in sorted(pools)), default_pool=default)
     return found
 
 
@@ -329,30 +321,42 @@ def _keep(
     following: dict[str, Accepted] = {}
     for name in sorted({*in_force, *accepted}):
         now = accepted.get(name)
-        globs = _kept_globs(in_force.get(name), now, listed)
+        globs = _kept_globs(in_force.get(name), now.content if now is not None else None, listed)
+        pools, default = _still_used(heirloom.get(name, Kept()), accepted, heirloom)
+        kept = Kept(never=globs, pools=pools, default_pool=default)
         if now is not None:
-            following[name] = msgspec.structs.replace(now, kept=Kept(never=globs))
-        else:
-            pools, default = _still_used(heirloom.get(name, Kept()), accepted, heirloom)
-            kept = Kept(never=globs, pools=pools, default_pool=default)
-            if kept != Kept():
-                following[name] = Accepted(
-                    name=name, hash=text_hash({}), data={}, content=Content(name=name), kept=kept, gone=True
-                )
+            following[name] = msgspec.structs.replace(now, kept=kept)
+        elif kept != Kept():
+            following[name] = Accepted(
+                name=name, hash=text_hash({}), data={}, content=Content(name=name), kept=kept
+            )
     return following
 
 
-def _kept_globs(old: Accepted | None, now: Accepted | None, listed: set[str]) -> tuple[KeptGlob, ...]:
+def _kept_globs(old: Accepted | None, now: Content | None, listed: set[str]) -> tuple[KeptGlob, ...]:
+    """The globs that were in force through files that say nothing any more; `listed`: by files that do."""
     if old is None:
         return ()
-    said = [KeptGlob(file=glob.mark.file, glob=glob.glob) for glob in old.content.never]
-    present = set(now.content.files) if now is not None else set()
+    said = (KeptGlob(file=glob.mark.file, glob=glob.glob) for glob in old.content.never)
+    present = now.files if now is not None else ()
     found = {
         (kept.file, kept.glob): kept
         for kept in (*old.kept.never, *said)
         if kept.file not in present and kept.glob not in listed
     }
     return tuple(found[key] for key in sorted(found))
+
+
+def _too_many_globs(old: Accepted | None, content: Content) -> tuple[Problem, ...]:
+    """An edit that renames files again and again cannot heap up what outlives them."""
+    kept = _kept_globs(old, content, {glob.glob for glob in content.never})
+    count = len(content.never) + len(kept)
+    if count <= check.LIMIT_GLOBS:
+        return ()
+    mark = Mark(config_map=content.name)
+    what = f"never globs ({len(kept)} of files that are gone)"
+    hint = "end some by an edit of the file that lists them"
+    return (codes.TOO_MANY.at(mark, count=str(count), what=what, limit=str(check.LIMIT_GLOBS), hint=hint),)
 
 
 def _still_used(
@@ -433,7 +437,7 @@ def _warnings(following: Mapping[str, Accepted], inventory: Inventory) -> dict[s
                 found[content.name].append(
                     codes.FORBIDDEN.at(entry.mark, whose=whose, disk=disk, glob=glob, first=str(places[glob]))
                 )
-    return {name: tuple(sorted(problems, key=by_place)) for name, problems in found.items() if problems}
+    return {name: tuple(sorted(problems, key=codes.by_place)) for name, problems in found.items() if problems}
 
 
 def _stored(accepted: Accepted | None) -> dict[str, str] | None:

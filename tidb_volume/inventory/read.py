@@ -85,9 +85,11 @@ class _Reading:
         for event in yaml.parse(text, Loader=_LOADER):
             tree: Tree
             if isinstance(event, yaml.ScalarEvent):
-                tree = Scalar(text=event.value, plain=event.style is None, mark=self._value(event, opened))
+                mark = self._value(event, opened)
+                tree = Scalar(text=event.value, plain=not event.style, mark=mark)
                 if tree.plain and tree.text == "<<":
-                    self._refuse("a merge key (<<)", tree.mark)
+                    self._refuse("a merge key (<<)", mark)
+                    tree = Hole(mark=mark)
             elif isinstance(event, yaml.CollectionStartEvent):
                 is_mapping = isinstance(event, yaml.MappingStartEvent)
                 opened.append(_Open(self._value(event, opened), is_mapping))

@@ -1,0 +1,73 @@
+"""Which wipe is in force for a disk."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.inventory.build import desired
+from tidb_volume.inventory.model import Kind
+from tidb_volume.inventory.policy import FITTING, STRENGTH, effective_method, stricter, wipe_policy
+from tidb_volume.value import WipePolicy
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "effective"),
+    [
+        ("auto", Kind.PATH, "files"),
+        ("auto", Kind.FILESYSTEM, "format"),
+        ("auto", Kind.BLOCK, "zero"),
+        ("discard", Kind.BLOCK, "discard"),
+        ("overwrite:3", Kind.FILESYSTEM, "overwrite:3"),
+    ],
+)
+def test_auto_is_made_definite_by_the_kind_of_disk(method: str, kind: Kind, effective: str) -> None:
+    assert effective_method(method, kind) == effective
+
+
+def test_a_disks_policy_is_its_pools_with_auto_made_definite() -> None:
+    found = desired(
+        "pools: {p: {onRelease: wipe, wipeAfter: 5m, gates: [b, a]}, q: {onRelease: keep, wipe: zero}}\n"
+        "nodes: {n: [{path: /data/a, pool: p}, {device: /dev/disk/by-id/b, pool: q}]}"
+    )
+    device, path = sorted(found.disks.values(), key=lambda disk: str(disk.source.path))
+    assert wipe_policy(path) == WipePolicy(on_release="wipe", after="5m", method="files", gates=("a", "b"))
+    assert wipe_policy(device) == WipePolicy(on_release="keep", after="1h", method="zero")
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "stricter_one"),
+    [
+        (WipePolicy(after="1h"), WipePolicy(after="30m"), WipePolicy(after="1h")),
+        (WipePolicy(after="90s"), WipePolicy(after="1m"), WipePolicy(after="90s")),
+        (WipePolicy(after="2h"), WipePolicy(after="1d"), WipePolicy(after="1d")),
+        (WipePolicy(method="zero"), WipePolicy(method="format"), WipePolicy(method="zero")),
+        (WipePolicy(method="format"), WipePolicy(method="discard"), WipePolicy(method="discard")),
+        (WipePolicy(method="overwrite:3"), WipePolicy(method="zero"), WipePolicy(method="overwrite:3")),
+        (
+            WipePolicy(method="overwrite:3"),
+            WipePolicy(method="overwrite:12"),
+            WipePolicy(method="overwrite:12"),
+        ),
+        (
+            WipePolicy(method="nvme-format"),
+            WipePolicy(method="overwrite:35"),
+            WipePolicy(method="nvme-format"),
+        ),
+        (WipePolicy(method="auto"), WipePolicy(method="format"), WipePolicy(method="format")),
+        (WipePolicy(gates=("b",)), WipePolicy(gates=("a",)), WipePolicy(gates=("a", "b"))),
+        # onRelease is not weighed: the pool's word of today gates the wipe, the PV's policy is the user's.
+        (WipePolicy(on_release="wipe"), WipePolicy(on_release="keep"), WipePolicy(on_release="keep")),
+        (WipePolicy(on_release="keep"), WipePolicy(on_release="wipe"), WipePolicy(on_release="wipe")),
+    ],
+)
+def test_the_stricter_of_then_and_now_holds_while_somebody_has_the_disk(
+    then: WipePolicy, now: WipePolicy, stricter_one: WipePolicy
+) -> None:
+    assert stricter(then, now) == stricter_one
+    assert stricter(stricter_one, now) == stricter_one
+
+
+def test_every_method_that_fits_somewhere_has_a_strength() -> None:
+    assert {method for methods in FITTING.values() for method in methods} | {"auto"} == set(STRENGTH)
+    for methods in FITTING.values():
+        assert list(methods) == sorted(methods, key=STRENGTH.index)
