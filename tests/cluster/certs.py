@@ -14,7 +14,8 @@ import yaml
 
 from .system import run
 
-_DAYS = "3650"
+_DAYS = 3650
+_NEW_KEY = "-new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
 
 
 class Authority:
@@ -25,27 +26,8 @@ class Authority:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.certificate.exists():
-            run(
-                [
-                    "openssl",
-                    "req",
-                    "-x509",
-                    "-new",
-                    "-newkey",
-                    "ec",
-                    "-pkeyopt",
-                    "ec_paramgen_curve:P-256",
-                    "-nodes",
-                    "-keyout",
-                    self.key("ca"),
-                    "-out",
-                    self.certificate,
-                    "-days",
-                    _DAYS,
-                    "-subj",
-                    "/CN=tidb-volume test",
-                ]
-            )
+            files: list[str | Path] = ["-keyout", self.key("ca"), "-out", self.certificate]
+            _openssl(f"req -x509 {_NEW_KEY} -days {_DAYS}", *files, "-subj", "/CN=tidb-volume test")
 
     @property
     def certificate(self) -> Path:
@@ -70,51 +52,17 @@ class Authority:
             kinds = [f"IP:{host}" if host[0].isdigit() else f"DNS:{host}" for host in hosts]
             lines.append(f"subjectAltName={','.join(kinds)}")
         extensions.write_text("\n".join(lines))
-        run(
-            [
-                "openssl",
-                "req",
-                "-new",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-keyout",
-                self.key(name),
-                "-out",
-                request,
-                "-subj",
-                subject,
-            ]
-        )
-        run(
-            [
-                "openssl",
-                "x509",
-                "-req",
-                "-in",
-                request,
-                "-CA",
-                self.certificate,
-                "-CAkey",
-                self.key("ca"),
-                "-CAcreateserial",
-                "-out",
-                self.pem(name),
-                "-days",
-                _DAYS,
-                "-extfile",
-                extensions,
-            ]
-        )
+        _openssl(f"req {_NEW_KEY}", "-keyout", self.key(name), "-out", request, "-subj", subject)
+        signer: list[str | Path] = ["-CA", self.certificate, "-CAkey", self.key("ca"), "-extfile", extensions]
+        files: list[str | Path] = ["-in", request, "-out", self.pem(name)]
+        _openssl(f"x509 -req -CAcreateserial -days {_DAYS}", *files, *signer)
         request.unlink()
         extensions.unlink()
 
     def key_pair(self, name: str) -> None:
         """Makes a bare key pair, `NAME.key` and `NAME.pub`, as the API server signs service tokens with."""
-        run(["openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", self.key(name)])
-        run(["openssl", "ec", "-in", self.key(name), "-pubout", "-out", self.folder / f"{name}.pub"])
+        _openssl("ecparam -genkey -name prime256v1 -noout", "-out", self.key(name))
+        _openssl("ec -pubout", "-in", self.key(name), "-out", self.folder / f"{name}.pub")
 
     def kubeconfig(self, path: Path, server: str, name: str) -> None:
         """Writes a self-contained kubeconfig for `server` and the client certificate called `name`."""
@@ -139,3 +87,7 @@ class Authority:
         )
         path.touch(mode=0o600)
         path.write_text(text)
+
+
+def _openssl(words: str, *more: str | Path) -> None:
+    run(["openssl", *words.split(), *more])

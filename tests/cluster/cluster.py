@@ -38,7 +38,7 @@ class Cluster:
 
     def __init__(self, layout: Layout, record: Record, *, found: bool = False) -> None:
         self.layout = layout
-        self.record = record
+        self._record = record
         self.found = found  # whether it ran before this object was made
         self._context: ssl.SSLContext | None = None
 
@@ -109,6 +109,12 @@ class Cluster:
         self.down()
 
     # Using it
+
+    @property
+    def record(self) -> Record:
+        """What the cluster is now; another process may have changed it meanwhile."""
+        self._record = self.layout.load() or self._record
+        return self._record
 
     @property
     def kubeconfig(self) -> Path:
@@ -255,8 +261,8 @@ class Cluster:
     # Inner parts
 
     def _save(self, **changes: object) -> None:
-        self.record = msgspec.structs.replace(self.record, **changes)
-        self.layout.save(self.record)
+        self._record = msgspec.structs.replace(self.record, **changes)
+        self.layout.save(self._record)
 
     def _start(self) -> None:
         port = _free_port()

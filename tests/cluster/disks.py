@@ -48,17 +48,20 @@ def attach(image: Path) -> int:
     """Makes a loop device over the file and returns its number."""
     number = FIRST_LOOP
     while True:
-        if not Path(f"/sys/block/loop{number}/loop/backing_file").exists():
-            with contextlib.suppress(FileExistsError):
-                _control(_LOOP_CTL_ADD, number)
-            try:
-                run(["losetup", f"/dev/loop{number}", image])
-                return number
-            except ClusterError:
-                # Another cluster took that number between the look and the call; anything else is an error.
-                if not Path(f"/sys/block/loop{number}/loop/backing_file").exists():
-                    raise
-        number += 1
+        device = Path(f"/sys/block/loop{number}")
+        if (device / "loop" / "backing_file").exists():
+            number += 1
+            continue
+        with contextlib.suppress(FileExistsError):
+            _control(_LOOP_CTL_ADD, number)
+        try:
+            run(["losetup", f"/dev/loop{number}", image])
+        except ClusterError:
+            # Another cluster took the number, or took its device away, between the look and the call.
+            if device.exists() and not (device / "loop" / "backing_file").exists():
+                raise
+        else:
+            return number
 
 
 def detach(number: int) -> None:

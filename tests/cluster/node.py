@@ -115,9 +115,8 @@ class Node:
         for one in self.record.disks:
             if one.name == name:
                 return self._disk(one)
-        raise ClusterError(
-            f"{self.name} has no disk {name}; it has {[one.name for one in self.record.disks]}"
-        )
+        names = ", ".join(one.name for one in self.record.disks)
+        raise ClusterError(f"{self.name} has no disk {name}; it has {names}")
 
     # Running things on the node
 
@@ -125,17 +124,25 @@ class Node:
         """Runs a command as root on the node and returns what it printed; ClusterError when it fails."""
         return run([*self._enter(), *argv], stdin=stdin, timeout=timeout)
 
+    def spawn(self, name: str, argv: Sequence[str]) -> None:
+        """Starts a program that stays, as a child of the node's process 1; its output goes to NODE-NAME.log.
+
+        A parent outside would have to reap it before the node can end, and nsenter, which stops itself when
+        its child is stopped, may never.
+        """
+        words = [*self._enter(), "sh", "-c", '"$@" &', name, *argv]
+        wait(spawn(words, self._log(name), self._cluster.layout.folder))
+
     def processes(self, name: str) -> list[Process]:
         """The node's processes (containers' too) with `name` in the command line, by the host's numbers."""
         if not self.running or self.record.init is None:
             return []
-        mine = os.readlink(f"/proc/{self.record.init.pid}/ns/pid")
+        own = os.readlink(f"/proc/{self.record.init.pid}/ns/pid")
         found = []
         for pid in all_pids():
             with contextlib.suppress(OSError):
-                if self._is_in(pid, mine) and name in Path(f"/proc/{pid}/cmdline").read_text().replace(
-                    "\0", " "
-                ):
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+                if name.encode() in command and os.readlink(f"/proc/{pid}/ns/pid") == own:
                     process = identify(pid)
                     if process:
                         found.append(process)
@@ -188,7 +195,10 @@ class Node:
         end(self.record.init)
 
     def power_off(self) -> None:
-        """Cuts the power: nothing runs, nothing is mounted, and what was only in /dev or /run is gone."""
+        """Turns the node off: nothing runs, nothing is mounted, and what was only in /dev or /run is gone.
+
+        Programs end as in a power cut, but what they had written reaches the disks.
+        """
         end(self.record.init)
         end(self.record.keeper)
         for number in disks.attached_to_devices(self.devices):
@@ -198,7 +208,7 @@ class Node:
         shutil.rmtree(self.devices, ignore_errors=True)
 
     def reboot(self, *, mounts: bool = True, wait: bool = True) -> None:
-        """A power cut and a new boot with a new boot id; with `mounts=False` the fstab is left out."""
+        """Turns the node off and on, with a new boot id; with `mounts=False` the fstab is left out."""
         self.power_off()
         self.start(mounts=mounts, wait=wait)
 
@@ -291,10 +301,6 @@ class Node:
         if not alive(self.record.keeper) or self.record.keeper is None:
             raise ClusterError(f"{self.name} is powered off; start() brings it back")
         return run(["nsenter", f"--target={self.record.keeper.pid}", "--mount", "--", *argv])
-
-    @staticmethod
-    def _is_in(pid: int, namespace: str) -> bool:
-        return os.readlink(f"/proc/{pid}/ns/pid") == namespace
 
     def create(self, path_disks: int, raw_disks: int, size_bytes: int) -> None:
         """Makes the node's disks: the one it boots from, then path disks on /data/diskK, then raw ones."""
@@ -425,7 +431,7 @@ class Node:
     def _start_containerd(self) -> None:
         config = f"--config={self.folder}/containerd.toml"
         if not self.processes(config):
-            self._spawn("containerd", ["containerd", config])
+            self.spawn("containerd", ["containerd", config])
         # The socket's file outlives a crash: only an answer counts.
         until(
             f"containerd (see {self._log('containerd')})", lambda: self.exec(["ctr", "version"]), timeout=30
@@ -438,16 +444,7 @@ class Node:
         if not self.processes(config):
             credentials = f"--kubeconfig={self.folder}/kubelet.kubeconfig"
             names = [f"--hostname-override={self.name}", f"--node-ip={self.address}"]
-            self._spawn("kubelet", [self._cluster.record.programs["kubelet"], config, credentials, *names])
-
-    def _spawn(self, name: str, argv: Sequence[str]) -> None:
-        """Starts a program as a child of the node's process 1.
-
-        A parent outside would have to reap it before the node can end, and nsenter, which stops itself when
-        its child is stopped, may never.
-        """
-        words = [*self._enter(), "sh", "-c", '"$@" &', name, *argv]
-        wait(spawn(words, self._log(name), self._cluster.layout.folder))
+            self.spawn("kubelet", [self._cluster.record.programs["kubelet"], config, credentials, *names])
 
     def _log(self, program: str) -> Path:
         return self._cluster.layout.log(f"{self.name}-{program}")
