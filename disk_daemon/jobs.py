@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from disk_daemon.known import Facts, Live, Taken
-from tidb_volume.value import Order, Source, Value, Work
+from tidb_volume.value import NodeReport, Order, Source, Value, Work
 
 
 class Job(Value):
@@ -61,7 +61,14 @@ class Ended(Value, frozen=True, tag="ended"):
     dropped: bool = False
 
 
-Message = Ask | Tell | Ended
+class Surveyed(Value, frozen=True, tag="surveyed"):
+    """What was found on the machine."""
+
+    seen_at: float
+    report: NodeReport
+
+
+Message = Ask | Tell | Ended | Surveyed
 
 
 class Link(Protocol):
