@@ -1,0 +1,122 @@
+"""The API server, as the daemon uses it: fresh readings for decisions, and patches of what it owns.
+
+All of it runs in one thread of its own, one request after the other, so that a server that hangs holds up
+neither the main loop nor a child's death, and two patches of one volume never overtake each other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+import msgspec
+
+from disk_daemon import kernel
+from disk_daemon.known import Live
+from tidb_volume import names
+from tidb_volume.kube import client, codec, kinds, transport
+from tidb_volume.value import DiskReport, NodeReport, Pv, Volume, VolumeNode, Work
+
+FAILURES = (transport.ApiError, transport.NoAnswer, codec.Undecodable)
+
+
+def read_live(api: client.Client, volume: str, pv: str, *, lean: bool) -> Live:
+    """What is true now, by the server's own word: no cache, no watch.
+
+    A reading that fails in part fails as a whole. Never raises.
+    """
+    read_at = kernel.boottime()
+    try:
+        found = api.find(kinds.TIDB_VOLUME, volume)
+        fleet = api.find(kinds.TIDB_VOLUME_FLEET, names.FLEET)
+        pvs: dict[str, Pv] = {}
+        if not lean:
+            labelled, _ = api.list(kinds.PV, labels=f"{names.LABEL_DISK}={volume}")
+            pvs = {each.metadata.name: each for each in labelled}
+            named = api.find(kinds.PV, pv) if pv else None
+            if named is not None:
+                pvs[named.metadata.name] = named
+    except FAILURES as error:
+        return Live(read_at=read_at, error=str(error), lean=lean)
+    return Live(read_at=read_at, volume=found, fleet=fleet, pvs=tuple(pvs.values()), lean=lean)
+
+
+def whole(value: msgspec.Struct) -> dict[str, Any]:
+    """A value for a merge patch that replaces it whole: what is at its default is sent as null.
+
+    RFC 7396 merges objects, so a field that is only left out would keep what it was.
+    """
+    document: dict[str, Any] = {}
+    for field in msgspec.structs.fields(value):
+        held = getattr(value, field.name)
+        if isinstance(held, msgspec.Struct):
+            document[field.encode_name] = whole(held)
+        elif held == field.default or held is None:
+            document[field.encode_name] = None
+        else:
+            document[field.encode_name] = msgspec.to_builtins(held)
+    return document
+
+
+def write_status(
+    api: client.Client, name: str, uid: str, disk: DiskReport | None, work: Work | None
+) -> Volume:
+    """Write what the daemon owns of a volume's status, in one patch. None: leave it as it is.
+
+    The UID goes along, so that a volume made again under the name does not get another's report (409).
+    """
+    status: dict[str, Any] = {}
+    if disk is not None:
+        status["disk"] = whole(disk)
+    if work is not None:
+        status["work"] = whole(work)
+    patch = {"metadata": {"uid": uid}, "status": status}
+    return api.merge_patch(kinds.TIDB_VOLUME, name, patch, subresource="status")
+
+
+def write_node(api: client.Client, name: str, report: NodeReport) -> VolumeNode:
+    """Write what is seen of this machine; the object is made if there is none."""
+    patch = {"status": {**whole(report), "disks": msgspec.to_builtins(report.disks)}}
+    try:
+        return api.merge_patch(kinds.TIDB_VOLUME_NODE, name, patch, subresource="status")
+    except transport.ApiError as error:
+        if not error.not_found:
+            raise
+    api.create(kinds.TIDB_VOLUME_NODE, {"metadata": {"name": name}})
+    return api.merge_patch(kinds.TIDB_VOLUME_NODE, name, patch, subresource="status")
+
+
+class ApiThread:
+    """Runs requests in order in a thread of its own. hand_over: gives a call to the main loop."""
+
+    def __init__(self, hand_over: Callable[[Callable[[], object]], None]) -> None:
+        self._hand_over = hand_over
+        self._requests: SimpleQueue[tuple[Callable[[], Any], Callable[[Any], object]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work off requests."""
+        self._thread.start()
+
+    def ask(self, request: Callable[[], Any], then: Callable[[Any], object]) -> None:
+        """Run `request` in the thread; `then` gets its result, or its exception, in the main loop."""
+        self._requests.put((request, then))
+
+    def end(self, seconds: float) -> None:
+        """Take no more; wait up to `seconds` for the request that runs."""
+        self._requests.put(None)
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while (asked := self._requests.get()) is not None:
+            request, then = asked
+            try:
+                result = request()
+            except Exception as error:
+                result = error
+            self._deliver(then, result)
+
+    def _deliver(self, then: Callable[[Any], object], result: Any) -> None:
+        self._hand_over(lambda: then(result))

@@ -1,0 +1,178 @@
+"""Wiring: which threads there are, what they hand to whom, and how it ends.
+
+Threads: the main loop, which owns all state; the watch of this node's TidbVolumes; the API thread; the HTTP
+server for metrics and health. Order of the end: the loop stops, the zygote ends its children (a wipe goes on
+after the restart), then the threads.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import threading
+import time
+
+import msgspec
+
+from disk_daemon import api
+from disk_daemon.children import Children
+from disk_daemon.facts import mounts
+from disk_daemon.keeper import Keeper, Then
+from disk_daemon.loop import CHANGED, READ, Loop
+from tidb_volume.kube import client, kinds, reflector, slim, store, transport
+from tidb_volume.obs import http
+from tidb_volume.obs.log import Log
+from tidb_volume.obs.metrics import Metrics, Sample
+from tidb_volume.value import DiskReport, NodeReport, Volume, Work
+
+VERSION = "0.1.0"
+MANAGER = "disk-daemon"
+API_TIMEOUT_S = 3.0
+"""A reading for a decision is good for 5 s; a server that takes longer is as good as none."""
+END_S = 1.0
+
+_log = Log(__name__)
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the command line says."""
+
+    node_name: str
+    kubeconfig: str
+    metrics_address: str
+    host_pid: int
+
+
+class _Requests:
+    """The keeper's requests, run in the API thread."""
+
+    def __init__(self, server: client.Client, node: str, volumes: store.Store[Volume], loop: Loop) -> None:
+        self._server, self._node, self._volumes = server, node, volumes
+        self.thread = api.ApiThread(loop.call)
+
+    def live(self, volume: str, pv: str, lean: bool, then: Then) -> None:
+        self.thread.ask(lambda: api.read_live(self._server, volume, pv, lean=lean), then)
+
+    def write(self, name: str, uid: str, disk: DiskReport | None, work: Work | None, then: Then) -> None:
+        def request() -> Volume:
+            answer = api.write_status(self._server, name, uid, disk, work)
+            self._volumes.put(answer)
+            return answer
+
+        self.thread.ask(request, then)
+
+    def write_node(self, seen: NodeReport, then: Then) -> None:
+        self.thread.ask(lambda: api.write_node(self._server, self._node, seen), then)
+
+
+def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
+    """The daemon, until SIGTERM. Returns the exit status."""
+    loop = Loop(time.monotonic)
+    stop = transport.Stop()
+    config = slim.from_kubeconfig(options.kubeconfig) if options.kubeconfig else slim.in_cluster()
+    over = slim.SlimTransport(config)
+    server = client.Client(over, manager=MANAGER, timeout=API_TIMEOUT_S)
+    volumes: store.Store[Volume] = store.Store()
+    requests = _Requests(server, options.node_name, volumes, loop)
+    keeper = Keeper(
+        requests,
+        loop,
+        clock=time.monotonic,
+        mount_table=lambda: mounts.read(options.host_pid),
+        version=VERSION,
+    )
+    children = Children(zygote, zygote_pid, keeper.said, keeper.exited)
+    keeper.use(children)
+
+    status = 0
+
+    def reap() -> None:
+        nonlocal status
+        if not children.reap():
+            _log.error("the zygote is gone")
+            status = 1
+            loop.stop()
+
+    loop.add(zygote.fileno(), READ, reap)
+    table = os.open(f"/proc/{options.host_pid}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+    loop.add(table, CHANGED, keeper.mounts_changed)
+
+    def changed(change: store.Change[Volume]) -> None:
+        new = change.new
+        if new is not None:
+            loop.call(lambda: keeper.volume_changed(new))
+        else:
+            name = change.key[1]
+            loop.call(lambda: keeper.volume_gone(name))
+
+    volumes.on_change(changed)
+    watch = reflector.Reflector(
+        server,
+        kinds.TIDB_VOLUME,
+        volumes,
+        stop=stop,
+        fields=f"spec.nodeName={options.node_name}",
+        chance=random.Random(),  # noqa: S311 - spreads load, keeps no secret
+    )
+    watcher = threading.Thread(target=watch.run, name="watch", daemon=True)
+    http_server = _http(options.metrics_address, keeper, volumes)
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: loop.stop())
+    requests.thread.start()
+    watcher.start()
+    http_server.start()
+    _log.info("started", node=options.node_name, pid=os.getpid(), zygote=zygote_pid)
+    try:
+        loop.run(keeper.next_at, keeper.on_time)
+    finally:
+        children.end()
+        stop.set()
+        over.close()
+        http_server.stop()
+        requests.thread.end(END_S)
+        watcher.join(END_S)
+        _log.info("ended", status=status)
+    return status
+
+
+def _http(address: str, keeper: Keeper, volumes: store.Store[Volume]) -> http.Server:
+    metrics = Metrics()
+    metrics.process()
+    metrics.snapshot("daemon_disks", "Disks by presence.", lambda: _by_presence(keeper), ("presence",))
+    metrics.snapshot(
+        "daemon_orders",
+        "Orders by what became of them.",
+        lambda: [Sample(count, {"state": state}) for state, count in sorted(keeper.orders.items())],
+        ("state",),
+        counts=True,
+    )
+    metrics.snapshot("daemon_disk_bytes", "Capacity of each disk.", lambda: _bytes(keeper), ("volume",))
+    host, _, port = address.rpartition(":")
+    return http.Server(
+        host,
+        int(port),
+        {
+            "/metrics": http.metrics(metrics),
+            "/healthz": http.health({}),
+            "/readyz": http.health({"watch": lambda: "" if volumes.synced else "no list of volumes yet"}),
+        },
+    )
+
+
+def _by_presence(keeper: Keeper) -> list[Sample]:
+    counts: dict[str, int] = {}
+    for known in keeper.volumes:
+        presence = known.report.presence.value if known.report else "NotObserved"
+        counts[presence] = counts.get(presence, 0) + 1
+    return [Sample(count, {"presence": presence}) for presence, count in sorted(counts.items())]
+
+
+def _bytes(keeper: Keeper) -> list[Sample]:
+    return [
+        Sample(known.report.capacity_bytes, {"volume": known.name})
+        for known in keeper.volumes
+        if known.report
+    ]

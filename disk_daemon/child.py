@@ -1,0 +1,63 @@
+"""What runs in a child: enter the host's mount namespace, do the one job, say what came of it.
+
+The zygote imports this file, and so everything that a child will ever need.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import traceback
+
+import msgspec
+
+from disk_daemon import kernel, observe, survey, zygote
+from disk_daemon.facts.folder import Rules
+from disk_daemon.jobs import Ask, Job, Message, Tell
+from disk_daemon.known import Live
+from disk_daemon.wipe import carry
+from tidb_volume.value import Work
+
+
+class Line:
+    """A child's line to its parent, as `jobs.Link` wants it."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+
+    def live(self, *, lean: bool) -> Live:
+        """Ask and wait. A parent that is gone takes this process with it."""
+        self.say(Ask(lean=lean))
+        packet = self._line.recv(zygote.PACKET)
+        if not packet:
+            raise SystemExit(1)
+        return msgspec.json.decode(packet, type=Live)
+
+    def tell(self, work: Work) -> None:
+        """How far the order is."""
+        self.say(Tell(work=work))
+
+    def say(self, message: Message) -> None:
+        """Send one message."""
+        self._line.send(msgspec.json.encode(message))
+
+
+def worker(rules: Rules, host_pid: int) -> zygote.Work:
+    """The work of every child of this daemon. host_pid: a process in the host's mount namespace."""
+
+    def work(job: Job, line: socket.socket) -> None:
+        try:
+            kernel.enter_mounts_of(host_pid)
+            link = Line(line)
+            if job.kind == "order":
+                link.say(carry.carry(job, link, rules, tick=lambda what: None))
+            elif job.kind == "observe":
+                link.say(observe.observe(job, rules))
+            else:
+                link.say(survey.survey(rules))
+        except BaseException:
+            traceback.print_exc(file=sys.stderr)
+            sys.stderr.flush()
+            raise
+
+    return work

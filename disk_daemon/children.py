@@ -1,0 +1,110 @@
+"""The parent's side of its children: who is at work, what they said, and when one has been silent too long.
+
+A child that does not answer is ended. One that hangs in the kernel does not end: until the kernel lets it go
+and the zygote has reaped it, its disk gets no other.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+
+import msgspec
+
+from disk_daemon import zygote
+from disk_daemon.jobs import Job, Message
+from disk_daemon.known import Live
+
+_messages: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+
+
+class Child:
+    """One child. `heard_at` and `patience_s` are seconds of the parent's clock."""
+
+    def __init__(self, job: Job, line: socket.socket, now: float, patience_s: float) -> None:
+        self.job = job
+        self.line = line
+        self.heard_at = now
+        self.patience_s = patience_s
+        self.was_killed = False
+
+    def answer(self, live: Live) -> None:
+        """Give the child the reading that it waits for; one that is gone needs none."""
+        try:
+            self.line.send(msgspec.json.encode(live))
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether it has been silent for longer than its job may take."""
+        return now - self.heard_at > self.patience_s
+
+
+class Children:
+    """All children, by job id. For the thread of the main loop alone.
+
+    line, pid: the zygote's. on_message: called with what a child said. on_exit: called with a child that is
+    gone, and the status that wait(2) gave, after all that it said.
+    """
+
+    def __init__(
+        self,
+        line: socket.socket,
+        pid: int,
+        on_message: Callable[[Child, Message], None],
+        on_exit: Callable[[Child, int], None],
+    ) -> None:
+        self.line = line
+        self._pid = pid
+        self._on_message = on_message
+        self._on_exit = on_exit
+        self._children: dict[int, Child] = {}
+
+    @property
+    def all(self) -> tuple[Child, ...]:
+        """Children that are at work, or hang."""
+        return tuple(self._children.values())
+
+    def spawn(self, job: Job, now: float, patience_s: float) -> Child:
+        """Make a child; its line is to be polled by who called."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        zygote.send(self.line, zygote.Spawn(job=job), theirs.fileno())
+        theirs.close()
+        child = Child(job, ours, now, patience_s)
+        self._children[job.id] = child
+        return child
+
+    def hear(self, child: Child) -> bool:
+        """Take one message of a child's; False: it has closed its line, and is about to be gone."""
+        try:
+            packet = child.line.recv(zygote.PACKET)
+        except ConnectionResetError:
+            return False
+        if not packet:
+            return False
+        self._on_message(child, _messages.decode(packet))
+        return True
+
+    def kill(self, child: Child) -> None:
+        """Send SIGKILL; the end is told by `on_exit`, if the kernel lets it come."""
+        child.was_killed = True
+        zygote.send(self.line, zygote.Kill(id=child.job.id))
+
+    def reap(self) -> bool:
+        """Take one message of the zygote's; False: the zygote is gone, and with it every child."""
+        packet = self.line.recv(zygote.PACKET)
+        if not packet:
+            return False
+        exited = msgspec.json.decode(packet, type=zygote.Exited)
+        child = self._children.pop(exited.id)
+        while self.hear(child):
+            pass
+        self._on_exit(child, exited.status)
+        child.line.close()
+        return True
+
+    def end(self) -> None:
+        """End the zygote and all children, and wait for the zygote. One that hangs is left to the kernel."""
+        self.line.close()
+        os.waitpid(self._pid, 0)

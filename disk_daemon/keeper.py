@@ -1,0 +1,418 @@
+"""The main loop's half of the daemon: which disks there are, who works on which, and what is told of them.
+
+Everything that happens comes in as a call in one thread: a volume changed, a mount table changed, a child
+said something, a request was answered, time is up. Each ends in `_consider`, which looks at one volume's
+state and does the next thing. Who decides about data is `step.py`, in the child; here is only the traffic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Protocol
+
+import msgspec
+
+from disk_daemon import kernel, minded, report
+from disk_daemon.children import Child, Children
+from disk_daemon.facts import mounts
+from disk_daemon.jobs import Ask, Ended, Job, Message, Surveyed, Tell
+from disk_daemon.known import Live
+from disk_daemon.loop import READ
+from disk_daemon.minded import NEVER, Minded
+from tidb_volume.obs.log import Log
+from tidb_volume.value import DiskReport, NodeReport, Presence, Volume, Work, WorkState
+
+WIPES_AT_ONCE = 2
+LOOK_PATIENCE_S = 10.0
+ORDER_PATIENCE_S = 300.0
+"""A child at work on an order speaks at least every 2 s; but one unlink of a huge file, or a sync on a slow
+disk, is a single system call and may take minutes."""
+SURVEY_EVERY_S = 60.0
+REPORT_FOR_S = 5.0
+"""A report that could not be written in this time is made anew: it may not be true any more."""
+LONGEST_WRITE_PAUSE_S = 30.0
+
+_log = Log(__name__)
+
+Then = Callable[[Any], object]
+
+
+class Api(Protocol):
+    """What the keeper asks of the API server. Each `then` gets the result, or the exception, in the loop."""
+
+    def live(self, volume: str, pv: str, lean: bool, then: Then) -> None:
+        """Read anew: then(Live)."""
+        ...
+
+    def write(self, name: str, uid: str, disk: DiskReport | None, work: Work | None, then: Then) -> None:
+        """Write a volume's status: then(Volume | Exception)."""
+        ...
+
+    def write_node(self, seen: NodeReport, then: Then) -> None:
+        """Write what is seen of the machine: then(VolumeNode | Exception)."""
+        ...
+
+
+class Watch(Protocol):
+    """What the keeper asks of the loop: descriptors."""
+
+    def add(self, descriptor: int, events: int, callback: Callable[[], object]) -> None:
+        """See `loop.Loop.add`."""
+        ...
+
+    def remove(self, descriptor: int) -> None:
+        """See `loop.Loop.remove`."""
+        ...
+
+
+class Keeper:
+    """All disks of this node. clock: seconds that only grow; mount_table: the host's, as it is now."""
+
+    def __init__(
+        self,
+        api: Api,
+        watch: Watch,
+        *,
+        clock: Callable[[], float],
+        mount_table: Callable[[], bytes],
+        version: str,
+    ) -> None:
+        self._api, self._watch, self._clock = api, watch, clock
+        self._mount_table, self._version = mount_table, version
+        self._children: Children | None = None
+        self._minded: dict[str, Minded] = {}
+        self._by_job: dict[int, str] = {}
+        self._ids = count(1)
+        self._mounts: dict[str, list[bytes]] = {}
+        self._survey_at = 0.0
+        self._surveyor: Child | None = None
+        self._node_written: NodeReport | None = None
+        self.orders: dict[str, int] = {}
+        """Orders by what became of them, for the metrics."""
+
+    def use(self, children: Children) -> None:
+        """The children to work with; to be called once, before the loop runs."""
+        self._children = children
+
+    @property
+    def volumes(self) -> tuple[Minded, ...]:
+        """What is in mind of every volume, for metrics and health."""
+        return tuple(self._minded.values())
+
+    # --- what happens -----------------------------------------------------------------------------------
+
+    def volume_changed(self, volume: Volume) -> None:
+        """A TidbVolume of this node is there, or is another than before."""
+        known = self._minded.get(volume.metadata.name)
+        if known is None or known.uid != volume.metadata.uid:
+            self._forget(volume.metadata.name)
+            known = Minded(volume, written=volume.status.disk, written_work=volume.status.work)
+            self._minded[known.name] = known
+        else:
+            before, known.volume = known.volume, volume
+            if minded.bears_on_order(before) != minded.bears_on_order(volume):
+                minded.woken(known)
+            if before.spec.source != volume.spec.source or before.status.identity != volume.status.identity:
+                known.observe_at = 0.0
+            if not known.writing:
+                known.written, known.written_work = volume.status.disk, volume.status.work
+        order = volume.spec.order
+        if known.work is not None and (order is None or known.work.order_id != order.id):
+            known.work = known.written_work = None
+            minded.woken(known)
+        self._consider(known)
+
+    def volume_gone(self, name: str) -> None:
+        """A TidbVolume was deleted: its disk is nobody's business any more."""
+        self._forget(name)
+        self._reconsider()
+
+    def mounts_changed(self) -> None:
+        """The host's mount table is another than before."""
+        table = self._mount_table()
+        for known in self._minded.values():
+            device = known.ended.facts.device if known.ended else ""
+            lines = mounts.concerning(table, known.volume.spec.source.path, device)
+            if self._mounts.get(known.name) == lines:
+                continue
+            self._mounts[known.name] = lines
+            known.observe_at = 0.0
+            if known.waits_until == "mounts":
+                minded.woken(known)
+        self._survey_at = min(self._survey_at, self._clock() + 1.0)
+        self._reconsider()
+
+    def said(self, child: Child, message: Message) -> None:
+        """A child said something."""
+        child.heard_at = self._clock()
+        known = self._minded.get(self._by_job.get(child.job.id, ""))
+        match message:
+            case Ask():
+                order = child.job.order
+                pv = order.pv_name if order else ""
+                self._api.live(child.job.volume, pv, message.lean, lambda live: self._answer(child, live))
+            case Surveyed():
+                self._surveyed(message)
+            case Tell() if known is not None:
+                self._told(known, message.work)
+            case Ended() if known is not None:
+                self._ended(known, child, message)
+
+    def exited(self, child: Child, status: int) -> None:
+        """A child is gone, after all that it said."""
+        self._watch.remove(child.line.fileno())
+        if child.job.kind == "survey":
+            self._surveyor = None
+            return
+        known = self._minded.get(self._by_job.pop(child.job.id, ""))
+        if known is None or known.child is not child:
+            return
+        known.child = None
+        if status != 0:
+            self._crashed(known, child, status)
+        self._reconsider()
+
+    def next_at(self) -> float:
+        """When `on_time` should be called."""
+        now = self._clock()
+        child = self._surveyor
+        if child is None:
+            survey = self._survey_at
+        else:
+            survey = NEVER if child.was_killed else child.heard_at + child.patience_s
+        return min([survey, *(minded.due_at(known, now) for known in self._minded.values())])
+
+    def on_time(self) -> None:
+        """Something is due."""
+        now = self._clock()
+        for known in self._minded.values():
+            child = known.child
+            if child is not None and not child.was_killed and child.is_overdue(now):
+                self._stuck(known, child)
+        if self._surveyor is None and self._survey_at <= now:
+            self._survey_at = now + SURVEY_EVERY_S
+            self._surveyor = self._spawn(Job(id=next(self._ids), kind="survey"), LOOK_PATIENCE_S)
+        elif self._surveyor is not None and self._surveyor.is_overdue(now) and not self._surveyor.was_killed:
+            self._kill(self._surveyor)
+        self._reconsider()
+
+    # --- the next thing to do -------------------------------------------------------------------------
+
+    def _reconsider(self) -> None:
+        for known in tuple(self._minded.values()):
+            self._consider(known)
+
+    def _consider(self, known: Minded) -> None:
+        now = self._clock()
+        wiping = sum(1 for each in self._minded.values() if each.child and each.child.job.kind == "order")
+        match minded.next_job(known, now, free_slot=wiping < WIPES_AT_ONCE):
+            case "order":
+                minded.woken(known)
+                self._let_go(known)
+                self._start(known, "order", ORDER_PATIENCE_S)
+            case "observe":
+                self._start(known, "observe", LOOK_PATIENCE_S)
+            case "queue":
+                minded.wait(known, "queue", now)
+                said = f"{WIPES_AT_ONCE} disks of this node are being wiped"
+                self._told(known, self._work(known, WorkState.RUNNING, "Queued", said))
+        self._write(known)
+
+    def _start(self, known: Minded, kind: Any, patience_s: float) -> None:
+        order = known.volume.spec.order if kind == "order" else None
+        source = known.volume.spec.source
+        job = Job(id=next(self._ids), kind=kind, volume=known.name, uid=known.uid, source=source, order=order)
+        if kind == "observe":
+            known.observe_at = self._clock() + minded.OBSERVE_EVERY_S
+        self._by_job[job.id] = known.name
+        known.child = self._spawn(job, patience_s)
+
+    def _spawn(self, job: Job, patience_s: float) -> Child:
+        assert self._children is not None
+        children = self._children
+        child = children.spawn(job, self._clock(), patience_s)
+
+        def readable() -> None:
+            if not children.hear(child):
+                self._watch.remove(child.line.fileno())
+
+        self._watch.add(child.line.fileno(), READ, readable)
+        return child
+
+    def _answer(self, child: Child, live: Live | Exception) -> None:
+        if isinstance(live, Exception):
+            live = Live(read_at=kernel.boottime(), error=f"{type(live).__name__}: {live}")
+        if child.line.fileno() >= 0:
+            child.answer(live)
+
+    # --- what children find ------------------------------------------------------------------------------
+
+    def _told(self, known: Minded, work: Work) -> None:
+        known.work = work
+        self._write(known)
+
+    def _ended(self, known: Minded, child: Child, ended: Ended) -> None:
+        known.ended = ended
+        known.observe_at = self._clock() + minded.OBSERVE_EVERY_S
+        if child.job.order is not None:
+            self._concluded(known, child, ended, ended.work)
+        self._report_all()
+
+    def _concluded(self, known: Minded, child: Child, ended: Ended, work: Work | None) -> None:
+        assert child.job.order is not None
+        current = known.volume.spec.order
+        if current is None or current.id != child.job.order.id:
+            return
+        if work is None:
+            # The server has another order by now; the watch will bring it.
+            known.answered = (current.id, child.job.order.withdrawn)
+            return
+        if ended.until:
+            minded.wait(known, ended.until, self._clock())  # type: ignore[arg-type]
+            self._follow(known, ended.pids)
+        else:
+            known.answered = (current.id, child.job.order.withdrawn)
+            self.orders[work.state.value] = self.orders.get(work.state.value, 0) + 1
+        known.work = work
+        fields = {"volume": known.name, "order": work.order_id, "state": work.state.value}
+        fields |= {"reason": work.reason, "message": work.message, "files": str(work.done_files)}
+        _log.info("order", **{name: field for name, field in fields.items() if field})
+
+    def _follow(self, known: Minded, pids: tuple[int, ...]) -> None:
+        """A namespace that only its processes keep says nothing when it goes; its processes' ends do."""
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                descriptor = os.pidfd_open(pid)
+                known.holders = (*known.holders, descriptor)
+
+                def ended() -> None:
+                    minded.woken(known)
+                    self._let_go(known)
+                    known.observe_at = 0.0
+                    self._consider(known)
+
+                self._watch.add(descriptor, READ, ended)
+
+    def _let_go(self, known: Minded) -> None:
+        for descriptor in known.holders:
+            self._watch.remove(descriptor)
+            os.close(descriptor)
+        known.holders = ()
+
+    def _crashed(self, known: Minded, child: Child, status: int) -> None:
+        if child.job.kind == "observe":
+            known.observe_at = self._clock() + minded.FIRST_RETRY_S["crash"]
+            return
+        minded.wait(known, "crash", self._clock())
+        said = f"its process ended with status {status}; it is tried again"
+        self._told(known, self._work(known, WorkState.RUNNING, "Interrupted", said))
+
+    def _kill(self, child: Child) -> None:
+        assert self._children is not None
+        self._children.kill(child)
+
+    def _stuck(self, known: Minded, child: Child) -> None:
+        self._kill(child)
+        seconds = round(child.patience_s)
+        _log.warning("disk does not answer", volume=known.name, job=child.job.kind, seconds=seconds)
+        if known.ended is not None:
+            facts = msgspec.structs.replace(
+                known.ended.facts,
+                presence=Presence.STUCK,
+                message=f"no answer for {seconds} s; its process hangs in the kernel",
+            )
+            known.ended = msgspec.structs.replace(known.ended, facts=facts, seen_at=kernel.boottime())
+            self._report_all()
+
+    def _work(self, known: Minded, state: WorkState, reason: str, message: str) -> Work:
+        """A word of the parent's own. What a child or an earlier daemon said to be begun stays so."""
+        order = known.volume.spec.order
+        order_id = order.id if order else ""
+        said = [each for each in (known.work, known.volume.status.work) if each and each.order_id == order_id]
+        taken = known.ended.record.order if known.ended else None
+        begun = any(each.begun for each in said) or (
+            taken is not None and order is not None and taken.begun and taken.ends == order.ends
+        )
+        return Work(order_id=order_id, state=state, reason=reason, message=message, begun=begun)
+
+    # --- what is told --------------------------------------------------------------------------------------
+
+    def _report_all(self) -> None:
+        """One look may change what is said of two disks, if they are one."""
+        reports: dict[str, DiskReport] = {}
+        for known in self._minded.values():
+            if known.ended is not None:
+                recorded = known.volume.status.identity
+                reports[known.name] = report.disk_report(
+                    known.ended.facts, known.ended.record, recorded, known.written
+                )
+        established = frozenset(
+            known.name for known in self._minded.values() if known.volume.status.identity is not None
+        )
+        for name, told in report.one_disk_twice(reports, established).items():
+            self._minded[name].report = told
+            self._write(self._minded[name])
+
+    def _write(self, known: Minded) -> None:
+        disk, work = minded.unwritten(known)
+        if known.writing or (disk is None and work is None) or known.write_at > self._clock():
+            return
+        if disk is not None and self._is_stale(known):
+            if known.child is None:
+                self._start(known, "observe", LOOK_PATIENCE_S)
+            if known.child is None or known.child.job.kind == "observe" or work is None:
+                return
+            disk = None
+        known.writing = True
+        uid = known.uid
+        self._api.write(
+            known.name, uid, disk, work, lambda answer: self._written(known, uid, disk, work, answer)
+        )
+
+    @staticmethod
+    def _is_stale(known: Minded) -> bool:
+        """Whether the last look is too old to be told; that a disk hangs stays true while its child does."""
+        if known.ended is None or (known.child is not None and known.child.was_killed):
+            return False
+        return kernel.boottime() - known.ended.seen_at > REPORT_FOR_S
+
+    def _written(
+        self, known: Minded, uid: str, disk: DiskReport | None, work: Work | None, answer: Volume | Exception
+    ) -> None:
+        known.writing = False
+        if self._minded.get(known.name) is not known:
+            return
+        if isinstance(answer, Exception):
+            known.write_pause_s = min(LONGEST_WRITE_PAUSE_S, known.write_pause_s * 2 or 0.2)
+            known.write_at = self._clock() + known.write_pause_s
+            _log.warning("cannot write status", volume=known.name, error=str(answer))
+            return
+        known.write_at = known.write_pause_s = 0.0
+        if disk is not None:
+            known.written = disk
+        if work is not None:
+            known.written_work = work
+        self._consider(known)
+
+    def _surveyed(self, surveyed: Surveyed) -> None:
+        seen = msgspec.structs.replace(surveyed.report, daemon=self._version)
+        if seen == self._node_written:
+            return
+
+        def then(answer: Any) -> None:
+            if isinstance(answer, Exception):
+                _log.warning("cannot write what is seen of the machine", error=str(answer))
+                self._survey_at = self._clock() + 5.0
+            else:
+                self._node_written = seen
+
+        self._api.write_node(seen, then)
+
+    def _forget(self, name: str) -> None:
+        known = self._minded.pop(name, None)
+        self._mounts.pop(name, None)
+        if known is not None:
+            self._let_go(known)

@@ -1,0 +1,77 @@
+"""The one thread that owns all state: descriptors, timers, and calls handed over by other threads.
+
+Written here and not taken from `selectors`, since that cannot ask for POLLPRI alone, which is how a mount
+table says that it has changed (POLLIN is always set on it); and not from asyncio, which costs a daemon on
+every node four megabytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+from collections.abc import Callable
+from queue import SimpleQueue
+
+Call = Callable[[], object]
+
+READ = select.POLLIN
+CHANGED = select.POLLPRI
+
+
+class Loop:
+    """Run callbacks until `stop`. Only `call` and `stop` may be used from other threads and from signals.
+
+    clock: seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._poll = select.poll()
+        self._callbacks: dict[int, Call] = {}
+        self._calls: SimpleQueue[Call] = SimpleQueue()
+        self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll.register(self._woken, READ)
+        self._running = True
+
+    def add(self, descriptor: int, events: int, callback: Call) -> None:
+        """Call back whenever the descriptor has one of these events, or an error."""
+        self._callbacks[descriptor] = callback
+        self._poll.register(descriptor, events)
+
+    def remove(self, descriptor: int) -> None:
+        """Forget a descriptor, before it is closed."""
+        if self._callbacks.pop(descriptor, None) is not None:
+            self._poll.unregister(descriptor)
+
+    def call(self, callback: Call) -> None:
+        """Have it called in the loop's thread, soon."""
+        self._calls.put(callback)
+        os.eventfd_write(self._woken, 1)
+
+    def stop(self) -> None:
+        """End `run` after what is being called now."""
+        self._running = False
+        os.eventfd_write(self._woken, 1)
+
+    def run(self, next_at: Callable[[], float], on_time: Call) -> None:
+        """Until `stop`. next_at: when `on_time` is to be called next, asked before every sleep."""
+        while self._running:
+            now = self._clock()
+            due = next_at()
+            if due <= now:
+                on_time()
+                due = next_at()
+            # A millisecond more than is left, so that poll's own rounding does not wake us early again.
+            wait_ms = max(0.0, due - self._clock()) * 1000 + 1
+            for descriptor, _ in self._poll.poll(wait_ms):
+                if descriptor == self._woken:
+                    self._hand_over()
+                elif (callback := self._callbacks.get(descriptor)) is not None:
+                    callback()
+
+    def _hand_over(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._woken)
+        while not self._calls.empty():
+            self._calls.get_nowait()()

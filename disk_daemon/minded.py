@@ -1,0 +1,149 @@
+"""What the daemon has in mind about one volume, and what it should do about it next.
+
+The state of one volume is in one place, and what follows from it is decided by functions of it: which child
+to make (`next_job`), and what to write (`unwritten`). Nothing here is needed to be right: after a restart all
+of it is found anew on the disk, in the journal and in the API.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from disk_daemon.children import Child
+from disk_daemon.jobs import Ended
+from tidb_volume.value import DiskReport, Order, Volume, Work, WorkState
+
+OBSERVE_EVERY_S = 60.0
+NEVER = float("inf")
+
+Until = Literal["", "mounts", "api", "volume", "lock", "queue", "crash"]
+
+FIRST_RETRY_S: dict[str, float] = {"api": 1.0, "lock": 0.5, "crash": 1.0, "mounts": 30.0}
+"""How long until an order that waits is tried without being told that anything changed."""
+LONGEST_RETRY_S = 30.0
+LONGEST_API_RETRY_S = 5.0
+
+
+class Minded(msgspec.Struct):
+    """One volume. Times are seconds of the parent's clock, but for `seen_at` (CLOCK_BOOTTIME)."""
+
+    volume: Volume
+    child: Child | None = None
+    observe_at: float = 0.0
+    ended: Ended | None = None
+    """The last look at the disk."""
+    report: DiskReport | None = None
+    """What should be in `status.disk`."""
+    written: DiskReport | None = None
+    """What is in `status.disk`, as far as we know."""
+    work: Work | None = None
+    """What should be in `status.work`."""
+    written_work: Work | None = None
+    writing: bool = False
+    write_at: float = 0.0
+    write_pause_s: float = 0.0
+    waits_until: Until = ""
+    retry_at: float = 0.0
+    retry_pause_s: float = 0.0
+    holders: tuple[int, ...] = ()
+    """Descriptors (pidfd) of processes whose end may end the wait."""
+    answered: tuple[str, bool] = ("", False)
+    """The order that was last answered for good, and whether it was withdrawn then."""
+
+    @property
+    def name(self) -> str:
+        """The volume's name."""
+        return self.volume.metadata.name
+
+    @property
+    def uid(self) -> str:
+        """The volume's UID."""
+        return self.volume.metadata.uid
+
+
+def is_final(work: Work | None) -> bool:
+    """Whether an order has had its answer."""
+    return work is not None and work.state is not WorkState.RUNNING
+
+
+def order_to_carry(minded: Minded) -> Order | None:
+    """The order that has no answer yet, if it may be tried.
+
+    An order that was answered and is then withdrawn is answered once more, under the lock; but not if it was
+    done, since what is done can't be taken back.
+    """
+    order = minded.volume.spec.order
+    if order is None or minded.answered == (order.id, order.withdrawn):
+        return None
+    known = minded.work or minded.volume.status.work
+    if known is not None and known.order_id == order.id and is_final(known):
+        said_all = known.state is WorkState.DONE or known.reason == "Withdrawn"
+        if not order.withdrawn or said_all:
+            return None
+    destroys = order.kind == "reclaim" or bool(order.answer)
+    if destroys and not order.withdrawn and minded.volume.status.committed != order.id:
+        return None
+    return order
+
+
+def next_job(minded: Minded, now: float, *, free_slot: bool) -> Literal["order", "observe", "queue", ""]:
+    """Which child to make now: one at a time, and an order before a look."""
+    if minded.child is not None:
+        return ""
+    may_try = minded.waits_until in ("", "queue") or minded.retry_at <= now
+    if may_try and order_to_carry(minded) is not None:
+        if free_slot:
+            return "order"
+        if minded.waits_until != "queue":
+            return "queue"
+    return "observe" if minded.observe_at <= now else ""
+
+
+def due_at(minded: Minded, now: float) -> float:
+    """When to look at this volume again, if nothing comes in between. What could be done by now has been."""
+    times = [minded.write_at] if minded.write_at > now else []
+    child = minded.child
+    if child is not None:
+        times.append(NEVER if child.was_killed else child.heard_at + child.patience_s)
+    else:
+        times.append(minded.observe_at)
+        if minded.waits_until not in ("", "queue", "volume") and order_to_carry(minded) is not None:
+            times.append(minded.retry_at)
+    return min(times, default=NEVER)
+
+
+def wait(minded: Minded, until: Until, now: float) -> None:
+    """Note that the order waits; each further try for the same thing comes later."""
+    first = FIRST_RETRY_S.get(until, NEVER)
+    longest = LONGEST_API_RETRY_S if until == "api" else LONGEST_RETRY_S
+    pause = min(longest, minded.retry_pause_s * 2) if minded.waits_until == until else first
+    minded.waits_until, minded.retry_pause_s = until, pause
+    minded.retry_at = now + pause
+
+
+def woken(minded: Minded) -> None:
+    """What the order waited for may be over: try at once."""
+    minded.waits_until, minded.retry_at, minded.retry_pause_s = "", 0.0, 0.0
+
+
+def bears_on_order(volume: Volume) -> tuple[object, ...]:
+    """What of a volume may end or change an order's wait; our own writes are no part of it."""
+    spec, status = volume.spec, volume.status
+    question = status.question.id if status.question else ""
+    return (spec.order, spec.admin, spec.wipe, status.committed, question)
+
+
+def same_work(one: Work | None, other: Work | None) -> bool:
+    """Whether both say the same; when it was said does not count."""
+    if one is None or other is None:
+        return one is other
+    return msgspec.structs.replace(one, at="") == msgspec.structs.replace(other, at="")
+
+
+def unwritten(minded: Minded) -> tuple[DiskReport | None, Work | None]:
+    """What has to be written of report and work; None: it is there already."""
+    disk = minded.report if minded.report != minded.written else None
+    work = minded.work if not same_work(minded.work, minded.written_work) else None
+    return disk, work
