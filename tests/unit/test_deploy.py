@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+
+from deploy.image import images
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -156,3 +159,34 @@ def test_the_version_of_the_images_is_the_package_s() -> None:
     for name in ("controller", "daemon"):
         made: Json = yaml.safe_load((DEPLOY / name / "kustomization.yaml").read_text())
         assert [image["newTag"] for image in made["images"]] == [version]
+
+
+@pytest.mark.parametrize("one", images.IMAGES, ids=lambda one: one.name)
+def test_a_dockerfile_makes_the_same_image(one: images.Image) -> None:
+    text = (DEPLOY / "image" / f"{one.name}.Dockerfile").read_text()
+    stage = text[text.rindex("FROM ") :]
+    assert f"--no-install-recommends {' '.join(one.debian)} " in " ".join(stage.split())
+    assert f'ENTRYPOINT ["{one.program}"]' in stage
+    assert (f"USER {one.user}" in stage) == bool(one.user)
+    for package in one.packages:
+        assert f"COPY {package} /site/{package}" in text
+    for script, module in one.scripts.items():
+        assert images.SCRIPT.format(module=module).replace("\n", r"\n") in text
+        assert f"/{script}" in stage
+    assert f"/usr/local/lib/python{images.PYTHON}/dist-packages" in stage
+    assert f"tidb-volume/{one.name}:{images.version()}" in text
+
+
+@pytest.mark.parametrize("one", images.IMAGES, ids=lambda one: one.name)
+def test_the_pinned_wheels_are_what_setup_cfg_asks_for(one: images.Image) -> None:
+    lines = [line.split()[0].split("==") for line in one.lock.read_text().splitlines() if "==" in line]
+    pinned = dict(lines)
+    for text in images.requirements(one.extras):
+        wanted = Requirement(text)
+        assert pinned[wanted.name.lower()] in wanted.specifier, "run: python -m deploy.image lock"
+
+
+def test_the_daemon_s_wheels_are_few() -> None:
+    lines = images.image("daemon").lock.read_text().splitlines()
+    pinned = {line.split("==")[0] for line in lines if "==" in line}
+    assert pinned == {"msgspec", "prometheus-client", "psutil", "pyyaml"}

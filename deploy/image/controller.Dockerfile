@@ -1,0 +1,25 @@
+# The controller's image, for those who have Docker; the same content as `make image` makes without it.
+#   docker build -f deploy/image/controller.Dockerfile -t tidb-volume/controller:0.1.0 .
+FROM debian:bookworm-slim AS wheels
+RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-pip
+COPY deploy/image/controller.lock /lock
+RUN pip install --require-hashes --no-deps --no-compile --only-binary=:all: --target=/site -r /lock && rm -rf /site/bin
+COPY tidb_volume /site/tidb_volume
+COPY volume_controller /site/volume_controller
+# Its root is read-only: bytecode is made here, and not compared with times that a copy changes.
+RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+      -s /site -p /usr/local/lib/python3.11/dist-packages /site
+RUN printf '#!/usr/bin/python3\nimport sys\n\nfrom volume_controller.__main__ import main\n\nsys.exit(main())\n' \
+      > /volume-controller \
+ && printf '#!/usr/bin/python3\nimport sys\n\nfrom tidb_volume.cli.__main__ import main\n\nsys.exit(main())\n' \
+      > /tidb-volume \
+ && chmod 755 /volume-controller /tidb-volume
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3 \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=wheels /site /usr/local/lib/python3.11/dist-packages
+COPY --from=wheels /volume-controller /tidb-volume /usr/local/bin/
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/volume-controller"]
