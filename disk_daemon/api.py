@@ -19,6 +19,8 @@ from tidb_volume import names
 from tidb_volume.kube import client, codec, kinds, transport
 from tidb_volume.value import DiskReport, NodeReport, Pv, Volume, VolumeNode, Work
 
+CONFLICTS = 5
+"""How many writes of others in a row are taken in before one write of ours is given up for now."""
 FAILURES = (transport.ApiError, transport.NoAnswer, codec.Undecodable)
 
 
@@ -60,20 +62,36 @@ def whole(value: msgspec.Struct) -> dict[str, Any]:
     return document
 
 
-def write_status(
-    api: client.Client, name: str, uid: str, disk: DiskReport | None, work: Work | None
-) -> Volume:
+def write_status(api: client.Client, known: Volume, disk: DiskReport | None, work: Work | None) -> Volume:
     """Write what the daemon owns of a volume's status, in one patch. None: leave it as it is.
 
-    The UID goes along, so that a volume made again under the name does not get another's report (409).
+    Bound to the resourceVersion, since the server heeds a UID in a status patch only together with one: a
+    volume made again under the name must not get another's report. Others write beside us all the time, so
+    a conflict is followed by a fresh reading. Raises LookupError where the volume is another by now.
     """
     status: dict[str, Any] = {}
     if disk is not None:
         status["disk"] = whole(disk)
     if work is not None:
         status["work"] = whole(work)
-    patch = {"metadata": {"uid": uid}, "status": status}
-    return api.merge_patch(kinds.TIDB_VOLUME, name, patch, subresource="status")
+    meta = known.metadata
+    for left in range(CONFLICTS, -1, -1):
+        try:
+            return api.merge_patch(
+                kinds.TIDB_VOLUME,
+                meta.name,
+                {"status": status},
+                subresource="status",
+                uid=meta.uid,
+                resource_version=meta.resource_version,
+            )
+        except transport.ApiError as error:
+            if not (error.conflict and left):
+                raise
+        meta = api.get(kinds.TIDB_VOLUME, meta.name).metadata
+        if meta.uid != known.metadata.uid:
+            raise LookupError(f"volume {meta.name} was deleted and made again")
+    raise AssertionError("unreachable")
 
 
 def write_node(api: client.Client, name: str, report: NodeReport) -> VolumeNode:

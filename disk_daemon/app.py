@@ -55,9 +55,9 @@ class _Requests:
     def live(self, volume: str, pv: str, lean: bool, then: Then) -> None:
         self.thread.ask(lambda: api.read_live(self._server, volume, pv, lean=lean), then)
 
-    def write(self, name: str, uid: str, disk: DiskReport | None, work: Work | None, then: Then) -> None:
+    def write(self, known: Volume, disk: DiskReport | None, work: Work | None, then: Then) -> None:
         def request() -> Volume:
-            answer = api.write_status(self._server, name, uid, disk, work)
+            answer = api.write_status(self._server, known, disk, work)
             self._volumes.put(answer)
             return answer
 

@@ -47,7 +47,7 @@ class Api(Protocol):
         """Read anew: then(Live)."""
         ...
 
-    def write(self, name: str, uid: str, disk: DiskReport | None, work: Work | None, then: Then) -> None:
+    def write(self, known: Volume, disk: DiskReport | None, work: Work | None, then: Then) -> None:
         """Write a volume's status: then(Volume | Exception)."""
         ...
 
@@ -367,10 +367,7 @@ class Keeper:
                 return
             disk = None
         known.writing = True
-        uid = known.uid
-        self._api.write(
-            known.name, uid, disk, work, lambda answer: self._written(known, uid, disk, work, answer)
-        )
+        self._api.write(known.volume, disk, work, lambda answer: self._written(known, disk, work, answer))
 
     @staticmethod
     def _is_stale(known: Minded) -> bool:
@@ -380,7 +377,7 @@ class Keeper:
         return kernel.boottime() - known.ended.seen_at > REPORT_FOR_S
 
     def _written(
-        self, known: Minded, uid: str, disk: DiskReport | None, work: Work | None, answer: Volume | Exception
+        self, known: Minded, disk: DiskReport | None, work: Work | None, answer: Volume | Exception
     ) -> None:
         known.writing = False
         if self._minded.get(known.name) is not known:

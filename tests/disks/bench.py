@@ -144,7 +144,14 @@ def identity_of(disk: Disk, rules: Rules) -> Identity:
 def reclaim(identity: Identity, **fields: object) -> Order:
     """The order that ends OLD and begins NEXT."""
     order = Order(
-        id="order-1", kind="reclaim", ends=OLD, next=NEXT, offer=True, pv_name="pv-old", epoch=1, identity=identity
+        id="order-1",
+        kind="reclaim",
+        ends=OLD,
+        next=NEXT,
+        offer=True,
+        pv_name="pv-old",
+        epoch=1,
+        identity=identity,
     )
     return msgspec.structs.replace(order, **fields)
 
