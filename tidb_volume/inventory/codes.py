@@ -290,7 +290,7 @@ KEPT_GLOB = _code(
 KEPT_POOL = _code(
     55,
     "pool kept",
-    "{what} still holds, though {config_map} is gone, since {user} uses it",
+    "{what} still holds, though {config_map} is gone or empty, since {user} uses it",
     "define it in a ConfigMap that is there",
     Severity.WARNING,
 )

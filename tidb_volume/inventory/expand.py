@@ -139,8 +139,11 @@ def left_by_label(volumes: Mapping[str, Listed], desired: Desired) -> dict[str, 
     """Which of these volumes are wanted no more though the text that lists them has not changed.
 
     `volumes`: by the name of each existing volume, what is kept with it. They left because a label, an
-    address or a Node object changed; they keep their TidbVolume, cordoned. Returned with each is what to keep
-    as `Listed.left`. A volume that is neither wanted nor returned was removed by an edit.
+    address or a Node object changed; they keep their TidbVolume, cordoned. A volume that is neither wanted
+    nor returned was removed by an edit.
+
+    Returned with each is what to keep as `Listed.left`. It goes when the disk is wanted again and no sooner:
+    without it a volume that an edit has ended would look as if it had left only now.
     """
     found = {}
     for name, listed in volumes.items():

@@ -14,14 +14,14 @@ said as warnings:
   them; a file without content counts as missing. A glob that another file lists as well is in that file's
   hands from then on.
 - A pool (or the default pool) that disks of another ConfigMap are in. An edit that would remove it is
-  refused; a ConfigMap that is deleted cannot be refused, so the pool stays as it was while it is used and
-  nobody else defines it.
+  refused; a ConfigMap that is deleted cannot be refused, and one that is emptied is not, so the pool stays as
+  it was while it is used and nobody else defines it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
 
@@ -117,7 +117,8 @@ def decide(in_force: Mapping[str, Accepted], seen: Mapping[str, Mapping[str, str
             candidates[name] = Accepted(
                 name=name, hash=hashes[name], data=check.files_of(seen[name]), content=content
             )
-    heirloom = _kept_pools(in_force, seen)
+    emptied = {name for name, now in candidates.items() if not now.content.files}
+    heirloom = _kept_pools(in_force, seen.keys() - emptied)
     accepted, contradicting = _admit(standing, candidates, heirloom)
     refused |= contradicting
     following = _keep(in_force, accepted, heirloom)
@@ -299,13 +300,13 @@ def _foreign_use(mine: Content, use: Use, pools: Mapping[str, Pool], default: st
 # --- what outlives files that are gone -----------------------------------------------------------
 
 
-def _kept_pools(in_force: Mapping[str, Accepted], seen: Mapping[str, object]) -> Heirloom:
-    """By the name of each ConfigMap that is gone, or once was: the pools and default that it left."""
+def _kept_pools(in_force: Mapping[str, Accepted], present: Set[str]) -> Heirloom:
+    """By the name of each ConfigMap that is gone or empty, or was: the pools and default that it left."""
     found: dict[str, Kept] = {}
     for name, old in sorted(in_force.items()):
         pools = {pool.name: pool for pool in old.kept.pools}
         default = old.kept.default_pool
-        if name not in seen:
+        if name not in present:
             pools |= {pool_name: pool.settings for pool_name, pool in old.content.pools.items()}
             default = old.content.default_pool or default
         if pools or default:

@@ -133,7 +133,7 @@ WAYS = [
         "TV055",
         [{**A, "b": "nodes: {node-2: [/data/x]}"}, {"b": "nodes: {node-2: [/data/x]}"}],
         "a",
-        "pool tikv still holds, though a is gone, since node-2: /data/x uses it",
+        "pool tikv still holds, though a is gone or empty, since node-2: /data/x uses it",
     ),
     ("TV056", [{"a": f"{A['a']}\nnever: [/data]"}], "a", "never: /data at a/disks.yaml:4:9 forbids it"),
 ]

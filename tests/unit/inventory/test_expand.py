@@ -188,6 +188,8 @@ def test_a_disk_whose_node_lost_its_label_is_kept_until_the_item_changes() -> No
     # ... and ends when the item itself reads otherwise.
     edited = desired(GROUP.replace("{0..1}", "{0..2}"), node("a", hw="big"), node("b"))
     assert expand.left_by_label(volumes, edited) == {}
+    forgetful = {name: expand.Listed(listing=listed.listing) for name, listed in volumes.items()}
+    assert expand.left_by_label(forgetful, edited) != {}
     # When the label comes back nothing has left.
     back = desired(GROUP, *big)
     assert expand.left_by_label(volumes, back) == {}

@@ -77,6 +77,14 @@ def test_an_emptied_config_map_is_a_sound_edit_that_lists_nothing() -> None:
         assert disks(decision) == []
 
 
+def test_an_emptied_config_map_whose_pools_are_used_is_as_one_that_is_deleted() -> None:
+    for emptied in ({}, {"disks.yaml": "# nothing\n"}):
+        decision = decide({"a": POOLS, "b": B}, {"a": emptied, "b": B}, {"a": emptied, "b": B})
+        assert decision.refused == {}
+        assert disks(decision) == ["/data/b"]
+        assert [problem.code for problem in decision.warnings["a"]] == ["TV055", "TV055"]
+
+
 def test_a_config_map_that_is_deleted_takes_its_disks_along() -> None:
     decision = decide({"a": A, "b": B}, {"a": A})
     assert disks(decision) == ["/data/a"]
@@ -178,7 +186,7 @@ def test_two_files_of_one_config_map_are_held_to_the_same_rules() -> None:
 
 def test_an_edit_may_not_pull_a_pool_from_under_another_config_maps_disks() -> None:
     for edit in (
-        "",
+        "nodes: {}",
         "pools: {tikv: {onRelease: wipe}}",
         "defaultPool: raw\npools: {raw: {onRelease: keep}}\n",
     ):
