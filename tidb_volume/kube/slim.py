@@ -1,6 +1,6 @@
 """The transport of the daemons: http.client and ssl, tens of megabytes less than the official client.
 
-Each thread keeps one connection. A server may close an idle one at any time, so before a connection is used
+Idle connections are kept. A server may close one at any time, so before a connection is used
 again it is asked whether it is still open; that costs a poll and is safe for every verb. A GET whose
 connection broke all the same is sent once more on a fresh one. A write never is: it may have been done.
 
@@ -37,6 +37,7 @@ replaces it long before it expires."""
 
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
 """A peer that vanished is noticed after 15 + 5 * 3 seconds of silence."""
+_KEPT = 8
 _CHUNK = 65536
 _BROKEN = (OSError, http.client.HTTPException)
 
@@ -149,8 +150,7 @@ class SlimTransport:
         self._context: ssl.SSLContext | None = None
         self._ca_seen: tuple[int, int] | None = None
         self._lock = threading.Lock()
-        self._local = threading.local()
-        self._kept: set[http.client.HTTPConnection] = set()
+        self._idle: list[http.client.HTTPConnection] = []
 
     def request(
         self,
@@ -211,10 +211,10 @@ class SlimTransport:
             connection.close()
 
     def close(self) -> None:
-        """Close the connections that threads keep; one in use by another thread breaks."""
+        """Close the connections that are kept; what is under way goes on."""
         with self._lock:
-            kept, self._kept = self._kept, set()
-        for connection in kept:
+            idle, self._idle = self._idle, []
+        for connection in idle:
             connection.close()
 
     # --- one exchange ---
@@ -222,37 +222,37 @@ class SlimTransport:
     def _ask(
         self, method: str, target: str, body: bytes | None, headers: dict[str, str], timeout: float
     ) -> transport.Response:
-        connection = self._connection(timeout)
+        connection = self._take(timeout)
         try:
             connection.request(method, target, body=body, headers=headers)
             response = connection.getresponse()
             answer = transport.Response(response.status, response.read(), _lowered(response))
-        except _BROKEN as error:
-            self._drop(connection)
-            raise transport.NoAnswer(f"{method} {target}: {_said(error)}") from error
-        if response.will_close:
-            self._drop(connection)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, _BROKEN):
+                raise transport.NoAnswer(f"{method} {target}: {_said(error)}") from error
+            raise
+        self._give_back(connection)
         return answer
 
-    def _connection(self, timeout: float) -> http.client.HTTPConnection:
-        """This thread's connection, open, with `timeout` set; a new one where the server has closed it."""
-        kept: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if kept is not None:
-            if kept.sock is not None and not _is_stale(kept.sock):
-                kept.sock.settimeout(timeout)
-                return kept
-            self._drop(kept)
-        connection = self._connect(timeout)
-        self._local.connection = connection
-        with self._lock:
-            self._kept.add(connection)
-        return connection
+    def _take(self, timeout: float) -> http.client.HTTPConnection:
+        """A kept connection that is still open, else a new one; `timeout` is set on it."""
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                return self._connect(timeout)
+            if connection.sock is not None and not _is_stale(connection.sock):
+                connection.sock.settimeout(timeout)
+                return connection
+            connection.close()
 
-    def _drop(self, connection: http.client.HTTPConnection) -> None:
-        connection.close()
-        self._local.connection = None
+    def _give_back(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:
-            self._kept.discard(connection)
+            if connection.sock is not None and len(self._idle) < _KEPT:
+                self._idle.append(connection)
+                return
+        connection.close()
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
         try:
