@@ -15,9 +15,10 @@ RUN printf '#!/usr/bin/python3\nimport sys\n\nfrom volume_controller.__main__ im
       > /tidb-volume \
  && chmod 755 /volume-controller /tidb-volume
 
+# The same Debian as the daemon's, so that a node keeps it once.
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends python3 \
+ && apt-get install -y --no-install-recommends python3 xfsprogs e2fsprogs util-linux \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=wheels /site /usr/local/lib/python3.11/dist-packages
 COPY --from=wheels /volume-controller /tidb-volume /usr/local/bin/

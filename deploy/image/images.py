@@ -1,7 +1,8 @@
 """The two images, made without a Docker daemon: a minimal Debian, the pinned wheels, our packages, bytecode.
 
-Three layers of work, each kept in the cache under a key of what it is made from, so that a change of our code
-costs a few seconds: the Debian root (mmdebstrap), the wheels (pip, by the hashes in `*.lock`), the archive.
+Each of the three is a layer, the first two kept in the cache by what they are made from, so that a change of
+our code costs a few seconds here and a small layer on each node. The Debian is one for both, tools of file
+systems included: the controller cannot use them, and a node that runs both keeps it once.
 
 Bytecode is compiled here, since a program with a read-only root would compile at every start (4.6 s of CPU
 and 64 MB more for the controller). It is `unchecked-hash`: pip and tar change times, and bytecode that is
@@ -14,14 +15,12 @@ from __future__ import annotations
 import compileall
 import hashlib
 import importlib.util
-import io
 import json
 import os
 import py_compile
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from configparser import ConfigParser
@@ -29,8 +28,9 @@ from pathlib import Path
 
 import msgspec
 
+from deploy.image.archive import pack, write_layer
 from tests.cluster.build import cache_dir, locked
-from tests.cluster.image import Config, pack, rootfs
+from tests.cluster.image import rootfs
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -54,6 +54,9 @@ sys.exit(main())
 """
 
 
+KEPT = 3
+
+
 class ImageError(Exception):
     """An image could not be made; the text says why, and the way out."""
 
@@ -64,7 +67,6 @@ class Image(msgspec.Struct, frozen=True):
     name: str
     packages: tuple[str, ...]
     extras: tuple[str, ...]
-    debian: tuple[str, ...]
     scripts: Mapping[str, str]
     user: str
 
@@ -79,12 +81,14 @@ class Image(msgspec.Struct, frozen=True):
         return f"/usr/local/bin/{next(iter(self.scripts))}"
 
 
+DEBIAN = ("python3", "xfsprogs", "e2fsprogs", "util-linux")
+"""Packages of the root, beside those that every Debian has."""
+
 IMAGES = (
     Image(
         name="controller",
         packages=("tidb_volume", "volume_controller"),
         extras=("controller", "cli"),
-        debian=("python3",),
         scripts={
             "volume-controller": "volume_controller.__main__",
             "tidb-volume": "tidb_volume.cli.__main__",
@@ -95,7 +99,6 @@ IMAGES = (
         name="daemon",
         packages=("tidb_volume", "disk_daemon"),
         extras=(),
-        debian=("python3", "xfsprogs", "e2fsprogs", "util-linux"),
         scripts={"disk-daemon": "disk_daemon.__main__"},
         user="",
     ),
@@ -116,37 +119,37 @@ def build(name: str) -> Path:
     Made if it is not in the cache yet. Raises ImageError, or the cluster tool's own error from mmdebstrap.
     """
     one = image(name)
-    base = rootfs(one.debian)
+    base = rootfs(DEBIAN)
     archive = cache_dir() / "images" / f"{name}-{_key(one, base)}.tar"
     with locked(archive.with_suffix(".lock")):
         if not archive.exists():
             site = wheels(one)
             with tempfile.TemporaryDirectory(dir=archive.parent) as scratch:
-                layer = Path(scratch) / "layer.tar"
-                shutil.copyfile(base, layer)
-                _add(layer, one, site, Path(scratch))
+                ours = _ours(one, Path(scratch))
                 tags = [f"tidb-volume/{name}:{tag}" for tag in ("dev", version())]
-                config = Config(entrypoint=(one.program,), user=one.user)
-                pack(archive, layer, tags, config)
+                pack(archive, [base, site, ours], tags, one.program, one.user)
+            _forget_old(archive, one)
     return archive
 
 
 def wheels(one: Image) -> Path:
-    """The folder of the cache with exactly the wheels of the image's lock, and their bytecode."""
+    """The layer of the cache with exactly the wheels of the image's lock, and their bytecode."""
     if importlib.util.MAGIC_NUMBER != MAGIC:
         raise ImageError(f"bytecode for the images is made by Python {PYTHON}, this is {sys.version}")
+    machine = os.uname().machine
     key = hashlib.sha256(one.lock.read_bytes()).hexdigest()[:12]
-    site = cache_dir() / "wheels" / f"cp311-{os.uname().machine}-{key}"
-    with locked(site.with_suffix(".lock")):
-        if not site.exists():
-            fresh = site.with_suffix(".unfinished")
-            shutil.rmtree(fresh, ignore_errors=True)
-            only = ["--require-hashes", "--no-deps", "--no-compile", f"--target={fresh}"]
-            _pip("install", *only, *_platform(os.uname().machine), f"--requirement={one.lock}")
-            shutil.rmtree(fresh / "bin", ignore_errors=True)
-            compile_tree(fresh, f"/{SITE}")
-            fresh.rename(site)
-    return site
+    kept = cache_dir() / "wheels" / f"cp311-{machine}-{key}.tar"
+    with locked(kept.with_suffix(".lock")):
+        if not kept.exists():
+            with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+                site, layer = Path(scratch) / "site", Path(scratch) / "layer.tar"
+                only = ["--require-hashes", "--no-deps", "--no-compile", f"--target={site}"]
+                _pip("install", *only, *_platform(machine), f"--requirement={one.lock}")
+                shutil.rmtree(site / "bin", ignore_errors=True)
+                compile_tree(site, f"/{SITE}")
+                write_layer(layer, [(site, SITE)], {})
+                layer.rename(kept)
+    return kept
 
 
 def compile_tree(tree: Path, prefix: str) -> None:
@@ -201,45 +204,34 @@ def _sources(one: Image) -> Iterator[tuple[str, Path]]:
                 yield str(path.relative_to(ROOT)), path
 
 
+def _forget_old(archive: Path, one: Image) -> None:
+    """Each change of our code makes an archive: the last few stay, for whoever is just loading one."""
+    made = sorted(archive.parent.glob(f"{one.name}-*.tar"), key=lambda path: path.stat().st_mtime)
+    for path in made[:-KEPT]:
+        path.unlink(missing_ok=True)
+
+
 def _key(one: Image, base: Path) -> str:
     digest = hashlib.sha256(msgspec.json.encode([one, base.name, base.stat().st_mtime_ns, version()]))
-    digest.update(one.lock.read_bytes() + Path(__file__).read_bytes())
+    digest.update(one.lock.read_bytes())
+    for module in ("images.py", "archive.py"):
+        digest.update((HERE / module).read_bytes())
     for name, path in _sources(one):
         digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
 
-def _add(layer: Path, one: Image, site: Path, scratch: Path) -> None:
-    """Adds wheels, our packages and the scripts to the layer."""
-    ours = scratch / "ours"
+def _ours(one: Image, scratch: Path) -> Path:
+    """The layer with our packages, their bytecode, and the scripts that start them."""
+    tree, layer = scratch / "ours", scratch / "ours.tar"
     for name, path in _sources(one):
-        target = ours / name
+        target = tree / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    compile_tree(ours, f"/{SITE}")
-    with tarfile.open(layer, "a", format=tarfile.PAX_FORMAT) as out:
-        made: set[str] = set()
-        for tree in (site, ours):
-            for path in sorted(tree.rglob("*")):
-                inside = path.relative_to(tree)
-                if path.is_dir():
-                    continue
-                for folder in reversed((Path(SITE) / inside).parents[:-1]):
-                    if str(folder) not in made:
-                        made.add(str(folder))
-                        out.addfile(_entry(f"./{folder}", tarfile.DIRTYPE, 0o755))
-                data = path.read_bytes()
-                out.addfile(_entry(f"./{SITE}/{inside}", tarfile.REGTYPE, 0o644, len(data)), io.BytesIO(data))
-        for script, module in one.scripts.items():
-            data = SCRIPT.format(module=module).encode()
-            name = f"./usr/local/bin/{script}"
-            out.addfile(_entry(name, tarfile.REGTYPE, 0o755, len(data)), io.BytesIO(data))
-
-
-def _entry(name: str, kind: bytes, mode: int, size: int = 0) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.mode, entry.size = kind, mode, size
-    return entry
+    compile_tree(tree, f"/{SITE}")
+    scripts = {f"usr/local/bin/{name}": SCRIPT.format(module=at) for name, at in one.scripts.items()}
+    write_layer(layer, [(tree, SITE)], {name: text.encode() for name, text in scripts.items()})
+    return layer
 
 
 def _platform(machine: str) -> list[str]:

@@ -36,9 +36,10 @@ def root(image: images.Image, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp(image.name)
     with tarfile.open(images.build(image.name)) as archive:
         manifest = json.load(archive.extractfile("manifest.json") or pytest.fail("no manifest"))
-        layer = archive.extractfile(manifest[0]["Layers"][0]) or pytest.fail("no layer")
-        with tarfile.open(fileobj=layer) as files:
-            files.extractall(folder, filter=without_devices)
+        for layer in manifest[0]["Layers"]:
+            file = archive.extractfile(layer) or pytest.fail("no layer")
+            with tarfile.open(fileobj=file) as files:
+                files.extractall(folder, filter=without_devices)
     yield folder
     shutil.rmtree(folder)
 
@@ -116,6 +117,15 @@ def test_the_daemon_has_the_tools_that_it_calls(root: Path, image: images.Image)
     if image.name == "daemon":
         for tool in ("mkfs.xfs", "mkfs.ext4", "blkid", "xfs_repair"):
             assert run(root, "sh", "-c", f"command -v {tool}").strip()
+
+
+def test_both_images_share_their_debian() -> None:
+    lowest = set()
+    for one in images.IMAGES:
+        with tarfile.open(images.build(one.name)) as archive:
+            (manifest,) = json.load(archive.extractfile("manifest.json") or pytest.fail("no manifest"))
+            lowest.add(manifest["Layers"][0])
+    assert len(lowest) == 1
 
 
 def test_a_second_build_is_the_same_archive(image: images.Image) -> None:

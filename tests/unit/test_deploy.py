@@ -165,7 +165,7 @@ def test_the_version_of_the_images_is_the_package_s() -> None:
 def test_a_dockerfile_makes_the_same_image(one: images.Image) -> None:
     text = (DEPLOY / "image" / f"{one.name}.Dockerfile").read_text()
     stage = text[text.rindex("FROM ") :]
-    assert f"--no-install-recommends {' '.join(one.debian)} " in " ".join(stage.split())
+    assert f"--no-install-recommends {' '.join(images.DEBIAN)} " in " ".join(stage.split())
     assert f'ENTRYPOINT ["{one.program}"]' in stage
     assert (f"USER {one.user}" in stage) == bool(one.user)
     for package in one.packages:
