@@ -111,6 +111,8 @@ def order_is_well_formed(case: Case) -> Objection | None:
         return Refuse("Malformed", f"order {order.id!r} has an id or a tenancy that is none")
     if not order.next or order.next == order.ends:
         return Refuse("Malformed", f"order {order.id} names no new tenancy")
+    if order.whole_disk and not order.answer:
+        return Refuse("Malformed", f"order {order.id} is for all that is on the disk, and no person said so")
     return None
 
 
@@ -169,17 +171,6 @@ def journal_is_readable(case: Case) -> Objection | None:
 # --- is nobody there --------------------------------------------------------------------------------------
 
 
-@guard(prevents="deleting data that a PersistentVolume can still hand to a pod", when=When.START)
-def no_pv_remains(case: Case) -> Objection | None:
-    """By name and by label. One that is Terminating is still there; one that is not was given back."""
-    for pv in case.live.pvs:
-        if not pv.metadata.deletion_timestamp:
-            return Refuse("PvExists", f"PersistentVolume {pv.metadata.name} exists; an order stands on none")
-    for pv in case.live.pvs:
-        return Wait("PvTerminating", f"PersistentVolume {pv.metadata.name} is still there", "api")
-    return None
-
-
 @guard(prevents="wiping on what was read for another purpose than to begin", when=When.START)
 def live_is_whole(case: Case) -> Objection | None:
     """PersistentVolumes that were not read are not absent."""
@@ -195,6 +186,17 @@ def order_is_committed(case: Case) -> Objection | None:
     volume = case.live.volume
     if volume is None or volume.status.committed != case.order.id:
         return Wait("NotCommitted", f"order {case.order.id} is not committed yet", "volume")
+    return None
+
+
+@guard(prevents="deleting data that a PersistentVolume can still hand to a pod", when=When.START)
+def no_pv_remains(case: Case) -> Objection | None:
+    """By name and by label. One that is Terminating is still there; one that is not was given back."""
+    for pv in case.live.pvs:
+        if not pv.metadata.deletion_timestamp:
+            return Refuse("PvExists", f"PersistentVolume {pv.metadata.name} exists; an order stands on none")
+    for pv in case.live.pvs:
+        return Wait("PvTerminating", f"PersistentVolume {pv.metadata.name} is still there", "api")
     return None
 
 
@@ -274,6 +276,19 @@ def no_restore_is_asked(case: Case) -> Objection | None:
     asked, question = volume.spec.admin.restore, volume.status.question
     if asked is not None and question is not None and asked.question == question.id:
         return Wait("RestoreAsked", "a person asked to have it back", "volume")
+    return None
+
+
+@guard(prevents="ending unknown data on an answer that a person has taken back", when=When.BEGIN)
+def answer_stands(case: Case) -> Objection | None:
+    """An order that names an answer finds it in `spec.admin`, still given to that very question."""
+    if not case.order.answer:
+        return None
+    volume = case.live.volume
+    admin = volume.spec.admin if volume is not None else None
+    given = (admin.adopt, admin.approve, admin.wipe_now) if admin is not None else ()
+    if not any(each is not None and each.question == case.order.answer for each in given):
+        return Refuse("AnswerGone", f"nobody answers question {case.order.answer} any more")
     return None
 
 

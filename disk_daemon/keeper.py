@@ -270,6 +270,10 @@ class Keeper:
             # The server has another order by now; the watch will bring it.
             known.answered = (current.id, child.job.order.withdrawn)
             return
+        if work.reason == "NotCommitted":
+            # Nothing is said of it: to the controller an order without an answer can be taken back.
+            minded.wait(known, "volume", self._clock())
+            return
         if ended.until:
             minded.wait(known, ended.until, self._clock())  # type: ignore[arg-type]
             self._follow(known, ended.pids)

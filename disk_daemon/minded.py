@@ -82,10 +82,19 @@ def order_to_carry(minded: Minded) -> Order | None:
         said_all = known.state is WorkState.DONE or known.reason == "Withdrawn"
         if not order.withdrawn or said_all:
             return None
+    return None if _is_too_early(minded, order) else order
+
+
+def _is_too_early(minded: Minded, order: Order) -> bool:
+    """What the order would end is there, and the order is not committed: its PersistentVolume may stand yet.
+
+    The child would say the same; this spares the work. Where something else is on the disk, such as what an
+    earlier order made, the child is to say what.
+    """
     destroys = order.kind == "reclaim" or bool(order.answer)
-    if destroys and not order.withdrawn and minded.volume.status.committed != order.id:
-        return None
-    return order
+    committed = minded.volume.status.committed == order.id
+    is_there = minded.report is not None and order.ends in ("", minded.report.tenancy)
+    return destroys and is_there and not committed and not order.withdrawn
 
 
 def next_job(minded: Minded, now: float, *, free_slot: bool) -> Literal["order", "observe", "queue", ""]:

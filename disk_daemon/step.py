@@ -94,12 +94,19 @@ def _shown(case: Case) -> str:
 
 def _was_done(case: Case) -> bool:
     journal = _entry(case)
-    in_journal = journal is not None and any(past.id == case.order.id for past in journal.done)
-    return in_journal or case.order.next in case.disk.tenancies
+    next_ = case.order.next
+    in_journal = journal is not None and any(
+        past.id == case.order.id or past.next == next_ for past in journal.done
+    )
+    return in_journal or next_ in case.disk.tenancies
 
 
 def _once_more(case: Case) -> Verdict:
-    """Never a second time: it is said to be done while nobody has used what it made, else it is refused."""
+    """Never a second time: it is said to be done while nobody has used what it made, else it is refused.
+
+    A tenancy's id is never used twice, so an order with a fresh id for the same next tenancy is the same
+    act: a new leader asks that way.
+    """
     disk, order, journal = case.disk, case.order, _entry(case)
     if not order.offer:
         if disk.content is Content.BLANK:
@@ -167,12 +174,12 @@ def _wipe(case: Case) -> Verdict:
     strange = [each for each in disk.tenancies if each != order.ends]
     if strange:
         return _has_data(case, f"the order ends tenancy {order.ends or 'none'}, and {strange[0]} is there")
-    unknown = [each for each in disk.trash if not is_of_this_wipe(case, each)]
+    unknown = [each for each in disk.trash if not (order.whole_disk or is_of_this_wipe(case, each))]
     if unknown:
         return _has_data(case, f"the trash of order {unknown[0].order} is not of this wipe")
     if disk.others and not order.whole_disk:
         return _has_data(case, f"{disk.others[0]!r} lies among our folders")
-    if not order.answer and not _journal_agrees(case):
+    if not order.whole_disk and not _journal_agrees(case):
         return _has_data(case, f"the journal does not know tenancy {order.ends} as the one handed over")
 
     stands = order.ends in disk.tenancies or (order.whole_disk and bool(disk.strays or disk.others))
@@ -188,7 +195,7 @@ def _wipe(case: Case) -> Verdict:
 
 
 def is_of_this_wipe(case: Case, trash: Trash) -> bool:
-    """Put aside by this order, by one that this one goes on with, or holding nothing but the tenancy."""
+    """Put aside by this order, by one that it goes on with, or holding nothing but the tenancy it ends."""
     order, taken = case.order, case.taken
     known = trash.order == order.id or (taken is not None and trash.order == taken.id)
     if order.whole_disk:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -165,7 +165,7 @@ def volume_with(disk: Disk, order: Order) -> Volume:
 
 
 def job_of(disk: Disk, order: Order | None = None) -> Job:
-    kind = "order" if order else "observe"
+    kind: Literal["order", "observe"] = "order" if order else "observe"
     return Job(id=1, kind=kind, volume="volume-a", uid=UID, source=Source(path=str(disk.path)), order=order)
 
 

@@ -1,0 +1,226 @@
+"""Each guard stops its disaster, and only where it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from disk_daemon import guards, identity
+from disk_daemon.guards import GUARDS, When, objection
+from disk_daemon.known import Broken, Case, Refuse, User, Wait
+from tests.unit.daemon.cases import (
+    DISK,
+    NEXT,
+    OLD,
+    OTHER,
+    case,
+    entry,
+    facts,
+    order,
+    pv,
+    taken,
+    with_admin,
+    with_live,
+    with_order,
+    with_volume,
+)
+from tidb_volume.value import (
+    Answer,
+    Breaker,
+    Fleet,
+    FleetSpec,
+    FleetStatus,
+    Identity,
+    Meta,
+    Presence,
+    Question,
+    Restore,
+    WipePolicy,
+)
+
+FLEET = Meta(name="fleet")
+
+
+def fleet(*, paused: bool = False, tripped: bool = False, epoch: int = 1, gone: str | None = None) -> Fleet:
+    return Fleet(
+        metadata=msgspec.structs.replace(FLEET, deletion_timestamp=gone),
+        spec=FleetSpec(paused=paused),
+        status=FleetStatus(breaker=Breaker(epoch=epoch, tripped=tripped)),
+    )
+
+
+def pool_gates(made: Case, *gates: str, **passed: str) -> Case:
+    made = with_admin(made, gates_passed=passed)
+    assert made.live.volume is not None
+    spec = msgspec.structs.replace(made.live.volume.spec, wipe=WipePolicy(gates=gates))
+    return with_volume(made, spec=spec)
+
+
+def restore(made: Case, answers: str, *, asks: str) -> Case:
+    made = with_admin(made, restore=Restore(question=answers))
+    assert made.live.volume is not None
+    question = Question(id=asks, kind="Released", about=OLD, text="?")
+    return with_volume(made, status=msgspec.structs.replace(made.live.volume.status, question=question))
+
+
+def disk(**fields: object) -> Case:
+    return case(disk=facts(**fields))
+
+
+STOPS: list[tuple[str, Case, str]] = [
+    # guard, the disaster about to happen, what it says
+    ("live_is_readable", with_live(case(), error="timeout"), "ApiUnreadable"),
+    ("order_is_current", with_live(case(), volume=None), "Dropped"),
+    ("order_is_current", with_volume(case(), metadata=Meta(name="v", uid="another")), "Dropped"),
+    ("order_is_current", with_order(case(), id="order-2"), "Dropped"),
+    ("order_is_current", with_order(case(), whole_disk=True), "OrderChanged"),
+    ("order_is_well_formed", case(order(id="../../etc")), "Malformed"),
+    ("order_is_well_formed", case(order(ends="../x")), "Malformed"),
+    ("order_is_well_formed", case(order(next="x")), "Malformed"),
+    ("order_is_well_formed", case(order(next="")), "Malformed"),
+    ("order_is_well_formed", case(order(next=OLD)), "Malformed"),
+    ("order_is_well_formed", case(order(whole_disk=True)), "Malformed"),
+    ("method_is_known", case(order(method="format")), "NotForFolders"),
+    ("method_is_known", case(order(kind="unmount")), "NotForFolders"),
+    ("disk_is_there", disk(presence=Presence.NOT_MOUNTED), "NotMounted"),
+    ("disk_is_there", disk(presence=Presence.NOT_PRESENT), "NotPresent"),
+    ("disk_is_there", disk(presence=Presence.REFUSED), "Refused"),
+    ("disk_is_there", disk(presence=Presence.STUCK), "Stuck"),
+    ("identity_matches", case(order(identity=None)), "WrongDisk"),
+    ("identity_matches", disk(identity=None), "WrongDisk"),
+    ("identity_matches", disk(identity=msgspec.structs.replace(DISK, serial="S2")), "WrongDisk"),
+    ("identity_matches", disk(identity=msgspec.structs.replace(DISK, fs_uuid="u2")), "WrongDisk"),
+    ("identity_matches", disk(identity=msgspec.structs.replace(DISK, partition="2@2048")), "WrongDisk"),
+    ("not_read_only", disk(read_only=True), "ReadOnly"),
+    ("journal_is_readable", case(journal=Broken(why="damaged")), "JournalBroken"),
+    ("no_pv_remains", with_live(case(), pvs=(pv(),)), "PvExists"),
+    ("no_pv_remains", with_live(case(), pvs=(pv(terminating=True), pv("other"))), "PvExists"),
+    ("no_pv_remains", with_live(case(), pvs=(pv(terminating=True),)), "PvTerminating"),
+    ("live_is_whole", with_live(case(), lean=True), "ApiUnreadable"),
+    ("order_is_committed", with_live(case(), volume=None), "NotCommitted"),
+    ("not_in_use", disk(users=(User(who="pod x", root=f"/.tidb-volume/{OLD}"),)), "InUse"),
+    ("not_in_use", disk(users=(User(who="pod x", root=f"/.tidb-volume/trash-order-1/{OLD}/sub"),)), "InUse"),
+    ("not_in_use", disk(users_unknown="no table"), "InUse"),
+    ("breaker_is_closed", with_live(case(), fleet=fleet(tripped=True)), "Breaker"),
+    ("breaker_is_closed", with_live(case(), fleet=fleet(epoch=2)), "Breaker"),
+    ("not_paused", with_live(case(), fleet=fleet(paused=True)), "Paused"),
+    ("not_paused", with_live(case(), fleet=None), "FleetMissing"),
+    ("not_paused", with_live(case(), fleet=fleet(gone="2026-01-01T00:00:00Z")), "FleetMissing"),
+    ("not_held", with_admin(case(), hold=True), "Held"),
+    ("not_held", with_live(case(), volume=None), "Held"),
+    ("no_gate_stands", with_admin(case(), gates={"pd": "not yet"}), "Gated"),
+    ("no_gate_stands", pool_gates(case(), "pd"), "Gated"),
+    ("no_gate_stands", pool_gates(case(), "pd", pd=OTHER), "Gated"),
+    ("no_gate_stands", pool_gates(case(order(ends="")), "pd", pd=""), "Gated"),
+    ("no_gate_stands", with_live(case(), volume=None), "Gated"),
+    ("no_restore_is_asked", restore(case(), "q1", asks="q1"), "RestoreAsked"),
+    ("no_restore_is_asked", with_live(case(), volume=None), "RestoreAsked"),
+    ("answer_stands", case(order(answer="q1")), "AnswerGone"),
+    ("answer_stands", with_admin(case(order(answer="q1")), wipe_now=Answer(question="q0")), "AnswerGone"),
+    ("answer_stands", with_live(case(order(answer="q1")), volume=None), "AnswerGone"),
+]
+
+
+def said(found: guards.Objection | None) -> str:
+    if isinstance(found, Refuse | Wait):
+        return found.reason
+    return type(found).__name__ if found else ""
+
+
+def check_of(name: str) -> Callable[[Case], guards.Objection | None]:
+    return next(each.check for each in GUARDS if each.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "word"), STOPS, ids=[f"{n}-{w}-{i}" for i, (n, _, w) in enumerate(STOPS)]
+)
+def test_a_guard_says_what_stands_in_the_way(name: str, made: Case, word: str) -> None:
+    assert said(check_of(name)(made)) == word
+
+
+def test_an_order_that_is_not_committed_waits() -> None:
+    made = case()
+    assert made.live.volume is not None
+    status = msgspec.structs.replace(made.live.volume.status, committed="order-0")
+    assert said(guards.order_is_committed(with_volume(made, status=status))) == "NotCommitted"
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
+def test_a_guard_is_silent_where_all_is_well(guard: guards.Guard) -> None:
+    assert guard.check(case()) is None
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
+def test_every_guard_is_tried_and_names_its_disaster(guard: guards.Guard) -> None:
+    assert guard.prevents
+    assert guard.check.__doc__
+    assert any(name == guard.name for name, _, _ in STOPS)
+
+
+# What lies in the way of a wipe that has begun is not what lies in the way of beginning one.
+LATER = {
+    "Held": "",
+    "Gated": "",
+    "RestoreAsked": "",
+    "Breaker": "",
+    "Paused": "Paused",
+    "FleetMissing": "FleetMissing",
+    "PvExists": "PvExists",
+    "InUse": "InUse",
+    "WrongDisk": "WrongDisk",
+}
+
+
+@pytest.mark.parametrize(("word", "later"), LATER.items())
+def test_after_the_first_byte_only_what_still_matters_stops_a_wipe(word: str, later: str) -> None:
+    made = next(made for name, made, said_ in STOPS if said_ == word and made.live.volume is not None)
+    assert said(objection(made, When.BEGIN)) == word
+    assert said(objection(made, When.START)) == later
+
+
+def test_between_two_chunks_a_lean_reading_is_enough() -> None:
+    assert objection(with_live(case(), lean=True), When.ALWAYS) is None
+    assert objection(with_live(case(), lean=True, fleet=fleet(paused=True)), When.ALWAYS) is not None
+
+
+def test_holds_and_gates_do_not_keep_a_blank_disk_from_its_first_use() -> None:
+    made = case(order(kind="prepare", ends=""), disk=facts(tenancies=()), journal=None)
+    assert objection(with_admin(made, hold=True, gates={"a": "b"}), When.BEGIN) is None
+    assert said(objection(with_live(made, fleet=fleet(paused=True)), When.BEGIN)) == "Paused"
+
+
+def test_a_pool_gate_that_was_passed_for_this_tenancy_is_open() -> None:
+    assert guards.no_gate_stands(pool_gates(case(), "pd", pd=OLD)) is None
+
+
+def test_a_restore_that_answers_an_older_question_does_not_count() -> None:
+    assert guards.no_restore_is_asked(restore(case(), "q0", asks="q1")) is None
+
+
+def test_mounts_of_the_whole_disk_count_only_where_the_whole_disk_goes() -> None:
+    elsewhere = (User(who="mount /mnt", root="/"),)
+    assert guards.not_in_use(disk(users=elsewhere)) is None
+    everything = case(order(whole_disk=True, answer="q"), disk=facts(users=elsewhere))
+    assert said(guards.not_in_use(everything)) == "InUse"
+
+
+def test_a_disk_is_the_same_while_a_fact_that_it_alone_has_agrees_and_none_disagrees() -> None:
+    seen = Identity(eui="e", serial="S1", model="M", size_bytes=100)
+    assert identity.same_hardware(Identity(serial="S1", model="M", size_bytes=100), seen)
+    assert not identity.same_hardware(Identity(model="M", size_bytes=100), seen)
+    assert not identity.same_hardware(Identity(eui="e", serial="S2"), seen)
+    assert not identity.same_hardware(Identity(eui="e", size_bytes=200), seen)
+    assert not identity.same_hardware(Identity(), Identity())
+
+
+def test_begun_is_only_what_the_journal_says_and_unknown_is_kept_apart() -> None:
+    from disk_daemon.known import Trash
+
+    aside = facts(tenancies=(), trash=(Trash(order="order-1", entries=(OLD,)),))
+    assert not case(disk=aside, journal=entry(order=taken())).maybe_begun
+    assert case(disk=aside, journal=entry(order=taken(begun=True))).begun
+    unknown = case(disk=aside, journal=None)
+    assert (unknown.begun, unknown.maybe_begun) == (False, True)
+    assert NEXT != OLD
