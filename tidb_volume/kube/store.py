@@ -175,7 +175,7 @@ class Store(Generic[T]):
             self._newest = max(self._newest, gone)
             if known is not None and known.metadata.uid != item.metadata.uid and version_of(known) > gone:
                 return False
-            if gone > self._heard:
+            if known is not None or gone > self._heard:
                 self._removed[where] = item.metadata.uid
             change = self._drop(where)
         return self._tell(change)
