@@ -72,8 +72,12 @@ def store(state: str, entry: Entry) -> None:
 
 
 def noted(entry: Entry | None, identity: Identity, order: Order, *, begun: bool, at: str) -> Entry:
-    """The record with this order at work; `begun`: bytes may be gone."""
-    known = entry or Entry(identity=identity)
+    """The record with this order at work; `begun`: bytes may be gone.
+
+    Where the record was lost, what the order ends was found on the disk itself, and is recorded anew: should
+    the order be taken back, the disk still has that tenancy.
+    """
+    known = entry or Entry(identity=identity, handed=order.ends)
     taken = Taken(
         id=order.id,
         kind=order.kind,
