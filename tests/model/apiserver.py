@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import bisect
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -172,7 +172,7 @@ class ApiServer:
         query: transport.Query | None = None,
         stop: transport.Stop,
         timeout: float = transport.REQUEST_TIMEOUT_S,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """See `transport.Transport.stream`."""
         asked = dict(query or {})
         with self._changed:

@@ -6,7 +6,8 @@ lost. That last one is the interesting one: whoever wrote must find out by readi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -98,18 +99,19 @@ class Faulty:
         query: transport.Query | None = None,
         stop: transport.Stop,
         timeout: float = transport.REQUEST_TIMEOUT_S,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """See `transport.Transport.stream`."""
         call = Call("WATCH", path)
         self.calls.append(call)
         fault = self._strikes(call)
-        for told, line in enumerate(self._inner.stream(path, query=query, stop=stop, timeout=timeout)):
-            if fault is not None and told >= int(fault.after):
-                fault.then()
-                if fault.error is not None:
-                    raise fault.error
-                fault = None
-            yield line
+        with closing(self._inner.stream(path, query=query, stop=stop, timeout=timeout)) as lines:
+            for told, line in enumerate(lines):
+                if fault is not None and told >= int(fault.after):
+                    fault.then()
+                    if fault.error is not None:
+                        raise fault.error
+                    fault = None
+                yield line
         if fault is not None and fault.error is not None:
             raise fault.error
 

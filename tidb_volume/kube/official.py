@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -85,7 +85,7 @@ class OfficialTransport:
         query: transport.Query | None = None,
         stop: transport.Stop,
         timeout: float = transport.REQUEST_TIMEOUT_S,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """See `transport.Transport.stream`."""
         if stop.is_set():
             return

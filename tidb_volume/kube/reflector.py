@@ -4,7 +4,8 @@ Our place is the version up to which everything was heard. Without one the next 
 a watch from there. Only two things take it away: the server no longer has it (410), or has not got there yet
 (an etcd set back by a restore). A watch that ends before its time is the sign of a server that restarted, so
 the place is checked before it is used again: on a server whose versions were set back, a watch from our place
-would stay silent until they have caught up.
+would stay silent until they have caught up. Once they have, nothing tells the two histories apart; that is
+why etcd is to be restored with `--bump-revision --mark-compacted`, which makes every place a 410.
 
 The list comes in pages, because one answer with ten thousand objects costs both sides its whole size in
 memory. `resourceVersion` is left unset on it: what the controller decides on must not be older than what it
@@ -17,6 +18,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Generic, TypeVar
 
 from tidb_volume.kube import backoff, client, codec, store, transport
@@ -136,7 +138,7 @@ class Reflector(Generic[T]):
         began = self._clock()
         self._doubtful = True
         try:
-            for seen in self._api.watch(
+            watch = self._api.watch(
                 self.kind,
                 str(place),
                 self._namespace,
@@ -144,8 +146,10 @@ class Reflector(Generic[T]):
                 fields=self._fields,
                 stop=self._stop,
                 seconds=seconds,
-            ):
-                self._take(seen)
+            )
+            with closing(watch) as told:
+                for seen in told:
+                    self._take(seen)
         except transport.ApiError as error:
             if error.gone or error.ahead:
                 raise _Lost(str(error)) from error

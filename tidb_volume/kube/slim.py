@@ -19,7 +19,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
@@ -186,7 +186,7 @@ class SlimTransport:
         query: transport.Query | None = None,
         stop: transport.Stop,
         timeout: float = transport.REQUEST_TIMEOUT_S,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """See `transport.Transport.stream`."""
         if stop.is_set():
             return

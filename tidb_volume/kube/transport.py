@@ -12,7 +12,7 @@ writes again. No transport retries a write by itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Protocol
 
 import msgspec
@@ -221,11 +221,12 @@ class Transport(Protocol):
         query: Query | None = None,
         stop: Stop,
         timeout: float = REQUEST_TIMEOUT_S,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """The lines of an answer that does not end (a watch), without their line feeds.
 
         The first line is empty: the server has accepted, and may be silent from here on.
-        Ends where the server ends it or once `stop` is set, from whichever thread; raises like `request`.
+        Ends where the server ends it or once `stop` is set, from whichever thread; raises like `request`. Who
+        leaves it early closes it, which closes its connection.
         `timeout` is how long the line may stay silent.
         """
         ...
