@@ -61,6 +61,8 @@ from tidb_volume import names
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Order, Presence, Work, WorkState
 
+OURS_MODE, TENANCY_MODE = 0o700, 0o777
+"""Any pod's user may write to its volume, and nobody but root gets past the parent (decision 0006)."""
 LIVE_FOR_S = 5.0
 READINGS = 3
 LOOK_EVERY_S = 2.0
@@ -148,7 +150,7 @@ class _Carrier:
                 said = "the file system is mounted read-only; look at the kernel log of the node"
                 raise _Concluded(Refuse("ReadOnly", said), begun=self._known_as_begun())
             self._tick("mkdir")
-            os.mkdir(names.FOLDER, 0o700, dir_fd=root)
+            os.mkdir(names.FOLDER, OURS_MODE, dir_fd=root)
             os.fsync(root)
             ours = kernel.open_below(root, names.FOLDER)
         try:
@@ -157,7 +159,8 @@ class _Carrier:
             except BlockingIOError as error:
                 said = "another process of ours works on this disk"
                 raise _Concluded(Wait("Locked", said, "lock"), begun=self._known_as_begun()) from error
-            os.fchmod(ours, 0o700)
+            if os.fstat(ours).st_mode & 0o777 != OURS_MODE:
+                os.fchmod(ours, OURS_MODE)
             yield ours
         finally:
             os.close(ours)
@@ -257,7 +260,7 @@ class _Carrier:
                 self._remove(ours, move.tenancy)
             case Make():
                 self._tick("mkdir")
-                os.mkdir(self._order.next, 0o777, dir_fd=ours)
+                os.mkdir(self._order.next, TENANCY_MODE, dir_fd=ours)
                 os.fsync(ours)
             case Finish():
                 self._finish(root)

@@ -1,0 +1,241 @@
+"""What is seen of a disk: what is there, what is not a disk, and that looking changes nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from disk_daemon.facts.folder import Rules
+from disk_daemon.jobs import Ended
+from disk_daemon.known import Facts
+from disk_daemon.observe import look, observe
+from disk_daemon.report import disk_report
+from disk_daemon.survey import survey
+from tests.disks.bench import NEXT, OLD, OTHER, Disk, facts_of, identity_of, job_of, obey, reclaim
+from tidb_volume.value import Content, DiskReport, Presence, Work
+
+
+def seen(disk: Disk, rules: Rules) -> Facts:
+    return facts_of(disk, rules)
+
+
+def report_of(ended: Ended, disk: Disk, rules: Rules) -> DiskReport:
+    return disk_report(ended.facts, ended.record, None, None)
+
+
+def works(work: Work | None) -> tuple[str, str]:
+    assert work is not None
+    return work.state.value, work.reason
+
+
+def test_a_new_disk_is_blank_and_looking_at_it_writes_nothing(disk: Disk, rules: Rules) -> None:
+    facts = seen(disk, rules)
+    assert (facts.presence, facts.content, facts.folder) == (Presence.OK, Content.BLANK, False)
+    assert facts.identity is not None
+    assert facts.identity.virtual
+    assert facts.identity.size_bytes == disk.image.stat().st_size
+    uuid = subprocess.run(
+        ["blkid", "-p", "-s", "UUID", "-o", "value", disk.loop], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert facts.identity.fs_uuid == uuid
+    assert 0 < facts.capacity_bytes <= facts.identity.size_bytes
+    assert disk.tree() == []
+    assert not Path(rules.state).exists()
+
+
+def test_an_ext4_with_its_lost_and_found_is_blank_and_has_its_uuid(
+    own_mounts: None, tmp_path: Path, rules: Rules
+) -> None:
+    disk = Disk.make(tmp_path, "e", fs="ext4")
+    try:
+        facts = seen(disk, rules)
+        assert facts.content is Content.BLANK
+        assert facts.identity is not None
+        assert len(facts.identity.fs_uuid) == 36
+        (disk.path / "lost+found" / "#12").write_text("found by fsck")
+        assert seen(disk, rules).content is Content.DATA
+    finally:
+        disk.remove()
+
+
+def test_what_lies_on_a_disk_is_told_apart(disk: Disk, rules: Rules) -> None:
+    (disk.path / "data").mkdir()
+    assert seen(disk, rules).content is Content.DATA
+    (disk.path / "data").rmdir()
+    folder = disk.tenancy()
+    assert (seen(disk, rules).content, seen(disk, rules).empty) == (Content.TENANCY, True)
+    (folder / "x").write_text("x")
+    assert (seen(disk, rules).content, seen(disk, rules).empty) == (Content.TENANCY, False)
+    disk.tenancy(OTHER)
+    assert seen(disk, rules).content is Content.DATA
+    (disk.ours / OTHER).rmdir()
+    (disk.ours / "trash-order-9").mkdir()
+    report = report_of(observe(job_of(disk), rules), disk, rules)
+    assert (report.content, report.trash) == (Content.DATA, ("order-9",))
+
+
+# --- what is no disk ---------------------------------------------------------------------------------------
+
+
+def test_a_folder_whose_mount_is_missing_is_not_mounted_and_nothing_is_written_there(
+    disk: Disk, rules: Rules
+) -> None:
+    identity = identity_of(disk, rules)
+    disk.tenancy()
+    disk.unmount()
+    facts = seen(disk, rules)
+    assert facts.presence is Presence.NOT_MOUNTED
+    ended = obey(disk, reclaim(identity), rules)
+    assert (works(ended.work), ended.until) == (("running", "NotMounted"), "mounts")
+    assert list(disk.path.iterdir()) == []
+    below = disk.path / ".tidb-volume" / OLD
+    below.mkdir(parents=True)
+    (below / "of-the-system-disk").write_text("stays")
+    assert works(obey(disk, reclaim(identity), rules).work) == ("running", "NotMounted")
+    assert (below / "of-the-system-disk").exists()
+    disk.mount()
+    assert works(obey(disk, reclaim(identity), rules).work) == ("done", "")
+
+
+def test_a_path_that_does_not_exist_is_not_present(own_mounts: None, tmp_path: Path, rules: Rules) -> None:
+    assert look(str(tmp_path / "nothing"), rules).presence is Presence.NOT_PRESENT
+
+
+def test_a_symlink_on_the_way_is_not_followed(disk: Disk, rules: Rules, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(disk.path)
+    facts = look(str(link), rules)
+    assert facts.presence is Presence.NOT_MOUNTED
+    assert "symlink" in facts.message
+
+
+def test_a_bind_mount_of_a_part_of_a_disk_is_no_disk(disk: Disk, rules: Rules, tmp_path: Path) -> None:
+    (disk.path / "part").mkdir()
+    target = tmp_path / "target"
+    target.mkdir()
+    subprocess.run(["mount", "--bind", disk.path / "part", target], check=True)
+    facts = look(str(target), rules)
+    assert facts.presence is Presence.NOT_MOUNTED
+    assert "/part" in facts.message
+    subprocess.run(["umount", target], check=True)
+
+
+def test_a_tmpfs_is_refused(own_mounts: None, tmp_path: Path, rules: Rules) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path], check=True)
+    try:
+        assert look(str(tmp_path), rules).presence is Presence.REFUSED
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_the_systems_own_disk_is_refused(own_mounts: None, rules: Rules) -> None:
+    assert look("/", rules).presence is Presence.REFUSED
+
+
+def test_a_disk_that_holds_the_journal_is_refused(disk: Disk) -> None:
+    rules = Rules(virtual_disks=True, state=str(disk.path / "state"))
+    os.mkdir(rules.state)
+    facts = look(str(disk.path), rules)
+    assert facts.presence is Presence.REFUSED
+    assert "state" in facts.message
+
+
+def test_a_virtual_disk_is_refused_unless_they_are_accepted(disk: Disk, rules: Rules) -> None:
+    facts = look(str(disk.path), msgspec.structs.replace(rules, virtual_disks=False))
+    assert facts.presence is Presence.REFUSED
+    assert "--virtual-disks" in facts.message
+
+
+@pytest.mark.parametrize("kind", ["symlink", "file", "mount"])
+def test_our_folder_replaced_by_something_else_is_never_entered(
+    disk: Disk, other_disk: Disk, rules: Rules, kind: str
+) -> None:
+    identity = identity_of(disk, rules)
+    victim = other_disk.path / OLD
+    victim.mkdir()
+    (victim / "file").write_text("stays")
+    if kind == "symlink":
+        disk.ours.symlink_to(other_disk.path)
+    elif kind == "file":
+        disk.ours.write_text("")
+    else:
+        disk.ours.mkdir()
+        subprocess.run(["mount", "--bind", other_disk.path, disk.ours], check=True)
+    assert facts_of(disk, rules).presence is Presence.STUCK
+    ended = obey(disk, reclaim(identity), rules)
+    assert works(ended.work)[0] == "failed"
+    assert (victim / "file").read_text() == "stays"
+
+
+def test_a_tenancy_replaced_by_a_symlink_is_never_entered(disk: Disk, rules: Rules) -> None:
+    victim = disk.path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("stays")
+    identity = identity_of(disk, rules)
+    disk.ours.mkdir()
+    (disk.ours / OLD).symlink_to("../victim")
+    ended = obey(disk, reclaim(identity), rules)
+    assert works(ended.work)[0] == "failed"
+    assert (victim / "file").read_text() == "stays"
+
+
+# --- which disk --------------------------------------------------------------------------------
+
+
+def test_two_disks_mounted_in_each_others_place_are_wrong_disks_and_lose_nothing(
+    disk: Disk, other_disk: Disk, rules: Rules
+) -> None:
+    first, second = identity_of(disk, rules), identity_of(other_disk, rules)
+    (disk.tenancy() / "first").write_text("x")
+    (other_disk.tenancy() / "second").write_text("x")
+    disk.unmount()
+    other_disk.unmount()
+    subprocess.run(["mount", disk.loop, other_disk.path], check=True)
+    subprocess.run(["mount", other_disk.loop, disk.path], check=True)
+    ended = observe(job_of(disk), rules)
+    report = disk_report(ended.facts, ended.record, first, None)
+    assert report.presence is Presence.WRONG_DISK
+    assert first.virtual in report.message
+    assert second.virtual in report.message
+    assert works(obey(disk, reclaim(first), rules).work) == ("refused", "WrongDisk")
+    assert works(obey(other_disk, reclaim(second), rules).work) == ("refused", "WrongDisk")
+    assert (disk.ours / OLD / "second").exists()
+    assert (other_disk.ours / OLD / "first").exists()
+
+
+def test_a_new_file_system_on_the_same_disk_is_not_the_one_that_was_meant(disk: Disk, rules: Rules) -> None:
+    identity = identity_of(disk, rules)
+    disk.unmount()
+    subprocess.run(["mkfs.xfs", "-q", "-f", "-K", disk.loop], check=True)
+    disk.mount()
+    (disk.tenancy() / "file").write_text("x")
+    assert works(obey(disk, reclaim(identity), rules).work) == ("refused", "WrongDisk")
+    assert (disk.ours / OLD / "file").exists()
+
+
+def test_a_disk_remounted_read_only_is_refused(disk: Disk, rules: Rules) -> None:
+    identity = identity_of(disk, rules)
+    (disk.tenancy() / "file").write_text("x")
+    subprocess.run(["mount", "-o", "remount,ro", disk.path], check=True)
+    assert works(obey(disk, reclaim(identity), rules).work) == ("refused", "ReadOnly")
+
+
+def test_the_survey_knows_a_mounted_loop_disk(disk: Disk, rules: Rules) -> None:
+    found = {each.name: each for each in survey(rules).report.disks}
+    mine = found[os.path.basename(disk.loop)]
+    assert str(disk.path) in mine.mounts
+    assert mine.identity is not None
+    assert mine.device == facts_of(disk, rules).device
+
+
+def test_the_report_names_the_tenancy_that_the_journal_has_handed_over(disk: Disk, rules: Rules) -> None:
+    disk.tenancy()
+    before = report_of(observe(job_of(disk), rules), disk, rules)
+    assert (before.tenancy, before.journal, before.journal_broken) == (OLD, "", True)
+    obey(disk, reclaim(identity_of(disk, rules)), rules)
+    after = report_of(observe(job_of(disk), rules), disk, rules)
+    assert (after.tenancy, after.journal, after.journal_broken) == (NEXT, NEXT, False)
