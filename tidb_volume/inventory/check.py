@@ -53,9 +53,13 @@ def check(name: str, data: Mapping[str, str]) -> tuple[Content, list[Problem]]:
         mark = Mark(config_map=name)
         problem = codes.TOO_LARGE.at(mark, size=f"{size} bytes", limit=f"{LIMIT_BYTES} bytes in a ConfigMap")
         return Content(name=name), [problem]
-    for file, text in files.items():
-        checking.file(file, text)
-    return checking.content(), sorted(checking.problems, key=codes.by_place)
+    try:
+        for file, text in files.items():
+            checking.file(file, text)
+        checking.count()
+    except codes.EnoughError:
+        pass
+    return checking.content(), list(checking.problems.told(name))
 
 
 class _Checking:
@@ -63,7 +67,7 @@ class _Checking:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.problems: list[Problem] = []
+        self.problems = codes.Notes()
         self.pools: dict[str, Pool] = {}
         self.default_pool = ""
         self.default_mark = Mark()
@@ -74,13 +78,17 @@ class _Checking:
         self.listed: dict[tuple[str, str], Entry] = {}
         self.uses: dict[tuple[str, Kind], Use] = {}
         self.group_disks = 0
+        self.named = 0
 
-    def content(self) -> Content:
+    def count(self) -> None:
+        """Note what there is too much of."""
         self._count(len(self.never), LIMIT_GLOBS, "never globs", "write fewer, wider ones")
-        self._count(len(self.listed), LIMIT_DISKS, "disks", "split it into several ConfigMaps")
         self._count(
             self.group_disks, LIMIT_GROUP_DISKS, "disks in groups", "split it into several ConfigMaps"
         )
+
+    def content(self) -> Content:
+        """What was understood."""
         return Content(
             name=self.name,
             pools=self.pools,
@@ -111,6 +119,7 @@ class _Checking:
             return
         tree, problems = read(text, self.name, file)
         self.problems.extend(problems)
+        self.problems.more |= problems.more
         if tree is None:
             return
         found = take.known(tree, "an inventory", TOP, "nodes: {node-7: [/data/nvme0]}", self.problems)
@@ -237,6 +246,10 @@ class _Checking:
             spread = self._entry(item, whose)
             if not spread:
                 continue
+            self.named += len(spread)
+            if self.named > LIMIT_DISKS:
+                self._count(self.named, LIMIT_DISKS, "disks", "split it into several ConfigMaps")
+                raise codes.EnoughError
             for entry in spread:
                 key = (whose, str(entry.source))
                 first = self.listed.setdefault(key, entry)

@@ -7,6 +7,7 @@ come from a text are escaped and shortened on the way in, so that no name can fo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from tidb_volume.inventory.marks import Mark
@@ -48,6 +49,44 @@ def by_place(problem: Problem) -> tuple[str, str, int, int, str]:
     """The order in which problems are told: as the text runs."""
     mark = problem.mark
     return mark.config_map, mark.file, mark.line, mark.column, problem.code
+
+
+MOST_PROBLEMS = 1000
+"""So many are told of one ConfigMap; a text with more is looked at again once these are mended."""
+
+
+class EnoughError(Exception):
+    """A text has so many problems, or so many disks, that no more are looked for."""
+
+
+class Notes(list[Problem]):
+    """Problems as they are found. One more than `MOST_PROBLEMS` raises EnoughError, and is remembered."""
+
+    more = False
+
+    def append(self, problem: Problem) -> None:
+        """Note one problem."""
+        if len(self) >= MOST_PROBLEMS:
+            self.more = True
+            raise EnoughError
+        super().append(problem)
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Note several problems."""
+        for problem in problems:
+            self.append(problem)
+
+    def told(self, config_map: str) -> tuple[Problem, ...]:
+        """Each of them once, as the text runs, and that there were more."""
+        found = sorted({(each.mark, each.code, each.what): each for each in self}.values(), key=by_place)
+        if self.more:
+            mark = Mark(config_map=config_map)
+            hint = "mend those that are told here first"
+            limit = str(MOST_PROBLEMS)
+            found.append(
+                TOO_MANY.at(mark, count=f"More than {limit}", what="problems", limit=limit, hint=hint)
+            )
+        return tuple(found)
 
 
 class Code(Value):

@@ -20,6 +20,7 @@ said as warnings:
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence, Set
 
@@ -228,24 +229,28 @@ def _contradictions(name: str, trial: Mapping[str, Accepted], heirloom: Heirloom
     """Why one ConfigMap cannot stand beside the others."""
     mine = trial[name].content
     others = [trial[other].content for other in sorted(trial) if other != name]
-    problems: list[Problem] = []
+    notes = codes.Notes()
+    with contextlib.suppress(codes.EnoughError):
+        notes.extend(_all_contradictions(mine, others, heirloom))
+    return notes.told(name)
+
+
+def _all_contradictions(mine: Content, others: Sequence[Content], heirloom: Heirloom) -> Iterable[Problem]:
     for other in others:
-        problems.extend(_against(mine, other))
+        yield from _against(mine, other)
     pools, default = _pools([mine, *others], heirloom)
-    if mine.default_pool and mine.default_pool not in pools:
+    sound = not mine.default_pool or mine.default_pool in pools
+    if not sound:
         known = ", ".join(sorted(pools)) or "none yet"
         mark = mine.default_mark
-        return (
-            *problems,
-            codes.UNKNOWN_POOL.at(mark, whose="defaultPool", pool=mine.default_pool, known=known),
-        )
+        yield codes.UNKNOWN_POOL.at(mark, whose="defaultPool", pool=mine.default_pool, known=known)
     for use in mine.uses:
-        problems.extend(_own_use(mine, use, pools, default))
+        if use.pool or sound:
+            yield from _own_use(mine, use, pools, default)
     for other in others:
         for use in other.uses:
-            problems.extend(_foreign_use(mine, use, pools, default))
-    unique = {(problem.mark, problem.code, problem.what): problem for problem in problems}
-    return tuple(sorted(unique.values(), key=codes.by_place))
+            if use.pool or sound:
+                yield from _foreign_use(mine, use, pools, default)
 
 
 def _against(mine: Content, other: Content) -> Iterable[Problem]:
@@ -429,16 +434,22 @@ def _warnings(following: Mapping[str, Accepted], inventory: Inventory) -> dict[s
                 if (use.pool or (pool_name and inventory.default_pool)) == pool_name
             )
             problems.append(codes.KEPT_POOL.at(Mark(config_map=name), what=what, config_map=name, user=user))
+    for problem in _forbidden(inventory):
+        problems = found[problem.mark.config_map]
+        if len(problems) < codes.MOST_PROBLEMS:
+            problems.append(problem)
+    return {name: tuple(sorted(problems, key=codes.by_place)) for name, problems in found.items() if problems}
+
+
+def _forbidden(inventory: Inventory) -> Iterable[Problem]:
     forbids = expand.Forbids(glob.glob for glob in inventory.never)
     places = {glob.glob: glob.mark for glob in reversed(inventory.never)}
     for content in inventory.contents:
         for (whose, disk), entry in content.listed.items():
             glob = forbids(disk)
             if glob:
-                found[content.name].append(
-                    codes.FORBIDDEN.at(entry.mark, whose=whose, disk=disk, glob=glob, first=str(places[glob]))
-                )
-    return {name: tuple(sorted(problems, key=codes.by_place)) for name, problems in found.items() if problems}
+                first = str(places[glob])
+                yield codes.FORBIDDEN.at(entry.mark, whose=whose, disk=disk, glob=glob, first=first)
 
 
 def _stored(accepted: Accepted | None) -> dict[str, str] | None:

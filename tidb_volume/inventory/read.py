@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from tidb_volume.inventory import codes
-from tidb_volume.inventory.codes import Problem
+from tidb_volume.inventory.codes import Notes
 from tidb_volume.inventory.marks import Hole, Items, Mark, Pairs, Scalar, Tree
 
 DEEPEST = 16
@@ -24,7 +24,7 @@ MOST_VALUES = 200_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read(text: str | bytes, config_map: str, file: str) -> tuple[Tree | None, list[Problem]]:
+def read(text: str | bytes, config_map: str, file: str) -> tuple[Tree | None, Notes]:
     """The one document in `text`; None where it is empty, all comments, or cut short by an error.
 
     `config_map` and `file` only go into the marks. Raises nothing, whatever the text is.
@@ -49,16 +49,16 @@ class _Reading:
     def __init__(self, config_map: str, file: str) -> None:
         self.config_map = config_map
         self.file = file
-        self.problems: list[Problem] = []
+        self.problems = Notes()
         self.documents = 0
         self.values = 0
 
-    def read(self, text: str | bytes) -> tuple[Tree | None, list[Problem]]:
+    def read(self, text: str | bytes) -> tuple[Tree | None, Notes]:
         top: list[Tree] = []
         try:
             for tree in self._documents(_decoded(text)):
                 top.append(tree)
-        except _Stop:
+        except (_Stop, codes.EnoughError):
             return None, self.problems
         except UnicodeError as error:
             self.problems.append(codes.NOT_TEXT.at(self._mark(None), problem=str(error)))

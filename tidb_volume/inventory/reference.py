@@ -86,6 +86,7 @@ def _limits() -> str:
         ("disks that one range names", str(braces.MOST)),
         ("`never` globs of a ConfigMap", f"{check.LIMIT_GLOBS}, of {check.LIMIT_GLOB} bytes each"),
         ("a path or device name", f"{places.LONGEST_PATH} bytes"),
+        ("messages told of a ConfigMap", f"{codes.MOST_PROBLEMS:,}"),
         ("values in a file", f"{read.MOST_VALUES:,}"),
         ("lists and mappings inside each other", str(read.DEEPEST)),
     )

@@ -184,6 +184,14 @@ def test_two_files_of_one_config_map_are_held_to_the_same_rules() -> None:
     assert told(decide({"a": one})) == {"a": ["TV052", "TV051", "TV014"]}
 
 
+def test_a_wrong_default_pool_does_not_hide_other_pools_that_are_not_there() -> None:
+    decision = decide({"a": "defaultPool: p\nnodes: {n: [/data/a, {path: /data/b, pool: q}]}\n"})
+    assert [(problem.code, problem.mark.line) for problem in decision.refused["a"]] == [
+        ("TV031", 1),
+        ("TV031", 2),
+    ]
+
+
 def test_an_edit_may_not_pull_a_pool_from_under_another_config_maps_disks() -> None:
     for edit in (
         "nodes: {}",
@@ -340,12 +348,25 @@ def test_the_fleets_status_says_of_each_config_map_what_is_in_force_and_what_is_
 
 
 def test_the_fleets_status_does_not_grow_with_the_number_of_errors() -> None:
-    many = "nodes: {n: [" + ", ".join(f"d{n}" for n in range(1000)) + "]}"
+    many = "nodes: {n: [" + ", ".join(f"d{n}" for n in range(1500)) + "]}"
     decision = decide({"a": many})
-    assert len(decision.refused["a"]) == 1000
+    assert len(decision.refused["a"]) == 1001
     (status,) = merge.statuses(decision, expand.Desired())
     assert len(status.errors) == merge.STATUS_ERRORS + 1
-    assert status.errors[-1] == "and 980 more"
+    assert status.errors[-1] == "and 981 more"
+
+
+def test_a_text_is_not_searched_for_errors_or_disks_without_end() -> None:
+    many = "nodes: {n: [" + ", ".join(f"d{n}" for n in range(1500)) + "]}"
+    (*told_first, last) = decide({"a": many}).refused["a"]
+    assert {problem.code for problem in told_first} == {"TV015"}
+    assert (len(told_first), last.code, last.what) == (1000, "TV043", "More than 1000 problems, at most 1000")
+    keys = "{" + "a: b," * 1500 + "}"
+    assert [problem.code for problem in decide({"a": keys}).refused["a"]][-2:] == ["TV007", "TV043"]
+    ranges = "nodes: {n: [" + ",".join(["'/d{0..9}{0..9}{0..1}'"] * 30_000) + "]}"
+    assert {problem.code for problem in decide({"a": ranges}).refused["a"]} == {"TV014", "TV043"}
+    wide = "nodes: {" + ", ".join(f"n{n}: ['/d{{0..255}}']" for n in range(300)) + "}"
+    assert [problem.code for problem in decide({"a": POOLS + wide}).refused["a"]] == ["TV043"]
 
 
 def test_the_fullest_config_map_has_room_for_its_stored_copy() -> None:
