@@ -154,7 +154,9 @@ class Elector:
         """One look or one write; returns the seconds to wait before the next."""
         pause = self._timing.renew_s * (0.8 + 0.2 * self._chance.random())
         try:
-            if self._doubtful or not self.is_leader():
+            if not self.is_leader():
+                self._end_term()
+            if self._doubtful or self._held_until is None:
                 self._read()
             step, seconds = decide(
                 self._observed, self.identity, self._clock(), self._held_until, self._timing
