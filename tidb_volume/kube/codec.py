@@ -111,7 +111,7 @@ def decode(body: bytes | msgspec.Raw, wanted: type[T]) -> T:
     try:
         decoded: T = _decoder(wanted).decode(body)
         return decoded
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Undecodable(f"{wanted.__name__} {_name(body)}: {error}") from error
 
 
@@ -120,10 +120,10 @@ def decode_listing(body: bytes, item: type[T]) -> Listing[T]:
     try:
         page: Listing[T] = _decoder(Listing[item]).decode(body)  # type: ignore[valid-type]
         return page
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         try:
             raw = _decoder(Listing[msgspec.Raw]).decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise Undecodable(f"a list of {item.__name__}: {error}") from error
         for each in raw.items or ():
             decode(each, item)
@@ -135,9 +135,18 @@ def encode(document: Any) -> bytes:
     return msgspec.json.encode(document)
 
 
+class _Name(Value, frozen=True):
+    name: str = ""
+    namespace: str = ""
+
+
+class _Named(Value, frozen=True):
+    metadata: _Name = _Name()
+
+
 def _name(body: bytes | msgspec.Raw) -> str:
     try:
-        meta = _decoder(OnlyMeta).decode(body).metadata
-    except msgspec.DecodeError:
+        meta = _decoder(_Named).decode(body).metadata
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return "(no name)"
     return f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
