@@ -15,6 +15,7 @@ import msgspec
 from tidb_volume import names
 from tidb_volume.inventory import expand, merge
 from tidb_volume.inventory.expand import Desired
+from tidb_volume.inventory.marks import Mark
 from tidb_volume.kube import kinds, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.events import Recorder, about
@@ -129,7 +130,7 @@ class InventoryKeeper:
             changed |= unlisted.keys() | desired.disks.keys()
         else:
             every = before.disks.keys() | desired.disks.keys()
-            changed |= {name for name in every if before.disks.get(name) != desired.disks.get(name)}
+            changed |= {name for name in every if _said(before, name) != _said(desired, name)}
         cluster.left_by_label = left
         cluster.desired = desired
         priority = Priority.LISTED if before is None else Priority.LIVE
@@ -179,6 +180,12 @@ class InventoryKeeper:
                 resource_version=fleet.metadata.resource_version,
             )
         )
+
+
+def _said(desired: Desired, name: str) -> expand.DesiredDisk | None:
+    """What is wanted of a disk, wherever in the text it stands: a line put in above it changes nothing."""
+    disk = desired.disks.get(name)
+    return None if disk is None else msgspec.structs.replace(disk, mark=Mark())
 
 
 def _copy_name(name: str) -> str:

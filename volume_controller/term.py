@@ -174,7 +174,8 @@ def _to_note(volume: Volume, wanted: DesiredDisk | None, left: str) -> dict[str,
     found: dict[str, str | None] = {}
     if wanted is not None and noted.get(names.ANNOTATION_LISTING) != wanted.listing:
         found[names.ANNOTATION_LISTING] = wanted.listing
-    if noted.get(names.ANNOTATION_LEFT, "") != left:
+    # Cleared only once it is wanted again: an edit that removes it later must still find that it had left.
+    if noted.get(names.ANNOTATION_LEFT, "") != left and (left or wanted is not None):
         found[names.ANNOTATION_LEFT] = left or None
     return found
 

@@ -1,9 +1,13 @@
-"""One cluster of three real nodes for all scenarios, with our programs deployed as a user would."""
+"""One cluster of three real nodes for all scenarios, with our programs deployed as a user would.
+
+`E2E_CLUSTER=NAME` uses a cluster that runs already, with whatever is deployed on it, and leaves it running.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -18,11 +22,12 @@ def lab() -> Iterator[Lab]:
         if os.environ.get("CI"):
             pytest.fail("real nodes need root")
         pytest.skip("real nodes need root")
-    name = os.environ.get("E2E_CLUSTER", f"lab-{os.getpid()}")
-    cluster = Cluster.up(name, nodes=3, path_disks=0)
-    try:
+    running = os.environ.get("E2E_CLUSTER")
+    if running:
+        with closing(Lab(Cluster.attach(running))) as made:
+            yield made
+        return
+    with Cluster.up(f"e2e-lab-{os.getpid()}", nodes=3, path_disks=0) as cluster:
         deployed.deploy(cluster)
-        yield Lab(cluster)
-    finally:
-        if not cluster.found and "E2E_KEEP" not in os.environ:
-            cluster.down()
+        with closing(Lab(cluster)) as made:
+            yield made

@@ -8,6 +8,8 @@ what was seen instead; no test asserts how long something took.
 from __future__ import annotations
 
 import itertools
+import json
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +61,13 @@ class Lab:
         self.cluster = cluster
         self.api = Client(SlimTransport(from_kubeconfig(cluster.kubeconfig)), manager="e2e")
         self._numbers = itertools.count(1)
+        self.tag = secrets.token_hex(2)
+        """This run's own, in names: so that a cluster can be used again."""
+        self.data = f"/data/{self.tag}"
+
+    def close(self) -> None:
+        """Close the connection to the API server."""
+        self.api.transport.close()
 
     # --- what the API server says ---
 
@@ -127,7 +136,7 @@ class Lab:
             what,
             name,
             "--type=merge",
-            f"--patch={yaml.safe_dump(patch, default_flow_style=True)}",
+            f"--patch={json.dumps(patch)}",
             *more,
         )
 
@@ -146,7 +155,7 @@ class Lab:
 
     def namespace(self, prefix: str) -> str:
         """A namespace of its own."""
-        name = f"{prefix}-{next(self._numbers)}"
+        name = f"{prefix}-{self.tag}-{next(self._numbers)}"
         self.cluster.kubectl("create", "namespace", name)
         return name
 

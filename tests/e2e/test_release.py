@@ -6,7 +6,7 @@ import pytest
 
 from tests.cluster import Disk, Node
 from tests.e2e.lab import Lab, never, until
-from tests.e2e.test_offer import pool
+from tests.e2e.test_offer import listing
 from tidb_volume.value import Phase
 
 pytestmark = pytest.mark.cluster
@@ -18,8 +18,8 @@ class Tenant:
     def __init__(self, lab: Lab, word: str, node: Node, **settings: str) -> None:
         self.lab = lab
         self.node = node
-        self.word = word
-        self.mount = f"/data/{word}"
+        self.word = word = f"{word}-{lab.tag}"
+        self.mount = f"{lab.data}/{word}"
         self.disk: Disk
         self.disk, self.volume = lab.path_disk(node, self.mount)
         self.settings = settings
@@ -28,9 +28,7 @@ class Tenant:
         self.namespace = lab.namespace(word)
 
     def edit(self, **settings: str) -> None:
-        self.lab.inventory(
-            self.word, pool(self.word, **settings) + f"nodes: {{{self.node.name}: [{self.mount}]}}"
-        )
+        self.lab.inventory(self.word, listing(self.word, {self.node: [self.mount]}, **settings))
 
     def start(self) -> None:
         self.lab.stateful_set(self.namespace, "db", self.word)
@@ -144,15 +142,13 @@ def test_a_pool_that_keeps_waits_until_a_person_says_wipe_now(lab: Lab, node: No
 
 def test_the_same_claim_name_in_two_namespaces_has_two_disks_and_two_owners(lab: Lab) -> None:
     nodes = lab.cluster.nodes[:2]
-    volumes = [lab.path_disk(node, "/data/twins")[1] for node in nodes]
-    lab.inventory(
-        "twins", pool("twins") + "nodes:\n" + "".join(f"  {n.name}: [/data/twins]\n" for n in nodes)
-    )
+    volumes = [lab.path_disk(node, f"{lab.data}/twins")[1] for node in nodes]
+    lab.inventory("twins", listing(f"twins-{lab.tag}", {each: [f"{lab.data}/twins"] for each in nodes}))
     for volume in volumes:
         lab.wait(volume, Phase.AVAILABLE)
     namespaces = [lab.namespace("twin"), lab.namespace("twin")]
     for namespace in namespaces:
-        lab.stateful_set(namespace, "db", "twins")
+        lab.stateful_set(namespace, "db", f"twins-{lab.tag}")
     for namespace in namespaces:
         lab.running(namespace, "db-0")
         lab.sh(namespace, "db-0", f"echo {namespace} > /data/who; sync")
@@ -168,7 +164,7 @@ def test_the_same_claim_name_in_two_namespaces_has_two_disks_and_two_owners(lab:
 
 def test_two_pods_race_for_the_last_disk_and_one_waits(lab: Lab, node: Node) -> None:
     tenant = Tenant(lab, "race", node, wipeAfter="0s")
-    lab.stateful_set(tenant.namespace, "db", "race", replicas=2)
+    lab.stateful_set(tenant.namespace, "db", tenant.word, replicas=2)
     lab.wait(tenant.volume, Phase.BOUND)
 
     def phases() -> list[str]:
