@@ -63,6 +63,7 @@ test: $(STAMP) ## unit tests, and tests against a real API server (ARGS='-k one'
 e2e: $(STAMP) ## real kubelets, containers and disks; needs root (K8S=1.32 chooses a version)
 	$(call timed,\
 	  $(BIN)/python -m tests.cluster build >/dev/null \
+	  && $(BIN)/python -m deploy.image \
 	  && $(BIN)/python -m pytest -q tests/e2e $(ARGS))
 
 .PHONY: e2e-deployed

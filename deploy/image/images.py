@@ -119,11 +119,13 @@ def build(name: str) -> Path:
     Made if it is not in the cache yet. Raises ImageError, or the cluster tool's own error from mmdebstrap.
     """
     one = image(name)
+    _say(f"{name} image: Debian with {', '.join(DEBIAN)} …")
     base = rootfs(DEBIAN)
     archive = cache_dir() / "images" / f"{name}-{_key(one, base)}.tar"
     with locked(archive.with_suffix(".lock")):
         if not archive.exists():
             site = wheels(one)
+            _say(f"{name} image: our packages …")
             with tempfile.TemporaryDirectory(dir=archive.parent) as scratch:
                 ours = _ours(one, Path(scratch))
                 tags = [f"tidb-volume/{name}:{tag}" for tag in ("dev", version())]
@@ -141,6 +143,7 @@ def wheels(one: Image) -> Path:
     kept = cache_dir() / "wheels" / f"cp311-{machine}-{key}.tar"
     with locked(kept.with_suffix(".lock")):
         if not kept.exists():
+            _say(f"{one.name} image: the wheels of {one.lock.name}, and their bytecode …")
             with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
                 site, layer = Path(scratch) / "site", Path(scratch) / "layer.tar"
                 only = ["--require-hashes", "--no-deps", "--no-compile", f"--target={site}"]
@@ -188,6 +191,10 @@ def requirements(extras: Sequence[str]) -> list[str]:
 def version() -> str:
     """The package's version."""
     return _setup()["metadata"]["version"]
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
 
 
 def _setup() -> ConfigParser:
