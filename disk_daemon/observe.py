@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 
 from disk_daemon import journal, kernel
 from disk_daemon.facts import folder
@@ -10,19 +11,26 @@ from disk_daemon.jobs import Ended, Job, Record
 from disk_daemon.known import Broken, Facts, Journal
 from tidb_volume.value import Presence
 
+Look = Callable[[int, str, folder.Rules], Facts]
+
 
 def observe(job: Job, rules: folder.Rules) -> Ended:
     """What is to know of a job's disk now."""
+    return told(job.source.path, rules, folder.look)
+
+
+def told(path: str, rules: folder.Rules, how: Look) -> Ended:
+    """What a look and the journal say of the disk at a path."""
     seen_at = kernel.boottime()
-    facts = look(job.source.path, rules)
+    facts = look(path, rules, how)
     return Ended(seen_at=seen_at, facts=facts, record=record_of(facts, rules))
 
 
-def look(path: str, rules: folder.Rules) -> Facts:
-    """The facts of the disk at a path, whatever is there."""
+def look(path: str, rules: folder.Rules, how: Look = folder.look) -> Facts:
+    """The facts of the disk at a path, whatever is there. how: how much of it to look at."""
     try:
         with folder.opened(path) as root:
-            return folder.look(root, path, rules)
+            return how(root, path, rules)
     except folder.Absent as error:
         return folder.absent(error, rules)
     except OSError as error:

@@ -102,10 +102,18 @@ def look_at_disk(fd: int, path: str, rules: Rules) -> Facts:
     )
 
 
-def look(fd: int, path: str, rules: Rules) -> Facts:
-    """All that is to know of an opened path disk, content and users. Raises Absent, OSError."""
+def look_inside(fd: int, path: str, rules: Rules) -> Facts:
+    """The disk and what is on it, but not who uses it. Raises Absent, OSError."""
     facts = look_at_disk(fd, path, rules)
-    facts = msgspec.structs.replace(facts, strays=_strays(fd), **_ours(fd))
+    return msgspec.structs.replace(facts, strays=_strays(fd), **_ours(fd))
+
+
+def look(fd: int, path: str, rules: Rules) -> Facts:
+    """All that is to know of an opened path disk, content and users. Raises Absent, OSError.
+
+    Users are the costly part: every process's mount namespace is looked at.
+    """
+    facts = look_inside(fd, path, rules)
     try:
         return msgspec.structs.replace(facts, users=mounts.users(facts.device, path))
     except (OSError, ValueError) as error:

@@ -70,10 +70,13 @@ def users(device: str, path: str) -> tuple[User, ...]:
     """
     found: list[User] = []
     own = os.readlink("/proc/self/ns/mnt")
+    number = f" {device} ".encode()
     for pid, namespace in _namespaces():
         table = read() if namespace == own else _table_of(pid)
         # Decoding every line of every container would be most of the work, and most are of no interest.
-        lines = b"\n".join(line for line in table.split(b"\n") if f" {device} ".encode() in line)
+        if number not in table:
+            continue
+        lines = b"\n".join(line for line in table.split(b"\n") if number in line)
         for mount in parse(lines):
             if mount.device != device or (mount.root == "/" and (namespace != own or mount.target == path)):
                 continue

@@ -113,6 +113,8 @@ class _Carrier:
         self._begun = False
         self._files = self._looked_at_files = 0
         self._used_bytes = self._freed_bytes = 0
+        self._seen: Facts | None = None
+        """The last look at everything, users too."""
 
     # --- from the first look to the last word ------------------------------------------------------
 
@@ -206,7 +208,7 @@ class _Carrier:
         """Disk and API, both read now, the API's reading still good once the disk has been looked at."""
         for _ in range(READINGS):
             self._live = self._link.live(lean=False)
-            facts = folder.look(root, self._path, self._rules)
+            self._seen = facts = folder.look(root, self._path, self._rules)
             if self._is_good():
                 break
         else:
@@ -321,7 +323,7 @@ class _Carrier:
 
     def _put_back(self, root: int, ours: int) -> None:
         """What was put aside returns to its place, and the journal forgets the order."""
-        facts = folder.look(root, self._path, self._rules)
+        facts = folder.look_inside(root, self._path, self._rules)
         entry = self._entry(facts)
         case = self._case(facts, entry)
         for trash in facts.trash:
@@ -347,7 +349,7 @@ class _Carrier:
         os.fsync(ours)
 
     def _verify(self, root: int) -> None:
-        facts = folder.look(root, self._path, self._rules)
+        facts = folder.look_inside(root, self._path, self._rules)
         left = [*facts.tenancies, *(each.order for each in facts.trash)]
         if self._order.whole_disk:
             left += [*facts.strays, *facts.others]
@@ -438,9 +440,7 @@ class _Carrier:
         )
 
     def _ended(self, conclusion: Conclusion, *, begun: bool, facts: Facts | None = None) -> Ended:
-        seen_at = kernel.boottime()
-        facts = facts or observe.look(self._path, self._rules)
-        ended = Ended(seen_at=seen_at, facts=facts, record=observe.record_of(facts, self._rules))
+        ended = self._told(facts)
         if isinstance(conclusion, Dropped):
             return msgspec.structs.replace(ended, dropped=True)
         if isinstance(conclusion, Wait):
@@ -457,7 +457,19 @@ class _Carrier:
     def _failed(self, reason: str, message: str) -> Ended:
         work = Work(order_id=self._order.id, state=WorkState.FAILED, reason=reason, message=message)
         work = self._measured(work, begun=self._known_as_begun())
-        return msgspec.structs.replace(observe.observe(self._job, self._rules), work=work)
+        return msgspec.structs.replace(self._told(None), work=work)
+
+    def _told(self, facts: Facts | None) -> Ended:
+        """The disk as it is now. Who uses it is what the last whole look found: what was made since is not
+        known to anybody yet."""
+        if facts is not None:
+            return Ended(seen_at=kernel.boottime(), facts=facts)
+        ended = observe.told(self._path, self._rules, folder.look_inside)
+        if self._seen is None:
+            return ended
+        users, unknown = self._seen.users, self._seen.users_unknown
+        seen = msgspec.structs.replace(ended.facts, users=users, users_unknown=unknown)
+        return msgspec.structs.replace(ended, facts=seen)
 
 
 def _now() -> str:
