@@ -1,0 +1,134 @@
+"""`history`: what happened to disks, by time: offers, bindings, releases, wipes, refusals.
+
+Two records are told together: the last lines that each volume keeps of its own life, and the Events of the
+last hour, which hold the refusals and waits too.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+
+from tidb_volume.cli import speak, touch
+from tidb_volume.cli.exits import CliError, Exit
+from tidb_volume.cli.render import Line, Piece, Screen, cut, line, span, table
+from tidb_volume.kube import codec
+from tidb_volume.units import Instant, parse_duration
+from tidb_volume.value import Value, Volume
+
+EPILOG = (
+    touch.TARGETS
+    + """
+Without a volume: of all. A volume keeps its last ten lines; the API server keeps Events for an hour.
+
+examples:
+  {prog} history node-7/nvme0
+  {prog} history --since 24h -n tidb-prod
+"""
+)
+KIND = "tidbvolumes"
+
+
+class Happened(Value):
+    """One line of the history."""
+
+    at: str
+    volume: str
+    what: str
+    who: str = ""
+    tenancy: str = ""
+    note: str = ""
+    event: bool = False
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The verb's own options."""
+    touch.configure(parser)
+    parser.add_argument("--since", default="", metavar="DURATION", help="only what is younger, such as 24h")
+    parser.add_argument("-n", "--namespace", default="", metavar="NAMESPACE", help="only what its claims did")
+    parser.add_argument("--no-events", action="store_true", help="only what the volumes themselves keep")
+
+
+def run(options: argparse.Namespace, screen: Screen) -> Exit:
+    """Print the history, the oldest first."""
+    since = Instant(0.0)
+    if options.since:
+        try:
+            since = Instant(touch.now() - parse_duration(options.since))
+        except ValueError as error:
+            raise CliError(f"--since {options.since}: {error}", code=Exit.USAGE) from error
+    api = touch.reader(options)
+    every = not (options.volumes or options.selector or options.node or options.pool)
+    volumes = api.volumes() if every else touch.chosen(api, options)
+    events: Sequence[codec.Event] = ()
+    if not options.no_events:
+        events = api.optional(lambda: api.events("involvedObject.kind=TidbVolume"), ())
+    found = tell(volumes, events, since, options.namespace)
+    if options.output in ("json", "yaml"):
+        screen.document(found, options.output)
+    elif options.output == "name":
+        screen.show(line(f"{touch.KIND}/{name}") for name in dict.fromkeys(each.volume for each in found))
+    else:
+        screen.show(_lines(found, all_of_it=options.output == "wide"))
+        if not found:
+            screen.say("nothing happened yet")
+    for lack in api.lacks:
+        screen.warn(f"not shown: {lack}")
+    return Exit.OK
+
+
+def tell(
+    volumes: Iterable[Volume], events: Iterable[codec.Event], since: Instant, namespace: str = ""
+) -> list[Happened]:
+    """The history of these volumes, the oldest first; pure."""
+    found: list[Happened] = []
+    names = set()
+    for volume in volumes:
+        names.add(volume.metadata.name)
+        for record in volume.status.history:
+            found.append(
+                Happened(
+                    at=record.at,
+                    volume=volume.metadata.name,
+                    what=record.what,
+                    who=record.who,
+                    tenancy=record.tenancy,
+                    note=record.note,
+                )
+            )
+    for event in events:
+        if event.involved_object.name in names:
+            at = event.last_timestamp or event.first_timestamp or event.metadata.creation_timestamp or ""
+            times = f" ({event.count} times)" if event.count > 1 else ""
+            found.append(
+                Happened(
+                    at=at,
+                    volume=event.involved_object.name,
+                    what=event.reason,
+                    note=event.message + times,
+                    event=True,
+                )
+            )
+    kept = [
+        each
+        for each in found
+        if (speak.when(each.at) or Instant(0.0)) >= since
+        and (not namespace or each.who.startswith(f"{namespace}/"))
+    ]
+    return sorted(kept, key=lambda each: (speak.when(each.at) or Instant(0.0), each.volume))
+
+
+def _lines(found: Sequence[Happened], *, all_of_it: bool) -> list[Line]:
+    head = ["TIME", "VOLUME", "WHAT", "WHO", "TENANCY", "NOTE"]
+    rows: list[list[Piece]] = [
+        [
+            speak.clock(each.at),
+            each.volume,
+            span(each.what, "dim" if each.event else "bold"),
+            each.who or "-",
+            each.tenancy or "-",
+            each.note if all_of_it else cut(each.note, 100),
+        ]
+        for each in found
+    ]
+    return table(head, rows)

@@ -1,0 +1,62 @@
+"""`wipe-now`: end the countdown of a released volume; on one that is kept it is the decision itself."""
+
+from __future__ import annotations
+
+import argparse
+
+from tidb_volume.cli import answer, speak, touch
+from tidb_volume.cli.exits import Exit, refused
+from tidb_volume.cli.render import Screen
+from tidb_volume.value import Phase, Volume
+
+EPILOG = (
+    touch.TARGETS
+    + """
+It lifts no hold, gate, pause or breaker: where one stands the answer is kept, and the exit code is 5. The
+serial of each disk is asked for; --yes answers for all of them.
+"""
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The verb's own options."""
+    touch.configure(parser)
+
+
+def run(options: argparse.Namespace, screen: Screen) -> Exit:
+    """Answer the question of each chosen volume: wipe it."""
+    api = touch.reader(options)
+    volumes = touch.chosen(api, options)
+    for volume in volumes:
+        why_not = _why_not(volume)
+        if why_not:
+            raise refused(f"{volume.metadata.name}: {why_not}", _way_out(volume))
+    asker = touch.asker(options, screen)
+    for volume in volumes:
+        answer.confirm(asker, screen, volume)
+    writer = touch.Writer(api.api, options, screen)
+    after = []
+    for volume in volumes:
+        assert volume.status.question is not None
+        word = {"wipeNow": {"question": volume.status.question.id}}
+        after.append(writer.admin(volume, word, "is wiped now"))
+    writer.close()
+    return Exit.WAITING if answer.say_what_waits(api, after, screen, options) else Exit.OK
+
+
+def _why_not(volume: Volume) -> str:
+    status = volume.status
+    if status.phase is not Phase.RELEASED:
+        return f"it is {status.state or status.phase.value}; only a released volume is wiped by this"
+    if status.reason == "GoneByHand":
+        return "its PersistentVolume went by hand, and who had the disk is not known"
+    if status.question is None:
+        return "the volume-controller has not put its question yet"
+    return ""
+
+
+def _way_out(volume: Volume) -> str:
+    name = speak.quoted(volume.metadata.name)
+    if volume.status.reason in ("GoneByHand", "HasData"):
+        return f"{speak.PLUGIN} adopt --wipe {name}"
+    return f"{speak.PLUGIN} explain {name}"
