@@ -112,8 +112,9 @@ def _rounds(disk: Disk, fs: str, rules: Rules, wiper: Wiper, files: int, rounds:
     wipe_ms, rm_ms, empty_ms = (median(each) * 1000 for each in (wiped, removed, empty))
     worst_ms = max(wiped) * 1000
     print(
-        f"files={files} fs={fs} rounds={rounds} wipe_ms={wipe_ms:.1f} worst_ms={worst_ms:.1f} rm_ms={rm_ms:.1f} "
-        f"beyond_ms={wipe_ms - rm_ms:.1f} empty_ms={empty_ms:.1f} ratio={wipe_ms / rm_ms:.2f}"
+        f"files={files} fs={fs} rounds={rounds} wipe_ms={wipe_ms:.1f} worst_ms={worst_ms:.1f} "
+        f"rm_ms={rm_ms:.1f} beyond_ms={wipe_ms - rm_ms:.1f} empty_ms={empty_ms:.1f} "
+        f"ratio={wipe_ms / rm_ms:.2f}"
     )
 
 
