@@ -354,6 +354,8 @@ class VolumeStatus(Value):
     """A claim had the disk in this tenancy, or nobody can say that none had."""
     withdrawn: str = ""
     """The tenancy whose unclaimed PV we took back: its delete was answered under both preconditions."""
+    reserved: Ref | None = None
+    """The claim that a person gave the data to (restore, adopt: Keep); its PV waits for that claim alone."""
     wipe_at: str = ""
     capacity: str = ""
     used: str = ""
