@@ -10,6 +10,7 @@ The only module that imports `kubernetes`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Generator
@@ -106,10 +107,13 @@ class OfficialTransport:
         try:
             if response.status >= 400:
                 raise transport.error_of(response.status, response.read(), _lowered(response))
-            sock = getattr(response.connection, "sock", None)
-            if sock is not None:
-                sock.settimeout(timeout)
-                token = stop.register(lambda: _cut(sock))
+            sock: socket.socket | None = getattr(response.connection, "sock", None)
+            if sock is None:  # after `Connection: close` only the response holds it
+                token = stop.register(lambda: _shut(response))
+            else:
+                kept = sock
+                kept.settimeout(timeout)
+                token = stop.register(lambda: _cut(kept))
             yield b""
             yield from transport.lines(response.stream(None, decode_content=True))
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -163,3 +167,8 @@ def _cut(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:
         return
+
+
+def _shut(response: urllib3.BaseHTTPResponse) -> None:
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        response.shutdown()

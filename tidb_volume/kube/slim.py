@@ -193,22 +193,23 @@ class SlimTransport:
         connection = self._connect(timeout)
         sock = connection.sock
         token = stop.register(lambda: _cut(sock))
+        response: http.client.HTTPResponse | None = None
         try:
             bearer = self._bearer()
             connection.request("GET", self._target(path, query), headers=self._headers(bearer, ""))
-            response = connection.getresponse()
-            if response.status == 401:
+            response = opened = connection.getresponse()
+            if opened.status == 401:
                 self._bearer(instead_of=bearer)
-            if response.status >= 400:
-                raise transport.error_of(response.status, response.read(), _lowered(response))
+            if opened.status >= 400:
+                raise transport.error_of(opened.status, opened.read(), _lowered(opened))
             yield b""
-            yield from transport.lines(iter(lambda: response.read1(_CHUNK), b""))
+            yield from transport.lines(iter(lambda: opened.read1(_CHUNK), b""))
         except _BROKEN as error:
             if not stop.is_set():
                 raise transport.NoAnswer(f"watch of {path}: {_said(error)}") from error
         finally:
             stop.unregister(token)
-            connection.close()
+            _close(connection, response)
 
     def close(self) -> None:
         """Close the connections that are kept; what is under way goes on."""
@@ -223,12 +224,13 @@ class SlimTransport:
         self, method: str, target: str, body: bytes | None, headers: dict[str, str], timeout: float
     ) -> transport.Response:
         connection = self._take(timeout)
+        response: http.client.HTTPResponse | None = None
         try:
             connection.request(method, target, body=body, headers=headers)
             response = connection.getresponse()
             answer = transport.Response(response.status, response.read(), _lowered(response))
         except BaseException as error:
-            connection.close()
+            _close(connection, response)
             if isinstance(error, _BROKEN):
                 raise transport.NoAnswer(f"{method} {target}: {_said(error)}") from error
             raise
@@ -355,6 +357,13 @@ def _is_stale(sock: socket.socket) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _close(connection: http.client.HTTPConnection, response: http.client.HTTPResponse | None) -> None:
+    """Close both: after `Connection: close` the response alone holds the socket."""
+    if response is not None:
+        response.close()
+    connection.close()
 
 
 def _cut(sock: socket.socket) -> None:

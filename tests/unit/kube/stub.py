@@ -27,10 +27,17 @@ def answer(status: int = 200, body: bytes = b"{}", *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def chunked(*lines: bytes, end: bool = True) -> bytes:
-    """The begin of a watch, or all of one."""
+def chunked(*lines: bytes, end: bool = True, last: bool = False) -> bytes:
+    """The begin of a watch, or all of one; `last` says that the connection closes with it."""
     body = b"".join(b"%x\r\n%s\r\n" % (len(line), line) for line in lines)
-    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + (b"0\r\n\r\n" if end else b"")
+    close = b"Connection: close\r\n" if last else b""
+    return (
+        b"HTTP/1.1 200 OK\r\n"
+        + close
+        + b"Transfer-Encoding: chunked\r\n\r\n"
+        + body
+        + (b"0\r\n\r\n" if end else b"")
+    )
 
 
 class Stub:

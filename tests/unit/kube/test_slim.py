@@ -90,6 +90,14 @@ def test_an_answer_cut_in_its_middle_is_no_answer() -> None:
             over.request("POST", "/x", body=b"{}")
 
 
+def test_an_answer_cut_in_its_middle_leaves_no_connection_open() -> None:
+    cut = answer(200, b"0123456789", "Connection: close")[:-5]
+    with talking(lambda _: cut) as (stub, over):
+        with pytest.raises(transport.NoAnswer):
+            over.request("POST", "/x", body=b"{}", timeout=0.05)
+        assert stub.left_alone()
+
+
 def test_a_server_that_is_not_there_was_sent_nothing() -> None:
     with Stub(Script(answer())) as stub:
         url = stub.url
@@ -199,8 +207,9 @@ def test_a_watch_whose_connection_breaks_is_no_answer() -> None:
             next(lines)
 
 
-def test_a_watch_that_waits_is_ended_from_another_thread() -> None:
-    with talking(Script(chunked(b"one\n", end=False))) as (_, over):
+@pytest.mark.parametrize("last", [False, True])
+def test_a_watch_that_waits_is_ended_from_another_thread(last: bool) -> None:
+    with talking(Script(chunked(b"one\n", end=False, last=last))) as (_, over):
         stop, told = transport.Stop(), queue.Queue[bytes]()
 
         def listen() -> None:
@@ -215,8 +224,9 @@ def test_a_watch_that_waits_is_ended_from_another_thread() -> None:
         assert not thread.is_alive()
 
 
-def test_a_watch_that_is_left_early_closes_its_connection() -> None:
-    with talking(Script(chunked(b"one\n", end=False))) as (stub, over):
+@pytest.mark.parametrize("last", [False, True])
+def test_a_watch_that_is_left_early_closes_its_connection(last: bool) -> None:
+    with talking(Script(chunked(b"one\n", end=False, last=last))) as (stub, over):
         lines = over.stream("/x", stop=transport.Stop())
         next(lines)
         lines.close()
