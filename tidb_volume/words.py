@@ -89,6 +89,14 @@ _ALL = [
     ),
     Reason("DroppedReleased", "released, and no entry lists it any more", "list it again, or forget it"),
     Reason("Ordered", "the wipe is ordered"),
+    Reason("RestoreAsked", "a person gives the data back{note}"),
+    Reason("Reserved", "the data is kept for claim {note} alone", "make that claim, and it gets the data"),
+    Reason(
+        "AwaitsApproval",
+        "in manual mode no disk is wiped before a person approves",
+        "kubectl tidb-volume approve {volume}",
+    ),
+    Reason("TakingBack", "the order is taken back; the daemon has to say that no byte is gone"),
     # Wiping, Failed
     Reason("Wiping", "the wipe runs{note}"),
     Reason("WaitsFor", "the wipe waits: {note}"),

@@ -54,6 +54,17 @@ class CreatePv(Value):
     manifest: dict[str, Any]
 
 
+class SetClaimRef(Value):
+    """Point a PersistentVolume at the claim that a person gave its data to: the merge patch `patch`, with the
+    UID and resourceVersion of the read it was decided on."""
+
+    name: str
+    uid: str
+    resource_version: str
+    patch: dict[str, Any]
+    why: str
+
+
 class AnnotatePv(Value):
     """Put a missing provisioned-by annotation back, without which a Released PV ends as Failed."""
 
@@ -63,12 +74,22 @@ class AnnotatePv(Value):
 
 
 class DeleteVolume(Value):
-    """Delete the TidbVolume of a disk that no entry lists and that nobody had."""
+    """Delete the TidbVolume: of a disk that no entry lists and that nobody had, or that a person forgot."""
 
     why: str
 
 
-Action = PatchStatus | WriteOrder | WriteSpec | CountWipe | DeletePv | CreatePv | AnnotatePv | DeleteVolume
+Action = (
+    PatchStatus
+    | WriteOrder
+    | WriteSpec
+    | CountWipe
+    | DeletePv
+    | CreatePv
+    | SetClaimRef
+    | AnnotatePv
+    | DeleteVolume
+)
 
 
 class Plan(Value):

@@ -10,9 +10,15 @@ from typing import Literal
 
 from tidb_volume import names
 from tidb_volume.life.world import World
-from tidb_volume.value import Content, DiskReport, Order, Presence, Pv, Value, Work, WorkState
+from tidb_volume.value import Content, DiskReport, Order, Presence, Pv, Ref, Value, Work, WorkState
 
-PvState = Literal["none", "terminating", "offered", "claimed", "released"]
+PvState = Literal["none", "terminating", "offered", "reserved", "claimed", "released"]
+"""`reserved`: nobody has it, and it waits for one claim alone, to which a person gave the data."""
+
+_UNDECIDED = frozenset({"HasData", "AnswerGone", "Malformed"})
+"""Refusals after which a person has to decide anew. After any other the wipe is still owed."""
+_PASSING = frozenset({"Breaker", "Withdrawn"})
+"""Refusals that say nothing of the disk: the wipe is ordered again once nothing bars it."""
 
 
 class Seen(Value):
@@ -35,6 +41,12 @@ class Seen(Value):
     done: bool
     failed: bool
     refused: bool
+    undecided: bool
+    """It was refused for what is on the disk, or for want of an answer: no wipe is owed any more."""
+    barred: bool
+    """It was refused for a reason that says nothing of the disk, and that passes."""
+    ready: bool
+    """It is done, and the disk agrees: its next tenancy's folder is there, empty, journalled, unused."""
     work: Work | None
     disk: DiskReport | None
     trouble: str
@@ -43,6 +55,13 @@ class Seen(Value):
     disk_known: bool
     """What is on the disk agrees with the record: blank and never handed over, or the unclaimed tenancy's
     empty folder with an unbroken journal."""
+
+
+def tenancy_of(pv: Pv) -> str:
+    """The tenancy that a PersistentVolume of ours was made for: the end of its name, which nobody can change.
+    A label can be overwritten by whoever labels volumes."""
+    tenancy = pv.metadata.name.rpartition("-")[2]
+    return tenancy if names.is_tenancy(tenancy) else ""
 
 
 def pick_pv(pvs: tuple[Pv, ...]) -> Pv | None:
@@ -61,11 +80,36 @@ def pv_state(pv: Pv) -> Literal["terminating", "offered", "claimed", "released"]
     return "terminating" if pv.metadata.deletion_timestamp else "offered"
 
 
+def _state(world: World, pv: Pv | None) -> PvState:
+    """As `pv_state`, with what the record and the claims know of a reservation.
+
+    A Released volume that names another claim than the one that had it was pointed at that claim by a person,
+    with our help or by hand. Whether that claim is gone already, a cache cannot say: it is not wiped.
+    """
+    if pv is None:
+        return "none"
+    state, ref = pv_state(pv), pv.spec.claim_ref
+    if ref is None:
+        return state
+    owner, reserved = world.volume.status.owner, world.volume.status.reserved
+    if state == "offered" and not ref.uid and reserved is not None and _same_name(ref, reserved):
+        return "reserved"
+    if state == "released" and ref.uid:
+        had = owner.claim.uid if owner is not None and owner.claim is not None else ""
+        pointed = had not in ("", ref.uid) and tenancy_of(pv) == world.volume.status.tenancy
+        return "reserved" if pointed or world.claim is not None else "released"
+    return state
+
+
+def _same_name(one: Ref, other: Ref) -> bool:
+    return (one.namespace, one.name) == (other.namespace, other.name)
+
+
 def look(world: World) -> Seen:
     """Compute the facts from a snapshot. Pure; the same snapshot gives the same facts."""
     volume, status = world.volume, world.volume.status
     pv = pick_pv(world.pvs)
-    state: PvState = pv_state(pv) if pv is not None else "none"
+    state = _state(world, pv)
     order = volume.spec.order
     if order is not None and status.tenancy and order.next == status.tenancy:
         order = None  # fulfilled: the tenancy that it began is the one on record
@@ -76,8 +120,14 @@ def look(world: World) -> Seen:
     # A committed wipe deleted its PersistentVolume itself; what it deleted is not lost.
     lost = bool(recorded) and pv is None and not by_us and not status.committed
 
-    was_claimed = state == "released" or (state in ("none", "terminating") and (status.dirty or lost))
+    was_claimed = state in ("released", "reserved") or (
+        state in ("none", "terminating", "offered")
+        and (status.dirty or lost)
+        and not _begins(order, work, pv)
+    )
     trouble, note = _trouble(world)
+    done = work is not None and work.state is WorkState.DONE
+    refused = work is not None and work.state is WorkState.REFUSED
     return Seen(
         pv=pv,
         pv_state=state,
@@ -88,14 +138,36 @@ def look(world: World) -> Seen:
         order=order,
         mine=order is not None and order.id in world.mine.orders,
         committed=bool(status.committed),
-        done=work is not None and work.state is WorkState.DONE,
+        done=done,
         failed=work is not None and work.state is WorkState.FAILED,
-        refused=work is not None and work.state is WorkState.REFUSED,
+        refused=refused,
+        undecided=refused and work is not None and work.reason in _UNDECIDED,
+        barred=refused and work is not None and work.reason in _PASSING,
+        ready=done and order is not None and _agrees(status.disk, order.next),
         work=work,
         disk=status.disk,
         trouble=trouble,
         trouble_note=note,
         disk_known=_disk_known(world),
+    )
+
+
+def _begins(order: Order | None, work: Work | None, pv: Pv | None) -> bool:
+    """The PersistentVolume that is there begins the tenancy that the order that stands made clean."""
+    done = work is not None and work.state is WorkState.DONE
+    return order is not None and done and order.offer and pv is not None and tenancy_of(pv) == order.next
+
+
+def _agrees(disk: DiskReport | None, tenancy: str) -> bool:
+    return (
+        disk is not None
+        and disk.presence is Presence.OK
+        and disk.tenancy == disk.journal == tenancy
+        and disk.empty
+        and not disk.in_use
+        and not disk.journal_broken
+        and not disk.trash
+        and disk.capacity_bytes > 0
     )
 
 

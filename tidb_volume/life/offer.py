@@ -11,7 +11,9 @@ from typing import Any
 
 from tidb_volume import names
 from tidb_volume.inventory.expand import DesiredDisk
-from tidb_volume.value import VolumeMode, VolumeSpec
+from tidb_volume.value import Ref, VolumeMode, VolumeSpec
+
+BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 
 
 def pv_path(volume: str, spec: VolumeSpec, tenancy: str) -> str:
@@ -20,6 +22,36 @@ def pv_path(volume: str, spec: VolumeSpec, tenancy: str) -> str:
         return names.block_node(tenancy)
     mount = spec.source.path or names.device_mount(volume)
     return names.tenancy_folder(mount, tenancy)
+
+
+def claim_ref(claim: Ref) -> dict[str, Any]:
+    """A claimRef; without a UID, where the claim does not exist yet, it is a reservation by name."""
+    ref = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "namespace": claim.namespace,
+        "name": claim.name,
+    }
+    return {**ref, "uid": claim.uid} if claim.uid else ref
+
+
+def pointing_at(claim: Ref) -> dict[str, Any]:
+    """The merge patch that gives a PersistentVolume to a claim.
+
+    bound-by-controller goes: with it kube-controller-manager clears the whole claimRef where the claim is
+    bound elsewhere (unbindVolume), and the data is on offer to anybody; without it, only the UID.
+    """
+    fields = {"uid": None, "resourceVersion": None, **claim_ref(claim)}
+    return {"metadata": {"annotations": {BOUND_BY_CONTROLLER: None}}, "spec": {"claimRef": fields}}
+
+
+def given(manifest: dict[str, Any], claim: Ref, path: str = "") -> dict[str, Any]:
+    """A manifest for data that a person gave to one claim: reserved for it, and Retain, so that its next
+    release waits for a word. `path`: where the data lies, unless it is in the tenancy's folder."""
+    spec = {**manifest["spec"], "persistentVolumeReclaimPolicy": "Retain", "claimRef": claim_ref(claim)}
+    if path:
+        spec["local"] = {"path": path}
+    return {**manifest, "spec": spec}
 
 
 def persistent_volume(

@@ -25,12 +25,12 @@ class Row(NamedTuple):
 PHASES: tuple[Row, ...] = (
     Row(
         Phase.FAILED,
-        lambda s: s.committed and s.failed and not s.claimed,
+        lambda s: s.committed and not s.claimed and (s.failed or (s.refused and not s.barred)),
         "the wipe failed; tried again with growing pauses",
     ),
     Row(
         Phase.WIPING,
-        lambda s: s.committed and not s.refused and not s.claimed and s.pv_state != "offered",
+        lambda s: s.committed and not s.claimed and s.pv_state != "offered",
         "the point of no return is passed; it runs, or waits, or its new offer is being made",
     ),
     Row(Phase.BOUND, lambda s: s.claimed, "a claim has it"),

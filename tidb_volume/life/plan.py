@@ -11,14 +11,16 @@ is not committed, so until then everything can be undone by whoever changes the 
 
 from __future__ import annotations
 
+import msgspec
+
 from tidb_volume import names
 from tidb_volume.inventory import policy
-from tidb_volume.life import actions, offer, release, status
+from tidb_volume.life import actions, answers, memory, offer, release, show, status
 from tidb_volume.life.actions import Plan
-from tidb_volume.life.look import Seen, look
+from tidb_volume.life.look import Seen, look, pv_state, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant
-from tidb_volume.value import Content, Identity, Order, Phase, VolumeSpec, VolumeStatus, WipePolicy
+from tidb_volume.value import Content, Identity, Order, Phase, Pv, Ref, VolumeSpec, VolumeStatus, WipePolicy
 
 SETTLE = 1.0
 """Seconds for which a reason that ends by itself is not worth a write."""
@@ -35,7 +37,8 @@ def plan(now: Instant, world: World) -> Plan:
     current = world.volume.status
 
     # What must be remembered comes before what is done about it.
-    if _memory(wanted) != _memory(current):
+    accepted = current.identity is not None and wanted.identity != current.identity
+    if accepted or _memory(wanted) != _memory(current):
         return Plan(action=actions.PatchStatus(status=wanted, why=wanted.reason))
     step = _step(now, world, seen)
     if step.action is not None:
@@ -54,6 +57,7 @@ def _memory(of: VolumeStatus) -> tuple[object, ...]:
         of.dirty,
         of.committed,
         of.withdrawn,
+        of.reserved,
         of.tenancy,
         of.volume_uid,
         of.phase is Phase.RELEASED and of.wipe_at,
@@ -86,6 +90,9 @@ def _sooner(one: Instant | None, other: Instant | None) -> Instant | None:
 def _step(now: Instant, world: World, seen: Seen) -> Plan:
     if world.volume.metadata.deletion_timestamp:
         return Plan()
+    second = _second_offer(world, seen)
+    if second is not None:
+        return _delete(second, "a disk has one PersistentVolume")
     if seen.pv is not None and seen.pv_state != "terminating":
         annotation = seen.pv.metadata.annotations.get(names.PROVISIONED_BY)
         if annotation != names.PROVISIONER:
@@ -95,6 +102,8 @@ def _step(now: Instant, world: World, seen: Seen) -> Plan:
                     name=meta.name, uid=meta.uid, resource_version=meta.resource_version
                 )
             )
+    if not seen.claimed and answers.forgets(world, seen):
+        return _forget(seen)
     if world.volume.status.committed:
         return _committed(now, world, seen)
     if seen.claimed:
@@ -102,6 +111,19 @@ def _step(now: Instant, world: World, seen: Seen) -> Plan:
     if seen.was_claimed:
         return _released(now, world, seen)
     return _free(now, world, seen)
+
+
+def _second_offer(world: World, seen: Seen) -> Pv | None:
+    """A PersistentVolume on offer beside the one that matters: a call of a deposed leader that came late."""
+    return next((pv for pv in world.pvs if pv is not seen.pv and pv_state(pv) == "offered"), None)
+
+
+def _forget(seen: Seen) -> Plan:
+    if seen.pv is not None:
+        return (
+            Plan() if seen.pv_state == "terminating" else _delete_pv(seen, "forgotten by a person: NOT WIPED")
+        )
+    return Plan(action=actions.DeleteVolume(why="forgotten by a person: NOT WIPED"))
 
 
 # --- free: nobody has it ---
@@ -122,6 +144,9 @@ def _free(now: Instant, world: World, seen: Seen) -> Plan:
         return edited
     if seen.trouble:
         return Plan()
+    given = _give(world, seen) if seen.pv is None and not seen.disk_known else None
+    if given is not None:
+        return given
     if seen.order is not None and not seen.order.withdrawn:
         return _order_stands(now, world, seen)
     return _first_order(world, seen)
@@ -132,11 +157,11 @@ def _why_not_on_offer(world: World, seen: Seen) -> str:
     assert seen.pv is not None
     if seen.trouble:
         return seen.trouble
-    if status.edit_pending(world):
+    if show.edit_pending(world):
         return "the inventory's entry was edited"
-    if world.volume.status.dirty and not status.offered_anew(world, seen):
+    if world.volume.status.dirty and not memory.offered_anew(world, seen):
         return "its data is another tenant's"
-    if world.volume.status.tenancy != status.tenancy_of(seen.pv):
+    if world.volume.status.tenancy != tenancy_of(seen.pv):
         return "this record does not know its tenancy"
     return ""
 
@@ -165,6 +190,8 @@ def _adopt(world: World, seen: Seen, attempt: int = 0) -> Plan:
         kind="prepare",
         ends=disk.tenancy if disk is not None else "",
         answer=question.id,
+        # Looked for by name too: a label can be taken off.
+        pv_name=world.volume.status.volume_name,
         why="a person said: wipe it",
         attempt=attempt,
     )
@@ -175,13 +202,13 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
     order = seen.order
     assert order is not None
     if seen.done:
-        if not order.offer:
+        if not order.offer or not seen.ready:
             return _first_order(world, seen)
         if not seen.mine:
             return _ask_again(world, seen)
         return _offer(world, seen)
     if seen.failed or seen.refused:
-        again = status.retry_at(seen)
+        again = memory.retry_at(seen)
         if again is not None and now < again:
             return Plan(again_at=again)
         return _first_order(world, seen, attempt=order.attempt + 1)
@@ -213,18 +240,9 @@ def _offer(world: World, seen: Seen) -> Plan:
     """Make the PersistentVolume of a tenancy that our own order made clean, if nothing speaks against it."""
     order, disk, volume, desired = seen.order, seen.disk, world.volume, world.desired
     assert order is not None
-    if world.pvs or seen.trouble or disk is None or desired is None or world.node is None:
+    if world.pvs or seen.trouble or disk is None or desired is None or world.node is None or not seen.ready:
         return Plan()
-    agrees = (
-        disk.tenancy == disk.journal == order.next
-        and disk.empty
-        and not disk.in_use
-        and not disk.journal_broken
-        and not disk.trash
-    )
-    if not agrees or disk.capacity_bytes <= 0:
-        return Plan()
-    if status.edit_pending(world):
+    if show.edit_pending(world):
         return _edit(world, seen, free=True)
     hostname = world.node.metadata.labels[names.HOSTNAME]
     return Plan(
@@ -280,6 +298,9 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
     stricter = _edit(world, seen, free=False)
     if stricter.action is not None:
         return stricter
+    given = _give(world, seen)
+    if given is not None:
+        return given
     found = release.obstacle(world, seen, now)
     order = seen.order
     if found is not None:
@@ -290,9 +311,15 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
     if seen.pv is None or seen.pv_state == "terminating":
         if seen.pv is not None:
             return Plan()
-        if order is not None and order.answer and seen.mine and not (seen.failed or seen.refused):
+        answered = world.volume.status.question
+        stands = order is not None and answered is not None and order.answer == answered.id
+        if stands and seen.mine and not (seen.failed or seen.refused):
             return Plan()
-        return _adopt(world, seen, order.attempt + 1 if order is not None and seen.failed else 0)
+        if stands and (seen.failed or seen.refused):
+            again = memory.retry_at(seen)
+            if again is not None and now < again:
+                return Plan(again_at=again)
+        return _adopt(world, seen, order.attempt + 1 if order is not None and stands else 0)
     tenancy = world.volume.status.tenancy
     if tenancy not in world.mine.counted:
         return Plan(action=actions.CountWipe(tenancy=tenancy))
@@ -312,11 +339,65 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
     )
 
 
+# --- given to one claim: restore, adopt: Keep ---
+
+
+def _give(world: World, seen: Seen) -> Plan | None:
+    """The step that gives the data to the claim that a person named; None: nobody asks, or it is given."""
+    to = answers.gives(world, seen)
+    if to is None:
+        return None
+    if seen.pv is None:
+        return _give_anew(world, seen, to)
+    if seen.pv_state != "released" or seen.pv.metadata.deletion_timestamp:
+        return None
+    meta = seen.pv.metadata
+    return Plan(
+        action=actions.SetClaimRef(
+            name=meta.name,
+            uid=meta.uid,
+            resource_version=meta.resource_version,
+            patch=offer.pointing_at(to),
+            why=f"a person gave its data to {to}",
+        )
+    )
+
+
+def _give_anew(world: World, seen: Seen, to: Ref) -> Plan:
+    """The PersistentVolume of a tenancy that is on the disk, made again for one claim: under its old name,
+    since a name means one tenancy's data and this is it (docs/decisions/0301)."""
+    disk, desired, volume = seen.disk, world.desired, world.volume
+    blocked = world.pvs or disk is None or desired is None or world.node is None
+    if blocked or seen.trouble not in ("", "Cordoned", "Retired"):
+        return Plan()
+    assert disk is not None and desired is not None and world.node is not None  # noqa: PT018
+    tenancy, path = answers.given_tenancy(world), ""
+    if disk.trash or disk.content not in (Content.TENANCY, Content.DATA):
+        return Plan()
+    if disk.content is Content.TENANCY and disk.tenancy != tenancy:
+        return Plan()
+    if disk.content is Content.DATA:
+        # Data that we did not put there lies at the mount's own root; of several tenancies none is chosen.
+        if not volume.spec.source.path or not answers.found_at_the_root(world):
+            return Plan()
+        tenancy, path = world.fresh.tenancy, volume.spec.source.path
+    manifest = offer.persistent_volume(
+        volume.metadata.name,
+        volume.spec,
+        desired,
+        tenancy,
+        world.node.metadata.labels[names.HOSTNAME],
+        disk.capacity_bytes,
+    )
+    return Plan(action=actions.CreatePv(manifest=offer.given(manifest, to, path)))
+
+
 def _stands_for_wipe(world: World, seen: Seen) -> bool:
     order = seen.order
     return (
         order is not None
-        and seen.work is None
+        and not (seen.done or seen.failed or seen.refused)
+        and not (seen.work is not None and seen.work.begun)
         and order.ends == world.volume.status.tenancy
         and order.next != world.volume.status.tenancy
         and (order.kind == "reclaim" or bool(order.answer))
@@ -328,6 +409,8 @@ def _stands_for_wipe(world: World, seen: Seen) -> bool:
 
 def _committed(now: Instant, world: World, seen: Seen) -> Plan:
     order = seen.order
+    if answers.gives(world, seen) is not None:
+        return _take_back(world, seen)
     if order is None or order.withdrawn:
         # Taken away by a hand or by a leader that did not know: the wipe is still owed.
         return _continue(world, seen, "the committed wipe has no order")
@@ -338,13 +421,32 @@ def _committed(now: Instant, world: World, seen: Seen) -> Plan:
             return Plan()
         return _offer(world, seen) if seen.mine else _ask_again(world, seen)
     if seen.failed or seen.refused:
-        again = status.retry_at(seen)
+        again = memory.retry_at(seen)
         if again is not None and now < again:
             return Plan(again_at=again)
         if release.moment(world, seen) is not None:
             return Plan()
         return _continue(world, seen, "tried again", attempt=order.attempt + 1)
     return Plan()
+
+
+def _take_back(world: World, seen: Seen) -> Plan:
+    """Withdraw the order, wait for the daemon's word under the disk's lock, then make the PersistentVolume.
+
+    A word that another leader's order got may come out of a restored etcd: it is asked for anew.
+    """
+    order = seen.order
+    if order is None or (memory.given_back(seen) and not seen.mine):
+        plan = _continue(world, seen, "a person asked to have it back")
+        assert isinstance(plan.action, actions.WriteOrder) and plan.action.order is not None  # noqa: PT018
+        taken = msgspec.structs.replace(plan.action.order, withdrawn=True)
+        return Plan(action=actions.WriteOrder(order=taken, why=plan.action.why))
+    if not order.withdrawn:
+        taken = msgspec.structs.replace(order, withdrawn=True)
+        return Plan(action=actions.WriteOrder(order=taken, why="a person asked to have it back"))
+    if not memory.given_back(seen):
+        return Plan()
+    return _give(world, seen) or Plan()
 
 
 def _continue(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
@@ -370,7 +472,11 @@ def _continue(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
 
 def _delete_pv(seen: Seen, why: str) -> Plan:
     assert seen.pv is not None
-    meta = seen.pv.metadata
+    return _delete(seen.pv, why)
+
+
+def _delete(pv: Pv, why: str) -> Plan:
+    meta = pv.metadata
     return Plan(
         action=actions.DeletePv(name=meta.name, uid=meta.uid, resource_version=meta.resource_version, why=why)
     )

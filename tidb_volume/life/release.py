@@ -7,6 +7,9 @@ The first obstacle that holds is what the volume shows. Those that a person or a
 
 from __future__ import annotations
 
+from tidb_volume.life.answers import adopt_wipe as adopt_wipe
+from tidb_volume.life.answers import approved, named, restores
+from tidb_volume.life.answers import wipe_now as wipe_now
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant, parse_duration, parse_instant
@@ -37,21 +40,11 @@ def open_gates(world: World) -> tuple[str, ...]:
     return tuple(sorted({*spec.admin.gates, *pool}))
 
 
-def wipe_now(world: World) -> bool:
-    """A person answered this very question with wipe-now."""
-    question, answer = world.volume.status.question, world.volume.spec.admin.wipe_now
-    return question is not None and answer is not None and answer.question == question.id
-
-
-def adopt_wipe(world: World) -> bool:
-    """A person answered this very question with adopt: Wipe."""
-    question, adopt = world.volume.status.question, world.volume.spec.admin.adopt
-    return (
-        question is not None
-        and adopt is not None
-        and adopt.question == question.id
-        and adopt.action == "Wipe"
-    )
+def manual(world: World) -> bool:
+    """Whether each wipe waits for an approval: the pool's mode, where it has none the fleet's."""
+    of_pool = world.desired.pool.mode if world.desired is not None else ""
+    of_fleet = world.fleet.spec.mode if world.fleet is not None else "auto"
+    return (of_pool or of_fleet) == "manual"
 
 
 def decision(world: World, seen: Seen) -> Obstacle | None:
@@ -59,9 +52,13 @@ def decision(world: World, seen: Seen) -> Obstacle | None:
     spec = world.volume.spec
     if not world.listed:
         return Obstacle(word="DroppedReleased", resets=True)
+    if restores(world):
+        return Obstacle(word="RestoreAsked", note=_to(world), resets=True)
+    if seen.pv_state == "reserved" and not (wipe_now(world) and world.claim is None and _names_uid(seen)):
+        return Obstacle(word="Reserved", note=_reserved_for(seen), resets=True)
     if seen.pv is None or seen.pv_state in ("terminating", "offered"):
         if not adopt_wipe(world):
-            return Obstacle(word="GoneByHand", resets=True)
+            return _gone(seen)
     elif not wipe_now(world):
         if seen.pv.spec.persistent_volume_reclaim_policy != "Delete":
             return Obstacle(word="PolicyRetain", resets=True)
@@ -73,6 +70,25 @@ def decision(world: World, seen: Seen) -> Obstacle | None:
     if gates:
         return Obstacle(word="Gated", note=", ".join(gates), resets=True)
     return None
+
+
+def _gone(seen: Seen) -> Obstacle:
+    if seen.undecided and seen.work is not None:
+        return Obstacle(word="WipeRefused", note=seen.work.message or seen.work.reason, resets=True)
+    return Obstacle(word="GoneByHand", resets=True)
+
+
+def _to(world: World) -> str:
+    to = named(world.volume)
+    return f" to {to}" if to is not None else ""
+
+
+def _reserved_for(seen: Seen) -> str:
+    return str(seen.pv.spec.claim_ref) if seen.pv is not None else ""
+
+
+def _names_uid(seen: Seen) -> bool:
+    return seen.pv is not None and seen.pv.spec.claim_ref is not None and bool(seen.pv.spec.claim_ref.uid)
 
 
 def moment(world: World, seen: Seen) -> Obstacle | None:
@@ -106,6 +122,8 @@ def obstacle(world: World, seen: Seen, now: Instant) -> Obstacle | None:
         ends = countdown_ends(world, seen, now)
         if now < ends:
             return Obstacle(word="Countdown", note=format_instant(ends), again_at=ends)
+    if manual(world) and not approved(world):
+        return Obstacle(word="AwaitsApproval")
     return moment(world, seen)
 
 

@@ -47,6 +47,8 @@ class World(Value):
     """Every PersistentVolume that names this disk in its label, in whatever state."""
     claim: Claim | None = None
     """The claim that the bound PersistentVolume names, if its UID is the same."""
+    named_claim: Claim | None = None
+    """The claim that a person's answer names (`answers.named`), if one of that name exists."""
     pods: tuple[Pod, ...] = ()
     """Pods on this node that use that claim."""
     fleet: Fleet | None = None

@@ -1,80 +1,288 @@
-"""A volume's surroundings in memory: just enough of an API server and a daemon to carry a plan out.
+"""One disk's whole world in memory: the API (`cluster`), the machine (`machine`), and who decides about it.
 
-No mock: the planner under test is the real one, and what is here holds state and obeys preconditions.
+The planner, the daemon's decision and its guards are the real ones. `Sim` is the calm world of the scenarios
+in test_life.py: one controller that sees everything at once. test_model.py has the other one.
 """
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Callable
 
 import msgspec
 
+from disk_daemon.known import Live
+from tests.unit.life.cluster import (
+    BOUND_BY,
+    NAME,
+    NODE,
+    START,
+    Cluster,
+    Conflict,
+    Objects,
+    change,
+    desired,
+    pool,
+    spec_of,
+)
+from tests.unit.life.cluster import tenancy as tenancy
+from tests.unit.life.machine import Child, Daemon, Disk, Item, Letter, Machine, Mounted
 from tidb_volume import names
 from tidb_volume.inventory.expand import DesiredDisk
-from tidb_volume.inventory.marks import Mark
-from tidb_volume.inventory.model import PoolSettings
-from tidb_volume.life import actions, breaker
+from tidb_volume.life import actions, answers, breaker
 from tidb_volume.life.actions import Action, Plan
+from tidb_volume.life.look import pick_pv
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import Fresh, Mine, World
-from tidb_volume.units import Instant, format_instant
+from tidb_volume.units import Instant
 from tidb_volume.value import (
     Admin,
-    Content,
-    DiskReport,
+    Claim,
     Fleet,
-    FleetSpec,
-    FleetStatus,
     Identity,
-    Meta,
-    Node,
-    NodeCondition,
-    NodeStatus,
-    Order,
     Phase,
-    PhaseOnly,
-    Pod,
-    PodClaim,
-    PodSpec,
-    PodVolume,
     Presence,
     Pv,
     Ref,
-    SlimMeta,
-    Source,
     Volume,
-    VolumeSpec,
     VolumeStatus,
-    WipePolicy,
-    Work,
-    WorkState,
 )
 
-NODE = "node-1"
-SOURCE = Source(path="/data/disk0")
-NAME = names.volume_name(NODE, SOURCE)
+__all__ = ["NAME", "NODE", "START", "Sim", "change", "desired", "pool", "tenancy"]
+
+FLEET_VOLUMES = 100
 IDENTITY = Identity(virtual="8:17", size_bytes=1 << 30)
-START = Instant(1_800_000_000.0)
-change = msgspec.structs.replace
 
 
-def pool(**settings: object) -> PoolSettings:
-    return PoolSettings(**({"name": "tikv", "on_release": "wipe", "after": "1h"} | settings))  # type: ignore[arg-type]
+class Controller:
+    """One controller in one term: its view of the API, and what it remembers of its own doing."""
+
+    def __init__(self, cluster: Cluster, wanted: DesiredDisk | None, name: str = "a") -> None:
+        self.cluster, self.wanted, self.name = cluster, wanted, name
+        self.left_by_label = False
+        self.mine = Mine()
+        self.view = Objects()
+        self.transient_since = Instant(0.0)
+        self.log: list[Action] = []
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """See everything as it is."""
+        self.view = self.cluster.etcd.copy()
+
+    def refresh(self) -> None:
+        """Read the volume and its PersistentVolumes from the server, as after a conflict."""
+        self.view.volume = self.cluster.etcd.volume
+        self.view.pvs = dict(self.cluster.etcd.pvs)
+
+    def world(self, volume: Volume) -> World:
+        view, node = self.view, self.cluster.node
+        n = next(self.cluster.ids)
+        pvs = tuple(view.pvs.values())
+        picked = pick_pv(pvs)
+        claim = self._claim(picked.spec.claim_ref if picked is not None else None)
+        key = f"{claim.metadata.namespace}/{claim.metadata.name}" if claim is not None else ""
+        return World(
+            volume=volume,
+            desired=self.wanted,
+            fresh=Fresh(order=f"order-{n}", tenancy=tenancy(n), question=f"q-{n}"),
+            leader=self.name,
+            node=node,
+            node_names_with_hostname=(NODE,) if node else (),
+            pvs=pvs,
+            claim=claim,
+            named_claim=view.claims.get(str(answers.named(volume))),
+            pods=tuple(pod for of, pod in view.pods.items() if of == key),
+            fleet=view.fleet,
+            fleet_volumes=FLEET_VOLUMES,
+            left_by_label=self.left_by_label,
+            transient_since=self.transient_since,
+            mine=self.mine,
+        )
+
+    def _claim(self, ref: Ref | None) -> Claim | None:
+        claim = self.view.claims.get(str(ref)) if ref is not None else None
+        return claim if claim is not None and ref is not None and claim.metadata.uid == ref.uid else None
+
+    def plan(self) -> Plan:
+        """What this controller would do now; a listed disk without a volume gets one."""
+        assert self.view.volume is not None
+        return plan(self.cluster.now, self.world(self.view.volume))
+
+    def step(self) -> Action | str | None:
+        """Decide once and do it. A conflict is answered by reading anew."""
+        if self.view.volume is None:
+            if self.wanted is None:
+                return None
+            try:
+                self.view.volume = self.cluster.create_volume(spec_of(self.wanted))
+            except Conflict:
+                self.refresh()
+                return "conflict"
+            return "created"
+        volume, action = self.view.volume, self.plan().action
+        if action is None:
+            return None
+        self.log.append(action)
+        return self.attempt(volume, action)
+
+    def attempt(self, volume: Volume, action: Action) -> Action | str:
+        """Carry out what was decided about `volume`, however long ago that was."""
+        try:
+            self.do(volume, action)
+        except Conflict:
+            self.refresh()
+            return "conflict"
+        return action
+
+    def do(self, volume: Volume, action: Action) -> None:
+        """One call, as in volume_controller/act.py; the answer is in the view at once."""
+        cluster, view = self.cluster, self.view
+        uid, rv = volume.metadata.uid, volume.metadata.resource_version
+        match action:
+            case actions.PatchStatus(status=status):
+                now = cluster.etcd.volume
+                theirs = now.status if now is not None else status
+                written = change(status, disk=theirs.disk, work=theirs.work)
+                view.volume = cluster.change_volume(uid, rv, status=written)
+                if status.phase is Phase.AVAILABLE and not status.committed:
+                    self.mine = Mine()
+            case actions.WriteOrder(order=order):
+                view.volume = cluster.change_volume(uid, rv, spec=change(volume.spec, order=order))
+                if order is not None:
+                    self.mine = change(self.mine, orders=self.mine.orders | {order.id})
+            case actions.WriteSpec(spec=spec):
+                now = cluster.etcd.volume
+                admin = now.spec.admin if now is not None else spec.admin
+                view.volume = cluster.change_volume(uid, rv, spec=change(spec, admin=admin))
+            case actions.CountWipe(tenancy=counted):
+                if view.fleet is None:
+                    return
+                after = breaker.spend(view.fleet, FLEET_VOLUMES, cluster.now)
+                view.fleet = cluster.breaker(after, view.fleet.metadata.resource_version)
+                if not after.tripped:
+                    self.mine = change(self.mine, counted=self.mine.counted | {counted})
+            case actions.DeletePv():
+                cluster.delete_pv(action.name, action.uid, action.resource_version)
+                self.mine = change(self.mine, deleted=self.mine.deleted | {action.uid})
+                cluster.kube()
+                view.pvs = {k: v for k, v in view.pvs.items() if v.metadata.uid != action.uid}
+                if action.name in cluster.etcd.pvs:
+                    view.pvs[action.name] = cluster.etcd.pvs[action.name]
+            case actions.CreatePv(manifest=manifest):
+                pv = cluster.create_pv(manifest)
+                view.pvs[pv.metadata.name] = pv
+            case actions.SetClaimRef():
+                found = view.pvs[action.name]
+                annotations = {k: v for k, v in found.metadata.annotations.items() if k != BOUND_BY}
+                ref = {k: v for k, v in action.patch["spec"]["claimRef"].items() if v is not None}
+                view.pvs[action.name] = cluster.change_pv(
+                    action.name,
+                    action.uid,
+                    action.resource_version,
+                    metadata=change(found.metadata, annotations=annotations),
+                    spec=change(found.spec, claim_ref=msgspec.convert(ref, Ref, strict=False)),
+                )
+            case actions.AnnotatePv():
+                before = view.pvs[action.name].metadata
+                annotations = {**before.annotations, names.PROVISIONED_BY: names.PROVISIONER}
+                meta = change(before, annotations=annotations)
+                view.pvs[action.name] = cluster.change_pv(
+                    action.name, action.uid, action.resource_version, metadata=meta
+                )
+            case actions.DeleteVolume():
+                cluster.delete_volume(uid, rv)
+                view.volume = None
 
 
-def desired(of: PoolSettings | None = None, **more: object) -> DesiredDisk:
-    fields: dict[str, object] = {
-        "name": NAME,
-        "node_name": NODE,
-        "source": SOURCE,
-        "pool": of or pool(),
-        "volume_mode": "Filesystem",
-        "fs_type": "",
-        "mount_by": "daemon",
-        "mark": Mark(),
-        "listing": "l",
-    }
-    return DesiredDisk(**(fields | more))  # type: ignore[arg-type]
+class Node:
+    """The daemons of one machine, and its kubelet."""
+
+    def __init__(self, cluster: Cluster, machine: Machine) -> None:
+        self.cluster, self.machine = cluster, machine
+        self.about_to_begin: Callable[[object, Disk], None] = lambda order, disk: None
+
+    def live(self) -> Live:
+        etcd = self.cluster.etcd
+        return Live(
+            read_at=self.cluster.now, volume=etcd.volume, fleet=etcd.fleet, pvs=tuple(etcd.pvs.values())
+        )
+
+    def begin(self, daemon: Daemon) -> bool:
+        """Make a child for the order that stands, if it has to be carried out."""
+        volume = self.cluster.etcd.volume
+        if volume is None or daemon.child is not None:
+            return False
+        order = daemon.order_to_carry(volume, self.machine.report(volume.status.identity))
+        if order is None:
+            return False
+        daemon.child = Child(
+            self.machine, volume, order, self.live, lambda: self.cluster.now, self.about_to_begin
+        )
+        return True
+
+    def advance(self, daemon: Daemon) -> bool:
+        """One step of the child; its end leaves a letter. False: nothing to do."""
+        child = daemon.child
+        if child is None:
+            return False
+        if next(child.steps, None) is None:
+            daemon.child = None
+            volume = self.cluster.etcd.volume
+            if child.work is not None and volume is not None:
+                if child.work.state != "running":
+                    daemon.answered, daemon.work = (child.order.id, child.order.withdrawn), child.work
+                disk = self.machine.report(volume.status.identity)
+                daemon.letters.append(Letter(volume.metadata.uid, disk, child.work))
+        return True
+
+    def observe(self, daemon: Daemon) -> None:
+        """Look at the disk, and have the report ready to be written."""
+        volume = self.cluster.etcd.volume
+        if volume is not None:
+            report, order = self.machine.report(volume.status.identity), volume.spec.order
+            current = daemon.work is not None and order is not None and daemon.work.order_id == order.id
+            work = daemon.work if current and volume.status.work is None else None
+            daemon.letters.append(Letter(volume.metadata.uid, report, work))
+
+    def write(self, letter: Letter) -> bool:
+        """Write one letter; what is already so is not written. Whether anything changed."""
+        before = self.cluster.etcd.volume
+        if before is None or before.metadata.uid != letter.uid:
+            return False
+        work = before.status.work
+        if letter.work is not None and (work is None or change(work, at=letter.work.at) != letter.work):
+            work = letter.work
+        return self.cluster.change_status(letter.uid, disk=letter.disk, work=work) is not before
+
+    def obey(self, daemon: Daemon) -> bool:
+        """Carry out the order to its end, look, and tell. Whether anything changed."""
+        acted = False
+        if daemon.child is not None or self.begin(daemon):
+            while self.advance(daemon):
+                pass
+        self.observe(daemon)
+        for letter in daemon.letters:
+            acted |= self.write(letter)
+        daemon.letters = []
+        return acted
+
+    def kubelet(self) -> None:
+        """Stop the containers whose pods are gone, start those whose folder is there."""
+        etcd, machine = self.cluster.etcd, self.machine
+        by_uid = {pod.metadata.uid: key for key, pod in etcd.pods.items()}
+        machine.running = {uid: at for uid, at in machine.running.items() if uid in by_uid}
+        for uid, key in by_uid.items():
+            claim = etcd.claims.get(key)
+            pv = etcd.pvs.get(claim.spec.volume_name) if claim is not None else None
+            disk = machine.slot
+            if uid in machine.running or claim is None or pv is None or pv.spec.local is None:
+                continue
+            ref = pv.spec.claim_ref
+            if claim.status.phase != "Bound" or ref is None or ref.uid != claim.metadata.uid:
+                continue
+            folder = pv.spec.local.path.rpartition("/")[2]
+            if disk is not None and machine.mounted and folder in disk.tenancies:
+                machine.running[uid] = Mounted(disk, folder, claim.metadata.uid)
 
 
 class Sim:
@@ -82,219 +290,33 @@ class Sim:
 
     def __init__(self, wanted: DesiredDisk | None = None, fleet: Fleet | None = None) -> None:
         wanted = wanted or desired()
-        self.now = START
-        self.ids = itertools.count(1)
-        self.rv = itertools.count(100)
-        self.desired: DesiredDisk | None = wanted
-        self.left_by_label = False
-        self.fleet: Fleet | None = fleet or Fleet(metadata=Meta(name="fleet", uid="f"))
-        self.node: Node | None = Node(
-            metadata=Meta(name=NODE, labels={names.HOSTNAME: "host-1"}),
-            status=NodeStatus(conditions=(NodeCondition(type="Ready", status="True"),)),
-        )
-        self.volume: Volume | None = Volume(
-            metadata=Meta(name=NAME, uid="v1", resource_version="1"),
-            spec=VolumeSpec(
-                node_name=NODE,
-                pool=wanted.pool.name,
-                source=SOURCE,
-                wipe=WipePolicy(on_release=wanted.pool.on_release, after=wanted.pool.after, method="files"),
-            ),
-        )
-        self.pvs: list[Pv] = []
-        self.pods: list[Pod] = []
-        self.mine = Mine()
-        self.transient_since = Instant(0.0)
-        self.log: list[Action] = []
-        self.wiped: list[str] = []
+        self.cluster = Cluster(wanted, fleet)
+        self.disk = Disk(IDENTITY)
+        self.machine = Machine(self.disk)
+        self.node_side = Node(self.cluster, self.machine)
+        self.daemon = Daemon()
+        self.controller = Controller(self.cluster, wanted)
         self.daemon_up = True
-        # The disk itself, and the node's journal.
-        self.folder = ""
-        self.files = 0
-        self.journal = ""
-        self.foreign = ""
-        self.in_use = ""
-        self.presence = Presence.OK
+        self.deleted_by_person = False
 
-    # --- what the daemon does ---
+    # --- what is there ---
 
-    def report(self) -> DiskReport:
-        content = (
-            Content.DATA
-            if self.foreign and not self.folder
-            else Content.TENANCY
-            if self.folder
-            else Content.BLANK
-        )
-        return DiskReport(
-            presence=self.presence,
-            identity=IDENTITY,
-            capacity_bytes=1 << 30,
-            content=content,
-            content_note=self.foreign,
-            tenancy=self.folder,
-            empty=bool(self.folder) and self.files == 0,
-            journal=self.journal,
-            in_use=self.in_use,
-        )
+    @property
+    def now(self) -> Instant:
+        return self.cluster.now
 
-    def observe(self) -> None:
+    @now.setter
+    def now(self, now: Instant) -> None:
+        self.cluster.now = now
+
+    @property
+    def volume(self) -> Volume | None:
+        return self.cluster.etcd.volume
+
+    @property
+    def spec(self):  # type: ignore[no-untyped-def]
         assert self.volume is not None
-        self._status(change(self.volume.status, disk=self.report()))
-
-    def obey(self) -> None:
-        """Carry out the order that stands, as a daemon would."""
-        assert self.volume is not None
-        order, status = self.volume.spec.order, self.volume.status
-        if order is None or (status.work is not None and status.work.order_id == order.id):
-            return
-        destroys = order.kind == "reclaim" or bool(order.answer)
-        if order.withdrawn:
-            self._work(order, WorkState.REFUSED, "Withdrawn")
-        elif self.folder == order.next and self.files == 0:
-            self._work(order, WorkState.DONE)
-        elif destroys and (status.committed != order.id or self.pvs):
-            return
-        elif self.folder != order.ends or (not destroys and (self.files or self.foreign)):
-            self._work(order, WorkState.REFUSED, "HasData")
-        elif self.in_use:
-            return
-        else:
-            if destroys:
-                self.wiped.append(order.ends)
-            self.folder, self.files, self.foreign = (order.next if order.offer else ""), 0, ""
-            self.journal = self.folder
-            self._work(order, WorkState.DONE)
-
-    def _work(self, order: Order, state: WorkState, reason: str = "") -> None:
-        assert self.volume is not None
-        work = Work(order_id=order.id, state=state, reason=reason, at=format_instant(self.now))
-        self._status(change(self.volume.status, disk=self.report(), work=work))
-
-    # --- what Kubernetes and people do ---
-
-    def bind(self, claim: str = "data-0", pod: bool = True) -> None:
-        pv = self.pvs[0]
-        assert pv.spec.claim_ref is None
-        ref = Ref(namespace="db", name=claim, uid=f"uid-{claim}-{next(self.ids)}")
-        self.pv(spec=change(pv.spec, claim_ref=ref), status=PhaseOnly(phase="Bound"))
-        self.files, self.in_use = 3, "pod db/tikv-0" if pod else ""
-        if pod:
-            self.pods = [
-                Pod(
-                    metadata=SlimMeta(name="tikv-0", namespace="db", uid="p1"),
-                    spec=PodSpec(
-                        node_name=NODE,
-                        volumes=(PodVolume(persistent_volume_claim=PodClaim(claim_name=claim)),),
-                    ),
-                    status=PhaseOnly(phase="Running"),
-                )
-            ]
-        self.observe()
-
-    def release(self) -> None:
-        self.pods, self.in_use = [], ""
-        self.observe()
-        self.pv(status=PhaseOnly(phase="Released"))
-
-    def pv(self, **fields: object) -> None:
-        """Change the one PersistentVolume."""
-        pv = self.pvs[0]
-        meta = change(pv.metadata, resource_version=str(next(self.rv)))
-        self.pvs[0] = change(pv, metadata=meta, **fields)
-
-    def policy(self, policy: str) -> None:
-        self.pv(spec=change(self.pvs[0].spec, persistent_volume_reclaim_policy=policy))
-
-    def admin(self, **fields: object) -> None:
-        assert self.volume is not None
-        spec = change(self.volume.spec, admin=change(self.volume.spec.admin or Admin(), **fields))
-        self._volume(spec=spec)
-
-    def pause(self, paused: bool) -> None:
-        assert self.fleet is not None
-        self.fleet = change(self.fleet, spec=FleetSpec(paused=paused, budget=self.fleet.spec.budget))
-
-    def new_leader(self) -> None:
-        self.mine = Mine()
-
-    # --- carrying plans out ---
-
-    def world(self) -> World:
-        assert self.volume is not None
-        n = next(self.ids)
-        return World(
-            volume=self.volume,
-            desired=self.desired,
-            fresh=Fresh(order=f"order-{n}", tenancy=tenancy(n), question=f"q-{n}"),
-            node=self.node,
-            node_names_with_hostname=(NODE,) if self.node else (),
-            pvs=tuple(self.pvs),
-            pods=tuple(self.pods),
-            fleet=self.fleet,
-            fleet_volumes=100,
-            left_by_label=self.left_by_label,
-            transient_since=self.transient_since,
-            mine=self.mine,
-        )
-
-    def plan(self) -> Plan:
-        return plan(self.now, self.world())
-
-    def step(self) -> Action | None:
-        """Plan once and carry the action out."""
-        if self.volume is None:
-            return None
-        action = self.plan().action
-        if action is not None:
-            self.log.append(action)
-            self.carry_out(action)
-        return action
-
-    def carry_out(self, action: Action) -> None:
-        assert self.volume is not None
-        match action:
-            case actions.PatchStatus(status=status):
-                self._status(status)
-            case actions.WriteOrder(order=order):
-                self._volume(spec=change(self.volume.spec, order=order))
-                if order is not None:
-                    self.mine = change(self.mine, orders=self.mine.orders | {order.id})
-            case actions.WriteSpec(spec=spec):
-                self._volume(spec=spec)
-            case actions.CountWipe(tenancy=t):
-                assert self.fleet is not None
-                after = breaker.spend(self.fleet, 100, self.now)
-                self.fleet = change(self.fleet, status=FleetStatus(breaker=after))
-                if not after.tripped:
-                    self.mine = change(self.mine, counted=self.mine.counted | {t})
-            case actions.DeletePv(uid=uid):
-                assert [pv.metadata.uid for pv in self.pvs] == [uid]
-                self.pvs = []
-                self.mine = change(self.mine, deleted=self.mine.deleted | {uid})
-            case actions.CreatePv(manifest=manifest):
-                assert not self.pvs, "a PersistentVolume is made only while no other exists for the disk"
-                self.pvs = [_pv(manifest, f"pv-{next(self.ids)}", str(next(self.rv)))]
-            case actions.AnnotatePv():
-                annotations = {names.PROVISIONED_BY: names.PROVISIONER}
-                self.pvs[0] = change(
-                    self.pvs[0], metadata=change(self.pvs[0].metadata, annotations=annotations)
-                )
-            case actions.DeleteVolume():
-                self.volume = None
-
-    def settle(self, steps: int = 40) -> None:
-        """Controller and daemon in turn until neither has anything to do."""
-        for _ in range(steps):
-            acted = self.step() is not None
-            before = self.volume
-            if self.volume is not None and self.daemon_up:
-                self.obey()
-                if self.volume.status.disk != self.report():
-                    self.observe()
-            if not acted and before is self.volume:
-                return
-        raise AssertionError(f"did not settle: {self.log[-6:]}")
+        return self.volume.spec
 
     @property
     def status(self) -> VolumeStatus:
@@ -304,23 +326,133 @@ class Sim:
     def phase(self) -> Phase:
         return self.status.phase
 
-    def _status(self, status: VolumeStatus) -> None:
-        assert self.volume is not None
-        self._volume(status=status)
+    @property
+    def pvs(self) -> list[Pv]:
+        return list(self.cluster.etcd.pvs.values())
 
-    def _volume(self, **fields: object) -> None:
-        assert self.volume is not None
-        meta = change(self.volume.metadata, resource_version=str(next(self.rv)))
-        self.volume = change(self.volume, metadata=meta, **fields)
+    @property
+    def log(self) -> list[Action]:
+        return self.controller.log
 
+    @property
+    def folder(self) -> str:
+        """The one tenancy on the disk, or none."""
+        return next(iter(self.disk.tenancies), "")
 
-def tenancy(n: int) -> str:
-    """A tenancy's id for tests, in the shape of a real one."""
-    letters = "abcdefghijklmnopqrstuvwxyz234567"
-    return "".join(letters[n >> shift & 31] for shift in range(55, -5, -5))
+    @property
+    def wiped(self) -> list[str]:
+        """The tenancies whose data orders have deleted, each once an order."""
+        return [order.ends for order in dict.fromkeys(erased.order for erased in self.machine.erased)]
 
+    @property
+    def data(self) -> set[Item]:
+        return self.disk.items()
 
-def _pv(manifest: dict[str, object], uid: str, rv: str) -> Pv:
-    document = msgspec.convert(manifest, Pv, strict=False)
-    meta = change(document.metadata, uid=uid, resource_version=rv)
-    return change(document, metadata=meta, status=PhaseOnly(phase="Available"))
+    # --- what people and Kubernetes do ---
+
+    def bind(self, claim: str = "db/data-0", pod: bool = True) -> Claim:
+        """A claim of that name takes the disk; its pod writes there."""
+        if claim not in self.cluster.etcd.claims:
+            self.cluster.create_claim(claim)
+        self.cluster.choose(claim)
+        self.cluster.kube()
+        made = self.cluster.etcd.claims[claim]
+        if pod:
+            self.cluster.start_pod(claim)
+            self.node_side.kubelet()
+        for folder in self.disk.tenancies.values():
+            folder.add(Item(made.metadata.uid))
+        return made
+
+    def release(self, claim: str = "db/data-0") -> None:
+        """Pod and claim are deleted."""
+        self.cluster.etcd.pods.pop(claim, None)
+        self.node_side.kubelet()
+        self.cluster.etcd.claims.pop(claim)
+        self.cluster.kube()
+        self.look()
+
+    def look(self) -> None:
+        """The daemon looks at the disk, and tells."""
+        self.node_side.observe(self.daemon)
+        for letter in self.daemon.letters:
+            self.node_side.write(letter)
+        self.daemon.letters = []
+
+    def policy(self, policy: str) -> None:
+        for pv in self.pvs:
+            spec = change(pv.spec, persistent_volume_reclaim_policy=policy)
+            self.cluster.change_pv(pv.metadata.name, spec=spec)
+
+    def clear_claim_ref(self) -> None:
+        for pv in self.pvs:
+            self.cluster.change_pv(pv.metadata.name, spec=change(pv.spec, claim_ref=None))
+        self.cluster.kube()
+
+    def delete_pvs(self) -> None:
+        """By hand, and with force."""
+        self.cluster.etcd.pvs.clear()
+        self.cluster.kube()
+
+    def admin(self, **fields: object) -> None:
+        spec = change(self.spec, admin=change(self.spec.admin or Admin(), **fields))
+        self.cluster.change_volume(spec=spec)
+
+    def answer(self) -> str:
+        """The id of the question that stands."""
+        assert self.status.question is not None
+        return self.status.question.id
+
+    def pause(self, paused: bool) -> None:
+        fleet = self.cluster.etcd.fleet
+        assert fleet is not None
+        self.cluster.change_fleet(spec=change(fleet.spec, paused=paused))
+
+    def want(self, wanted: DesiredDisk | None) -> None:
+        """The inventory says this now."""
+        self.controller.wanted = wanted
+
+    def new_leader(self) -> None:
+        self.controller = Controller(self.cluster, self.controller.wanted, name="b")
+
+    def is_there(self, presence: Presence | None) -> None:
+        """What the daemon says of the disk; None: the truth."""
+        self.machine.presence = presence
+
+    # --- carrying plans out ---
+
+    def plan(self) -> Plan:
+        self.controller.catch_up()
+        return self.controller.plan()
+
+    def step(self) -> Action | str | None:
+        """Plan once and carry the action out."""
+        self.controller.catch_up()
+        return self.controller.step()
+
+    def until(self, *kinds: type) -> None:
+        """Steps of the controller alone, up to one of this kind."""
+        for _ in range(20):
+            if isinstance(self.step(), kinds):
+                return
+        raise AssertionError(f"no {kinds} in {self.log}")
+
+    def obey(self) -> bool:
+        return self.node_side.obey(self.daemon)
+
+    def settle(self, steps: int = 60) -> None:
+        """Controller, daemon and Kubernetes in turn until none has anything to do."""
+        for _ in range(steps):
+            acted = self.step() is not None
+            acted |= self.cluster.kube()
+            self.node_side.kubelet()
+            if self.daemon_up:
+                acted |= self.obey()
+            if not acted:
+                return
+        raise AssertionError(f"did not settle: {self.log[-6:]}")
+
+    def later(self, seconds: float) -> None:
+        """Time passes, and all that is due is done."""
+        self.now = Instant(self.now + seconds)
+        self.settle()

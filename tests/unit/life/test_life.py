@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from tests.unit.life.simulate import NAME, Sim, change, desired, pool
+from disk_daemon.known import User
+from tests.unit.life.machine import Item
+from tests.unit.life.simulate import NAME, Sim, desired, pool
 from tidb_volume.life import actions
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import Adopt, Answer, Fleet, Meta, Phase, PhaseOnly, Presence, Work, WorkState
+from tidb_volume.value import Adopt, Answer, Fleet, Meta, Phase, Presence, VolumeStatus, Work, WorkState
 
 
 def on_offer(**pool_settings: object) -> Sim:
@@ -26,7 +28,7 @@ def released(**pool_settings: object) -> Sim:
 
 def test_a_blank_disk_is_on_offer_after_four_writes() -> None:
     sim = Sim()
-    sim.observe()
+    sim.obey()
     sim.settle()
     assert [type(action).__name__ for action in sim.log] == ["WriteOrder", "CreatePv", "PatchStatus"]
     assert sim.status.phase is Phase.AVAILABLE
@@ -39,7 +41,7 @@ def test_a_blank_disk_is_on_offer_after_four_writes() -> None:
 def test_a_volume_that_is_not_observed_yet_is_said_to_be_so_only_after_a_second() -> None:
     sim = Sim()
     sim.daemon_up = False
-    sim.transient_since = sim.now
+    sim.controller.transient_since = sim.now
     assert sim.plan().action is None
     assert sim.plan().again_at == Instant(sim.now + 1)
     sim.now = Instant(sim.now + 1)
@@ -55,8 +57,8 @@ def test_the_owner_is_the_claim_and_the_pod_that_uses_it() -> None:
     assert sim.status.phase is Phase.BOUND
     assert sim.status.owner is not None
     assert str(sim.status.owner.claim) == "db/data-0"
-    assert str(sim.status.owner.pod) == "db/tikv-0"
-    sim.pods = []
+    assert str(sim.status.owner.pod) == "db/pod-data-0"
+    sim.cluster.etcd.pods.clear()
     sim.settle()
     assert sim.status.owner.pod is None
     assert sim.status.dirty
@@ -133,8 +135,7 @@ def test_a_restore_between_order_and_delete_takes_the_order_back() -> None:
     sim.bind()
     sim.settle()
     sim.release()
-    while not isinstance(sim.step(), actions.WriteOrder):
-        pass
+    sim.until(actions.WriteOrder)
     sim.policy("Retain")
     sim.settle()
     assert sim.status.reason == "PolicyRetain"
@@ -166,11 +167,11 @@ def test_a_paused_fleet_begins_no_wipe_and_a_missing_fleet_object_none_either() 
     sim.now = Instant(sim.now + 3601)
     sim.settle()
     assert sim.status.reason == "Paused"
-    fleet, sim.fleet = sim.fleet, None
+    fleet, sim.cluster.etcd.fleet = sim.cluster.etcd.fleet, None
     sim.settle()
     assert sim.status.reason == "FleetMissing"
     assert not sim.wiped
-    sim.fleet = fleet
+    sim.cluster.etcd.fleet = fleet
     sim.pause(False)
     sim.settle()
     assert len(sim.wiped) == 1
@@ -180,12 +181,12 @@ def test_a_disk_still_in_use_is_not_ordered_to_be_wiped() -> None:
     sim = on_offer(after="0s")
     sim.bind()
     sim.settle()
-    sim.pods = []
-    sim.pv(status=PhaseOnly(phase="Released"))
+    sim.machine.others = (User(who="a process", root=f"/.tidb-volume/{sim.folder}"),)
+    sim.release()
     sim.settle()
     assert sim.status.reason == "InUse"
     assert sim.pvs
-    sim.in_use = ""
+    sim.machine.others = ()
     sim.settle()
     assert sim.status.phase is Phase.AVAILABLE
     assert len(sim.wiped) == 1
@@ -196,8 +197,7 @@ def test_a_new_leader_that_finds_a_pv_gone_and_no_commit_asks_a_person() -> None
     sim.bind()
     sim.settle()
     sim.release()
-    while not isinstance(sim.step(), actions.DeletePv):
-        pass
+    sim.until(actions.DeletePv)
     sim.new_leader()
     sim.settle()
     assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
@@ -214,8 +214,7 @@ def test_a_new_leader_finishes_a_committed_wipe_and_never_offers_on_a_found_done
     sim.bind()
     sim.settle()
     sim.release()
-    while not isinstance(sim.step(), actions.DeletePv):
-        pass
+    sim.until(actions.DeletePv)
     sim.step()
     assert sim.status.committed
     sim.obey()
@@ -240,9 +239,9 @@ def test_an_answer_counts_for_its_own_question_alone() -> None:
     sim.settle()
     assert sim.status.phase is Phase.AVAILABLE
     assert len(sim.wiped) == 1
-    sim.bind("data-1")
+    sim.bind("db/data-1")
     sim.settle()
-    sim.release()
+    sim.release("db/data-1")
     sim.settle()
     assert sim.status.reason == "Countdown"
     assert len(sim.wiped) == 1
@@ -263,20 +262,18 @@ def test_wipe_now_decides_on_retain_and_lifts_no_hold() -> None:
 
 def test_a_claim_ref_cleared_by_hand_takes_the_dirty_offer_back() -> None:
     sim = released()
-    pv = sim.pvs[0]
-    sim.pv(spec=change(pv.spec, claim_ref=None), status=PhaseOnly(phase="Available"))
+    sim.clear_claim_ref()
     sim.settle()
     assert sim.status.phase is Phase.RELEASED
     assert not sim.pvs
     assert not sim.wiped
-    assert sim.files
+    assert sim.data
 
 
 def test_a_dirty_disk_bound_by_another_claim_is_said_loudly() -> None:
     sim = released()
-    pv = sim.pvs[0]
-    sim.pv(spec=change(pv.spec, claim_ref=None), status=PhaseOnly(phase="Available"))
-    sim.bind("thief")
+    sim.clear_claim_ref()
+    sim.bind("db/thief", pod=False)
     sim.settle()
     assert sim.status.phase is Phase.BOUND
     assert any(condition.type == "DirtyHandedOut" for condition in sim.status.conditions)
@@ -285,7 +282,7 @@ def test_a_dirty_disk_bound_by_another_claim_is_said_loudly() -> None:
 
 def test_a_pv_deleted_by_hand_while_on_offer_is_not_offered_again_by_itself() -> None:
     sim = on_offer()
-    sim.pvs = []
+    sim.delete_pvs()
     sim.settle()
     assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
     assert not sim.pvs
@@ -293,7 +290,7 @@ def test_a_pv_deleted_by_hand_while_on_offer_is_not_offered_again_by_itself() ->
 
 def test_unknown_data_waits_for_a_person_and_is_wiped_on_the_answer_to_that_question() -> None:
     sim = Sim()
-    sim.foreign = "12 entries, first: backup"
+    sim.disk.strays = {Item("stranger", "backup")}
     sim.settle()
     assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "HasData")
     assert "backup" in sim.status.message
@@ -310,8 +307,8 @@ def test_a_status_deleted_by_hand_ends_in_a_question_and_not_in_an_offer() -> No
     sim.settle()
     sim.release()
     sim.settle()
-    sim.pvs = []
-    sim._status(type(sim.status)())
+    sim.delete_pvs()
+    sim.cluster.change_volume(status=VolumeStatus())
     sim.settle()
     assert sim.status.reason == "HasData"
     assert not sim.wiped
@@ -321,7 +318,7 @@ def test_a_status_deleted_under_a_bound_volume_is_made_again() -> None:
     sim = on_offer()
     sim.bind()
     sim.settle()
-    sim._status(type(sim.status)())
+    sim.cluster.change_volume(status=VolumeStatus())
     sim.settle()
     assert sim.status.phase is Phase.BOUND
     assert sim.status.dirty
@@ -330,7 +327,7 @@ def test_a_status_deleted_under_a_bound_volume_is_made_again() -> None:
 
 def test_an_entry_removed_withdraws_a_free_disk_and_wipes_nothing() -> None:
     sim = on_offer()
-    sim.desired = None
+    sim.want(None)
     sim.settle()
     assert sim.volume is None
     assert not sim.pvs
@@ -341,27 +338,25 @@ def test_an_entry_removed_under_a_bound_disk_is_dropped_and_never_wiped() -> Non
     sim = on_offer(after="0s")
     sim.bind()
     sim.settle()
-    sim.desired = None
+    sim.want(None)
     sim.settle()
     assert sim.status.state == "Bound (dropped)"
     sim.release()
     sim.settle()
     assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "DroppedReleased")
     assert not sim.wiped
-    sim.desired = desired(pool(after="0s"))
+    sim.want(desired(pool(after="0s")))
     sim.settle()
     assert len(sim.wiped) == 1
 
 
 def test_a_vanished_disk_is_taken_off_offer_and_offered_again_without_a_wipe() -> None:
     sim = on_offer()
-    sim.presence = Presence.NOT_MOUNTED
-    sim.observe()
+    sim.is_there(Presence.NOT_MOUNTED)
     sim.settle()
     assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "NotMounted")
     assert not sim.pvs
-    sim.presence = Presence.OK
-    sim.observe()
+    sim.is_there(None)
     sim.settle()
     assert sim.status.phase is Phase.AVAILABLE
     assert not sim.wiped
@@ -384,7 +379,7 @@ def test_a_cordoned_disk_is_not_offered_but_a_released_one_is_still_wiped() -> N
 def test_the_pools_on_release_changed_under_a_free_disk_makes_its_pv_anew() -> None:
     sim = on_offer()
     before = sim.pvs[0].metadata.name
-    sim.desired = desired(pool(on_release="keep"))
+    sim.want(desired(pool(on_release="keep")))
     sim.settle()
     assert sim.pvs[0].metadata.name != before
     assert sim.pvs[0].spec.persistent_volume_reclaim_policy == "Retain"
@@ -394,7 +389,7 @@ def test_the_pools_on_release_changed_under_a_free_disk_makes_its_pv_anew() -> N
 def test_a_bound_volume_keeps_the_stricter_of_then_and_now() -> None:
     sim = on_offer(after="2h")
     sim.bind()
-    sim.desired = desired(pool(after="0s", gates=("tombstone",)))
+    sim.want(desired(pool(after="0s", gates=("tombstone",))))
     sim.settle()
     assert sim.volume is not None
     assert sim.volume.spec.wipe.after == "2h"
@@ -405,9 +400,9 @@ def test_a_bound_volume_keeps_the_stricter_of_then_and_now() -> None:
 def test_the_breaker_trips_on_the_sixth_wipe_of_a_small_fleet() -> None:
     sim = on_offer(after="0s")
     for turn in range(20):
-        sim.bind(f"data-{turn}")
+        sim.bind(f"db/data-{turn}")
         sim.settle()
-        sim.release()
+        sim.release(f"db/data-{turn}")
         sim.settle()
         if sim.status.phase is not Phase.AVAILABLE:
             break
@@ -429,7 +424,7 @@ def test_a_failed_wipe_is_tried_again_with_growing_pauses() -> None:
         order = sim.volume.spec.order
         assert order is not None
         failed = Work(order_id=order.id, state=WorkState.FAILED, reason="EIO", at=format_instant(sim.now))
-        sim._status(change(sim.status, work=failed))
+        sim.cluster.change_status(work=failed)
         sim.settle()
         assert sim.phase() is Phase.FAILED
         again = sim.plan().again_at
@@ -446,7 +441,7 @@ def test_a_failed_wipe_is_tried_again_with_growing_pauses() -> None:
 
 def test_a_deleted_fleet_object_is_missing_and_not_empty() -> None:
     sim = released()
-    sim.fleet = Fleet(metadata=Meta(name="fleet", deletion_timestamp="2026-01-01T00:00:00Z"))
+    sim.cluster.etcd.fleet = Fleet(metadata=Meta(name="fleet", deletion_timestamp="2026-01-01T00:00:00Z"))
     sim.now = Instant(sim.now + 3601)
     sim.settle()
     assert sim.status.reason == "FleetMissing"

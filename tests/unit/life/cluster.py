@@ -1,0 +1,324 @@
+"""An API server and Kubernetes' own controllers in memory, as far as one disk's life needs them.
+
+Every object has a UID and a resourceVersion, a write may name both, and one that names an older version
+fails. What kube-controller-manager does to volumes and claims follows syncVolume, syncClaim and unbindVolume
+in pkg/controller/volume/persistentvolume of 1.37, and its protection controllers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import msgspec
+
+from tidb_volume import names
+from tidb_volume.inventory.expand import DesiredDisk
+from tidb_volume.inventory.marks import Mark
+from tidb_volume.inventory.model import PoolSettings
+from tidb_volume.units import Instant
+from tidb_volume.value import (
+    Breaker,
+    Claim,
+    Fleet,
+    FleetStatus,
+    Meta,
+    Node,
+    NodeCondition,
+    NodeStatus,
+    PhaseOnly,
+    Pod,
+    PodClaim,
+    PodSpec,
+    PodVolume,
+    Pv,
+    PvcSpec,
+    Ref,
+    SlimMeta,
+    Source,
+    Volume,
+    VolumeSpec,
+    VolumeStatus,
+    WipePolicy,
+)
+
+NODE = "node-1"
+SOURCE = Source(path="/data/disk0")
+NAME = names.volume_name(NODE, SOURCE)
+START = Instant(1_800_000_000.0)
+BOUND_BY = "pv.kubernetes.io/bound-by-controller"
+change = msgspec.structs.replace
+
+
+class Conflict(Exception):  # noqa: N818 - the server's own word
+    """A precondition did not hold, or the object is gone or there already."""
+
+
+def pool(**settings: object) -> PoolSettings:
+    return PoolSettings(**({"name": "tikv", "on_release": "wipe", "after": "1h"} | settings))  # type: ignore[arg-type]
+
+
+def desired(of: PoolSettings | None = None, **more: object) -> DesiredDisk:
+    fields: dict[str, object] = {
+        "name": NAME,
+        "node_name": NODE,
+        "source": SOURCE,
+        "pool": of or pool(),
+        "volume_mode": "Filesystem",
+        "fs_type": "",
+        "mount_by": "daemon",
+        "mark": Mark(),
+        "listing": "l",
+    }
+    return DesiredDisk(**(fields | more))  # type: ignore[arg-type]
+
+
+def spec_of(wanted: DesiredDisk) -> VolumeSpec:
+    wipe = WipePolicy(on_release=wanted.pool.on_release, after=wanted.pool.after, method="files")
+    return VolumeSpec(node_name=NODE, pool=wanted.pool.name, source=SOURCE, wipe=wipe)
+
+
+class Objects(msgspec.Struct):
+    """All that etcd holds. The values are frozen, so a copy of this is a snapshot."""
+
+    volume: Volume | None = None
+    fleet: Fleet | None = None
+    pvs: dict[str, Pv] = {}
+    claims: dict[str, Claim] = {}
+    """By namespace/name."""
+    pods: dict[str, Pod] = {}
+
+    def copy(self) -> Objects:
+        return Objects(self.volume, self.fleet, dict(self.pvs), dict(self.claims), dict(self.pods))
+
+
+class Cluster:
+    """The API server. Only `now` and `node` are beside what etcd holds."""
+
+    def __init__(self, wanted: DesiredDisk, fleet: Fleet | None = None) -> None:
+        self.now = START
+        self.ids = itertools.count(1)
+        self.rv = itertools.count(100)
+        self.node: Node | None = Node(
+            metadata=Meta(name=NODE, labels={names.HOSTNAME: "host-1"}),
+            status=NodeStatus(conditions=(NodeCondition(type="Ready", status="True"),)),
+        )
+        self.etcd = Objects(fleet=fleet or Fleet(metadata=Meta(name=names.FLEET, uid="f")))
+        self.writes = 0
+        self.create_volume(spec_of(wanted))
+
+    def uid(self, prefix: str) -> str:
+        return f"{prefix}-{next(self.ids)}"
+
+    def version(self) -> str:
+        self.writes += 1
+        return str(next(self.rv))
+
+    # --- TidbVolume and fleet ---
+
+    def create_volume(self, spec: VolumeSpec) -> Volume:
+        if self.etcd.volume is not None:
+            raise Conflict("AlreadyExists")
+        meta = Meta(name=NAME, uid=self.uid("v"), resource_version=self.version())
+        self.etcd.volume = Volume(metadata=meta, spec=spec)
+        return self.etcd.volume
+
+    def change_volume(self, uid: str = "", rv: str = "", **fields: Any) -> Volume:
+        """Patch the volume; `uid` and `rv` are preconditions where they are named."""
+        volume = self.etcd.volume
+        if volume is None or (uid and volume.metadata.uid != uid):
+            raise Conflict("NotFound")
+        if rv and volume.metadata.resource_version != rv:
+            raise Conflict("Conflict")
+        changed = change(volume, **fields)
+        if changed == volume:
+            return volume
+        meta = change(volume.metadata, resource_version=self.version())
+        self.etcd.volume = change(changed, metadata=meta)
+        return self.etcd.volume
+
+    def change_status(self, uid: str = "", rv: str = "", **fields: Any) -> Volume:
+        volume = self.etcd.volume
+        status = volume.status if volume is not None else VolumeStatus()
+        return self.change_volume(uid, rv, status=change(status, **fields))
+
+    def delete_volume(self, uid: str = "", rv: str = "") -> None:
+        self.change_volume(uid, rv)
+        self.writes += 1
+        self.etcd.volume = None
+
+    def change_fleet(self, rv: str = "", **fields: Any) -> Fleet:
+        fleet = self.etcd.fleet
+        if fleet is None or (rv and fleet.metadata.resource_version != rv):
+            raise Conflict("Conflict")
+        changed = change(fleet, **fields)
+        if changed != fleet:
+            meta = change(fleet.metadata, resource_version=self.version())
+            self.etcd.fleet = change(changed, metadata=meta)
+        assert self.etcd.fleet is not None
+        return self.etcd.fleet
+
+    def breaker(self, breaker: Breaker, rv: str = "") -> Fleet:
+        return self.change_fleet(rv, status=FleetStatus(breaker=breaker))
+
+    # --- PersistentVolumes ---
+
+    def create_pv(self, manifest: dict[str, Any]) -> Pv:
+        pv = msgspec.convert(manifest, Pv, strict=False)
+        if pv.metadata.name in self.etcd.pvs:
+            raise Conflict("AlreadyExists")
+        meta = change(pv.metadata, uid=self.uid("pv"), resource_version=self.version())
+        pv = change(pv, metadata=meta, status=PhaseOnly(phase="Pending"))
+        self.etcd.pvs[pv.metadata.name] = pv
+        self.kube()
+        return self.etcd.pvs[pv.metadata.name]
+
+    def change_pv(self, name: str, uid: str = "", rv: str = "", **fields: Any) -> Pv:
+        pv = self.etcd.pvs.get(name)
+        if pv is None or (uid and pv.metadata.uid != uid):
+            raise Conflict("NotFound")
+        if rv and pv.metadata.resource_version != rv:
+            raise Conflict("Conflict")
+        changed = change(pv, **fields)
+        if changed == pv:
+            return pv
+        meta = change(changed.metadata, resource_version=self.version())
+        self.etcd.pvs[name] = change(changed, metadata=meta)
+        return self.etcd.pvs[name]
+
+    def delete_pv(self, name: str, uid: str = "", rv: str = "") -> Pv:
+        """Mark it as Terminating; `kube` removes it once nothing protects it. Returns what it was."""
+        before = self.change_pv(name, uid, rv)
+        if before.metadata.deletion_timestamp is None:
+            meta = change(before.metadata, deletion_timestamp="2027-01-01T00:00:00Z")
+            self.change_pv(name, metadata=meta)
+        return before
+
+    # --- claims and pods ---
+
+    def create_claim(self, key: str, volume_name: str = "") -> Claim:
+        namespace, name = key.split("/")
+        meta = SlimMeta(
+            namespace=namespace, name=name, uid=self.uid("claim"), resource_version=self.version()
+        )
+        spec = PvcSpec(volume_name=volume_name, storage_class_name="tikv")
+        self.etcd.claims[key] = Claim(metadata=meta, spec=spec, status=PhaseOnly(phase="Pending"))
+        return self.etcd.claims[key]
+
+    def choose(self, key: str) -> bool:
+        """The scheduler binds a claim to a PersistentVolume that is on offer, if there is one for it."""
+        claim = self.etcd.claims[key]
+        if claim.spec.volume_name:
+            return False
+        for pv in sorted(self.etcd.pvs.values(), key=lambda pv: pv.spec.claim_ref is None):
+            ref = pv.spec.claim_ref
+            reserved = ref is not None and f"{ref.namespace}/{ref.name}" == key and not ref.uid
+            free = pv.status.phase == "Available" and ref is None
+            if pv.metadata.deletion_timestamp or not (reserved or free):
+                continue
+            self._point(pv, claim, ours=not reserved)
+            return True
+        return False
+
+    def _point(self, pv: Pv, claim: Claim, *, ours: bool) -> None:
+        meta, bound_by = pv.metadata, {BOUND_BY: "yes"} if ours else {}
+        ref = Ref(namespace=claim.metadata.namespace, name=claim.metadata.name, uid=claim.metadata.uid)
+        self.change_pv(
+            meta.name,
+            metadata=change(meta, annotations={**meta.annotations, **bound_by}),
+            spec=change(pv.spec, claim_ref=ref),
+        )
+
+    def start_pod(self, key: str) -> Pod:
+        """A pod that uses a claim; the kubelet decides whether it may start."""
+        namespace, name = key.split("/")
+        meta = SlimMeta(namespace=namespace, name=f"pod-{name}", uid=self.uid("pod"))
+        volumes = (PodVolume(persistent_volume_claim=PodClaim(claim_name=name)),)
+        pod = Pod(metadata=meta, spec=PodSpec(node_name=NODE, volumes=volumes))
+        self.etcd.pods[key] = change(pod, status=PhaseOnly(phase="Running"))
+        return self.etcd.pods[key]
+
+    def kube(self) -> bool:
+        """Let kube-controller-manager do all that it has to; whether it had anything to do."""
+        acted = False
+        while self._kube_once():
+            acted = True
+        return acted
+
+    def _kube_once(self) -> bool:
+        before = self.writes
+        for key, claim in tuple(self.etcd.claims.items()):
+            if claim.metadata.deletion_timestamp and key not in self.etcd.pods:
+                self.writes += 1
+                del self.etcd.claims[key]
+        for pv in tuple(self.etcd.pvs.values()):
+            self._sync_volume(pv)
+        for key, claim in tuple(self.etcd.claims.items()):
+            self._sync_claim(key, claim)
+        return self.writes != before
+
+    def _sync_volume(self, pv: Pv) -> None:
+        name, ref = pv.metadata.name, pv.spec.claim_ref
+        if pv.metadata.deletion_timestamp and pv.status.phase != "Bound":
+            self.writes += 1
+            del self.etcd.pvs[name]
+            return
+        if ref is None or not ref.uid:
+            self.change_pv(name, status=PhaseOnly(phase="Available"))
+            return
+        claim = self.etcd.claims.get(str(ref))
+        if claim is None or claim.metadata.uid != ref.uid:
+            if pv.status.phase not in ("Released", "Failed"):
+                self.change_pv(name, status=PhaseOnly(phase="Released"))
+        elif claim.spec.volume_name == name:
+            self.change_pv(name, status=PhaseOnly(phase="Bound"))
+        elif claim.spec.volume_name:
+            ours = pv.metadata.annotations.get(names.PROVISIONED_BY)
+            if ours and pv.spec.persistent_volume_reclaim_policy == "Delete":
+                if pv.status.phase not in ("Released", "Failed"):
+                    self.change_pv(name, status=PhaseOnly(phase="Released"))
+            else:
+                self._unbind(pv)
+
+    def _unbind(self, pv: Pv) -> None:
+        ref, annotations = pv.spec.claim_ref, dict(pv.metadata.annotations)
+        assert ref is not None
+        kept = None if annotations.pop(BOUND_BY, None) else change(ref, uid="")
+        self.change_pv(
+            pv.metadata.name,
+            metadata=change(pv.metadata, annotations=annotations),
+            spec=change(pv.spec, claim_ref=kept),
+            status=PhaseOnly(phase="Available"),
+        )
+
+    def _sync_claim(self, key: str, claim: Claim) -> None:
+        uid, wanted = claim.metadata.uid, claim.spec.volume_name
+        if claim.metadata.deletion_timestamp:
+            return
+        if not wanted:
+            for pv in self.etcd.pvs.values():
+                ref = pv.spec.claim_ref
+                if ref is not None and ref.uid == uid and not pv.metadata.deletion_timestamp:
+                    spec = change(claim.spec, volume_name=pv.metadata.name)
+                    self.writes += 1
+                    self.etcd.claims[key] = change(claim, spec=spec, status=PhaseOnly(phase="Bound"))
+                    return
+            return
+        pv = self.etcd.pvs.get(wanted)
+        ref = pv.spec.claim_ref if pv is not None else None
+        if pv is not None and (ref is None or (str(ref) == key and not ref.uid)):
+            # A claim that names this volume, and a volume that is free for it: bound at once.
+            if not pv.metadata.deletion_timestamp:
+                self._point(pv, claim, ours=ref is None)
+            return
+        bound = ref is not None and ref.uid == uid
+        phase = "Bound" if bound else "Lost" if claim.status.phase in ("Bound", "Lost") else "Pending"
+        if phase != claim.status.phase:
+            self.writes += 1
+            self.etcd.claims[key] = change(claim, status=PhaseOnly(phase=phase))
+
+
+def tenancy(n: int) -> str:
+    """A tenancy's id for tests, in the shape of a real one."""
+    letters = "abcdefghijklmnopqrstuvwxyz234567"
+    return "".join(letters[n >> shift & 31] for shift in range(55, -5, -5))

@@ -1,0 +1,413 @@
+"""One machine in memory: disks with somebody's data on them, a journal, and daemons that obey orders.
+
+What a daemon decides is not modelled: `disk_daemon.step.decide` and its guards decide here too, on facts and
+on a journal of the real types. Only the moves are carried out on sets instead of folders. A child process is
+a generator that stops before each change, so whoever runs it can cut it, freeze it, or let another come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from disk_daemon import guards, journal, minded, report
+from disk_daemon.guards import When
+from disk_daemon.identity import hardware_key
+from disk_daemon.jobs import Record
+from disk_daemon.known import (
+    AlreadyDone,
+    Aside,
+    AsideAll,
+    Broken,
+    Case,
+    Do,
+    Dropped,
+    Entry,
+    Erase,
+    Facts,
+    Finish,
+    GiveBack,
+    Journal,
+    Live,
+    Make,
+    Note,
+    Recheck,
+    Refuse,
+    Remove,
+    Trash,
+    User,
+    Verify,
+    Wait,
+)
+from disk_daemon.minded import Minded
+from disk_daemon.step import decide, is_of_this_wipe
+from tidb_volume.units import Instant, format_instant
+from tidb_volume.value import DiskReport, Identity, Order, Presence, Volume, Work, WorkState
+
+change = msgspec.structs.replace
+CAPACITY = 1 << 30
+LIVE_FOR_S = 5.0
+
+
+class Item(NamedTuple):
+    """A piece of data, and the UID of the claim that wrote it (or a stranger's name)."""
+
+    owner: str
+    what: str = "file"
+
+
+class Disk:
+    """One piece of hardware and all that is on it. Whoever holds `lock` works on it."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self.strays: set[Item] = set()
+        self.tenancies: dict[str, set[Item]] = {}
+        self.trash: dict[str, dict[str, set[Item]]] = {}
+        self.lock: object | None = None
+
+    def items(self) -> set[Item]:
+        """All data on it, wherever it lies."""
+        found = set(self.strays)
+        for part in (*self.tenancies.values(), *(each for t in self.trash.values() for each in t.values())):
+            found |= part
+        return found
+
+
+class Mounted(NamedTuple):
+    """A container that has a tenancy's folder mounted."""
+
+    disk: Disk
+    tenancy: str
+    claim_uid: str
+
+
+class Erased(NamedTuple):
+    """Data that an order has deleted."""
+
+    order: Order
+    disk: Disk
+    items: frozenset[Item]
+
+
+class Machine:
+    """One slot for a disk, the node's journals, and the containers that run."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.slot: Disk | None = disk
+        self.mounted = True
+        self.boot = 1
+        self.journals: dict[str, Entry | Broken] = {}
+        self.running: dict[str, Mounted] = {}
+        """By the pod's UID."""
+        self.others: tuple[User, ...] = ()
+        """Users that are no pod of ours: a process with a mount namespace of its own."""
+        self.presence: Presence | None = None
+        """Forced by a test: what the daemon says instead of what there is."""
+        self.erased: list[Erased] = []
+
+    def journal_of(self, identity: Identity) -> Journal:
+        """The node's record of this hardware."""
+        return self.journals.get(hardware_key(identity))
+
+    def facts(self, disk: Disk | None) -> Facts:
+        """What a child sees of an opened disk; one that is no longer in the slot is gone."""
+        if self.presence is not None:
+            return Facts(presence=self.presence, message="said by a test", boot=str(self.boot))
+        if disk is None or disk is not self.slot or not self.mounted:
+            return Facts(presence=Presence.NOT_MOUNTED, message="nothing is mounted", boot=str(self.boot))
+        empty = len(disk.tenancies) == 1 and not any(disk.tenancies.values())
+        users = tuple(
+            User(who=f"pod {pod}", root=f"/.tidb-volume/{at.tenancy}")
+            for pod, at in self.running.items()
+            if at.disk is disk
+        )
+        return Facts(
+            presence=Presence.OK,
+            boot=str(self.boot),
+            device="7:1",
+            identity=disk.identity,
+            capacity_bytes=CAPACITY,
+            strays=tuple(sorted(item.what for item in disk.strays)),
+            folder=bool(disk.tenancies or disk.trash),
+            tenancies=tuple(sorted(disk.tenancies)),
+            empty=empty,
+            trash=tuple(
+                Trash(
+                    order=order, entries=tuple(sorted({place.split("/")[0] for place in disk.trash[order]}))
+                )
+                for order in sorted(disk.trash)
+            ),
+            users=users + self.others,
+        )
+
+    def report(self, recorded: Identity | None) -> DiskReport:
+        """What the daemon tells of the slot."""
+        facts = self.facts(self.slot)
+        known = self.journal_of(facts.identity) if facts.identity else None
+        if isinstance(known, Broken):
+            record = Record(broken=known.why)
+        elif known is None:
+            record = Record()
+        else:
+            record = Record(handed=known.handed, known=True, order=known.order)
+        return report.disk_report(facts, record, recorded, None)
+
+    def reboot(self) -> None:
+        """Processes end; disks and journals stay."""
+        self.boot += 1
+        self.running, self.others = {}, ()
+        for disk in [self.slot] if self.slot else []:
+            disk.lock = None
+
+
+class Stop(Exception):  # noqa: N818 - the end of a child's work, good or bad
+    """A child has come to a conclusion."""
+
+    def __init__(self, conclusion: Refuse | Wait | Dropped | AlreadyDone, *, begun: bool) -> None:
+        super().__init__(str(conclusion))
+        self.conclusion, self.begun = conclusion, begun
+
+
+class Child:
+    """One child at work on one order. `steps` stops before each change of the disk or the journal."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        volume: Volume,
+        order: Order,
+        live: Callable[[], Live],
+        clock: Callable[[], Instant],
+        about_to_begin: Callable[[Order, Disk], None],
+    ) -> None:
+        self._machine, self._volume, self.order = machine, volume, order
+        self._read, self._clock, self._about_to_begin = live, clock, about_to_begin
+        self._live = Live(read_at=0.0, error="not read yet")
+        self._begun = False
+        self.work: Work | None = None
+        self.dropped = False
+        self.steps = self._run()
+
+    def finish(self) -> None:
+        """Run to the end."""
+        for _ in self.steps:
+            pass
+
+    # --- as in disk_daemon/wipe/carry.py ---
+
+    def _run(self) -> Iterator[str]:
+        disk = self._machine.slot
+        try:
+            facts = self._machine.facts(disk)
+            if disk is None or facts.presence is not Presence.OK:
+                found = guards.disk_is_there(self._case(facts, None))
+                assert isinstance(found, Refuse | Wait)
+                raise Stop(found, begun=self._known_as_begun())
+            objection = guards.identity_matches(self._case(facts, None))
+            if objection is not None:
+                raise Stop(objection, begun=self._known_as_begun())
+            if disk.lock is not None:
+                raise Stop(Wait("Locked", "another process", "lock"), begun=self._known_as_begun())
+            disk.lock = self
+            try:
+                yield from self._under_lock(disk)
+            finally:
+                if disk.lock is self:
+                    disk.lock = None
+        except Stop as end:
+            self._conclude(end.conclusion, begun=end.begun)
+
+    def _under_lock(self, disk: Disk) -> Iterator[str]:
+        yield from self._look(disk)
+        case = self._case_now(disk)
+        self._begun = case.maybe_begun
+        verdict = decide(case)
+        match verdict:
+            case Do():
+                for move in verdict.moves:
+                    yield from self._move(disk, move)
+                raise Stop(AlreadyDone(), begun=self._begun)
+            case GiveBack():
+                yield "put back"
+                self._put_back(disk)
+                raise Stop(Refuse("Withdrawn", "no byte is gone"), begun=False)
+            case _:
+                raise Stop(verdict, begun=self._begun)
+
+    def _look(self, disk: Disk) -> Iterator[str]:
+        while True:
+            self._live = self._read()
+            yield "read"
+            if self._is_good():
+                return
+
+    def _is_good(self) -> bool:
+        return self._clock() - self._live.read_at <= LIVE_FOR_S
+
+    def _case(self, facts: Facts, known: Journal) -> Case:
+        meta = self._volume.metadata
+        return Case(
+            order=self.order, volume=meta.name, uid=meta.uid, live=self._live, disk=facts, journal=known
+        )
+
+    def _case_now(self, disk: Disk) -> Case:
+        return self._case(self._machine.facts(disk), self._machine.journal_of(disk.identity))
+
+    def _known_as_begun(self) -> bool:
+        if self._begun or self.order.identity is None:
+            return self._begun
+        known = self._machine.journal_of(self.order.identity)
+        return self._case(Facts(presence=Presence.NOT_PRESENT), known).begun
+
+    def _move(self, disk: Disk, move: object) -> Iterator[str]:
+        order = self.order
+        match move:
+            case Note(begun=True):
+                was = self._begun
+                while True:
+                    self._note(disk, begun=True)
+                    yield "begin"
+                    if self._is_good():
+                        break
+                    self._note(disk, begun=was)
+                    yield from self._recheck(disk)
+                self._about_to_begin(order, disk)
+            case Note():
+                yield "note"
+                self._note(disk, begun=False)
+            case Aside():
+                yield "rename"
+                disk.trash.setdefault(order.id, {})[move.tenancy] = disk.tenancies.pop(move.tenancy)
+            case AsideAll():
+                yield "rename"
+                trash = disk.trash.setdefault(order.id, {})
+                trash["root"] = trash.get("root", set()) | disk.strays
+                for tenancy in tuple(disk.tenancies):
+                    trash[f"ours/{tenancy}"] = disk.tenancies.pop(tenancy)
+                disk.strays = set()
+            case Recheck():
+                yield from self._recheck(disk)
+            case Erase():
+                yield "erase"
+                yield from self._erase(disk, move.order)
+            case Verify():
+                facts = self._machine.facts(disk)
+                assert not facts.tenancies
+                assert not facts.trash
+            case Remove():
+                yield "rmdir"
+                if disk.tenancies.get(move.tenancy):
+                    raise Stop(Refuse("HasData", "it is not empty"), begun=False)
+                disk.tenancies.pop(move.tenancy)
+            case Make():
+                yield "mkdir"
+                disk.tenancies[order.next] = set()
+            case Finish():
+                yield "journal"
+                entry = self._entry(disk)
+                done = journal.finished(entry, disk.identity, order, at=self._at())
+                self._machine.journals[hardware_key(disk.identity)] = done
+
+    def _entry(self, disk: Disk) -> Entry | None:
+        entry = self._machine.journal_of(disk.identity)
+        if isinstance(entry, Broken):
+            raise Stop(Refuse("JournalBroken", entry.why), begun=self._begun)
+        return entry
+
+    def _note(self, disk: Disk, *, begun: bool) -> None:
+        noted = journal.noted(self._entry(disk), disk.identity, self.order, begun=begun, at=self._at())
+        self._machine.journals[hardware_key(disk.identity)] = noted
+        self._begun = begun
+
+    def _recheck(self, disk: Disk) -> Iterator[str]:
+        yield from self._look(disk)
+        case = self._case_now(disk)
+        volume = case.live.volume
+        withdrawn = guards.order_is_current(case) is None and (
+            volume is not None and volume.spec.order is not None and volume.spec.order.withdrawn
+        )
+        if withdrawn and not self._begun:
+            self._put_back(disk)
+            raise Stop(Refuse("Withdrawn", "no byte is gone"), begun=False)
+        found = guards.objection(case, When.START if self._begun else When.BEGIN)
+        if found is None:
+            return
+        if not self._begun:
+            self._put_back(disk)
+        raise Stop(found, begun=self._begun)
+
+    def _put_back(self, disk: Disk) -> None:
+        case = self._case_now(disk)
+        for trash in case.disk.trash:
+            if not is_of_this_wipe(case, trash):
+                continue
+            for place, items in disk.trash.pop(trash.order).items():
+                if place == "root":
+                    disk.strays |= items
+                else:
+                    disk.tenancies[place.removeprefix("ours/")] = items
+        entry = self._machine.journal_of(disk.identity)
+        if isinstance(entry, Entry) and entry.order is not None:
+            self._machine.journals[hardware_key(disk.identity)] = journal.given_back(entry)
+        self._begun = False
+
+    def _erase(self, disk: Disk, order: str) -> Iterator[str]:
+        for items in disk.trash.get(order, {}).values():
+            while items:
+                item = min(items)
+                items.discard(item)
+                self._machine.erased.append(Erased(self.order, disk, frozenset({item})))
+                yield "between"
+                self._live = change(self._read(), lean=True)
+                found = guards.objection(self._case_now(disk), When.ALWAYS)
+                if found is not None:
+                    # The real one halts here and goes on by itself; to be taken up anew is the harder case.
+                    raise Stop(found, begun=True)
+        disk.trash.pop(order, None)
+
+    # --- the last word ---
+
+    def _at(self) -> str:
+        return format_instant(self._clock())
+
+    def _conclude(self, conclusion: Refuse | Wait | Dropped | AlreadyDone, *, begun: bool) -> None:
+        said = Work(order_id=self.order.id, state=WorkState.DONE, begun=begun, at=self._at())
+        match conclusion:
+            case Dropped():
+                self.dropped = True
+                return
+            case Wait(reason=reason, message=message):
+                said = change(said, state=WorkState.RUNNING, reason=reason, message=message)
+            case Refuse(reason=reason, message=message):
+                said = change(said, state=WorkState.REFUSED, reason=reason, message=message)
+            case AlreadyDone():
+                pass
+        self.work = said
+
+
+class Letter(NamedTuple):
+    """A status that a daemon has made up its mind about and not yet written."""
+
+    uid: str
+    disk: DiskReport
+    work: Work | None
+
+
+class Daemon:
+    """The parent: one child at a time, and what is to be written. Dies without a word."""
+
+    def __init__(self) -> None:
+        self.child: Child | None = None
+        self.answered: tuple[str, bool] = ("", False)
+        self.work: Work | None = None
+        """What was last concluded; told again as long as it is not on record."""
+        self.letters: list[Letter] = []
+
+    def order_to_carry(self, volume: Volume, report: DiskReport) -> Order | None:
+        """As the real parent chooses."""
+        order = volume.spec.order
+        known = self.work if self.work is not None and order and order.id == self.work.order_id else None
+        return minded.order_to_carry(Minded(volume, answered=self.answered, work=known, report=report))

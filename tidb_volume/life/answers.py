@@ -1,0 +1,139 @@
+"""What people answered, and whether it counts: for the question that stands now, and for no other.
+
+An answer that cannot be taken is never dropped in silence: `not_taken` says why, and the way out.
+"""
+
+from __future__ import annotations
+
+from tidb_volume import names
+from tidb_volume.life.look import Seen
+from tidb_volume.life.world import World
+from tidb_volume.value import Adopt, Answer, Approve, Presence, Ref, Restore, Volume
+
+ABSENT = frozenset({Presence.NOT_PRESENT, Presence.NOT_MOUNTED, Presence.STUCK, Presence.WRONG_DISK})
+
+
+def _counts(volume: Volume, answer: Adopt | Approve | Restore | Answer | None) -> bool:
+    question = volume.status.question
+    return question is not None and answer is not None and answer.question == question.id
+
+
+def wipe_now(world: World) -> bool:
+    """A person answered this very question with wipe-now."""
+    return _counts(world.volume, world.volume.spec.admin.wipe_now)
+
+
+def adopt_wipe(world: World) -> bool:
+    """A person answered this very question with adopt: Wipe."""
+    adopt = world.volume.spec.admin.adopt
+    return _counts(world.volume, adopt) and adopt is not None and adopt.action == "Wipe"
+
+
+def approved(world: World) -> bool:
+    """A person let the planned wipe happen; to ask for a wipe oneself is more than to approve of one."""
+    return _counts(world.volume, world.volume.spec.admin.approve) or wipe_now(world) or adopt_wipe(world)
+
+
+def named(volume: Volume) -> Ref | None:
+    """The claim that is to get the data, by namespace and name: the one that `restore` or `adopt: Keep`
+    names, for a restore that names none the former owner's. None: nobody asks for that."""
+    admin, owner = volume.spec.admin, volume.status.owner
+    if _counts(volume, admin.restore) and admin.restore is not None:
+        claim = admin.restore.claim or (owner.claim if owner is not None else None)
+    elif _counts(volume, admin.adopt) and admin.adopt is not None and admin.adopt.action == "Keep":
+        claim = admin.adopt.claim
+    else:
+        return None
+    return Ref(namespace=claim.namespace, name=claim.name) if claim is not None else None
+
+
+def gives(world: World, seen: Seen) -> Ref | None:
+    """The claim that the data is to be given to, with its UID where it exists; None: to nobody, or it may not
+    be (`not_taken`)."""
+    to = named(world.volume)
+    if to is None or _why_not_given(world, seen, to):
+        return None
+    claim = world.named_claim
+    return Ref(namespace=to.namespace, name=to.name, uid=claim.metadata.uid if claim is not None else "")
+
+
+def given_tenancy(world: World) -> str:
+    """The tenancy whose data is given: the one on record, or for `adopt: Keep` the one found on the disk."""
+    disk = world.volume.status.disk
+    found = disk.tenancy if disk is not None else ""
+    return world.volume.status.tenancy if restores(world) else found
+
+
+def found_at_the_root(world: World) -> bool:
+    """What is on the disk is other people's alone: nothing of a tenancy, nothing of a wipe."""
+    disk = world.volume.status.disk
+    return disk is not None and disk.content_note.startswith("entries of others")
+
+
+def restores(world: World) -> bool:
+    """A person asks to have the data back, whether or not that can be done."""
+    return _counts(world.volume, world.volume.spec.admin.restore)
+
+
+def accepts_identity(world: World) -> bool:
+    """A person says that the disk that is there now is the right one."""
+    disk = world.volume.status.disk
+    return (
+        _counts(world.volume, world.volume.spec.admin.accept_identity)
+        and disk is not None
+        and disk.presence is Presence.WRONG_DISK
+        and disk.identity is not None
+    )
+
+
+def forgets(world: World, seen: Seen) -> bool:
+    """A person ends the record of a disk that is gone or not listed any more, and that no claim has."""
+    return _counts(world.volume, world.volume.spec.admin.forget) and not _why_not_forgotten(world, seen)
+
+
+def not_taken(world: World, seen: Seen) -> str:
+    """Why an answer to the question that stands is not taken, with the way out; empty: none is refused."""
+    admin = world.volume.spec.admin
+    if _counts(world.volume, admin.forget):
+        why = _why_not_forgotten(world, seen)
+        if why:
+            return why
+    to = named(world.volume)
+    if to is not None:
+        return _why_not_given(world, seen, to)
+    if restores(world):
+        return "nobody knows who had it; name the claim that gets it: adopt it with Keep"
+    return ""
+
+
+def _why_not_forgotten(world: World, seen: Seen) -> str:
+    if seen.claimed or seen.pv_state == "reserved":
+        return "not forgotten: a claim has it; delete the claim first"
+    disk = world.volume.status.disk
+    absent = world.node is None or (disk is not None and disk.presence in ABSENT)
+    if world.listed and not absent:
+        return "not forgotten: the disk is there and an entry lists it; remove the entry, or wipe it"
+    return ""
+
+
+def _why_not_given(world: World, seen: Seen, to: Ref) -> str:
+    owner, claim = world.volume.status.owner, world.named_claim
+    former = owner.claim if owner is not None else None
+    if seen.order is not None and seen.done and seen.committed:
+        return "not restored: the data is gone, the wipe is done"
+    if seen.committed and seen.work is not None and seen.work.begun:
+        return "not restored: the wipe has begun to delete"
+    if restores(world) and former is None:
+        return "not restored: nobody knows who had it; name the claim that gets it: adopt it with Keep"
+    if restores(world) and former is not None and former.namespace != to.namespace:
+        return (
+            f"not restored to {to}: it was {former.namespace}'s, and a restore stays in its namespace;"
+            " give it to a claim there"
+        )
+    bound_to = claim.spec.volume_name if claim is not None else ""
+    if bound_to and bound_to != names.pv_name(world.volume.metadata.name, given_tenancy(world)):
+        return (
+            f"not given to {to}: that claim is bound to {bound_to};"
+            " scale its user to 0, delete that claim, then answer again"
+        )
+    return ""

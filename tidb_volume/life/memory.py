@@ -1,0 +1,152 @@
+"""What has to be remembered of a disk because it cannot be seen again: computed whole at every look.
+
+Tenancy, dirty, committed, withdrawn, reserved, the identity, and the countdown's end. It is written before
+anything is done about it, so that whoever comes next knows it too.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidb_volume.life import answers, release
+from tidb_volume.life.look import Seen, tenancy_of
+from tidb_volume.life.world import World
+from tidb_volume.units import Instant, format_instant, parse_duration, parse_instant
+from tidb_volume.value import Identity, Presence, Ref, VolumeStatus
+
+RETRY_FIRST = 30.0
+RETRY_MOST = 3600.0
+
+
+def offered_anew(world: World, seen: Seen) -> bool:
+    """The PersistentVolume that is there begins the tenancy that the order that stands made clean."""
+    order = seen.order
+    return (
+        order is not None
+        and seen.done
+        and order.offer
+        and seen.pv is not None
+        and seen.pv_state != "terminating"
+        and tenancy_of(seen.pv) == order.next
+        and world.volume.status.tenancy != order.next
+    )
+
+
+def retry_at(seen: Seen) -> Instant | None:
+    """When a failed or refused order is followed by another: 30 s, doubling to an hour."""
+    if seen.work is None or seen.order is None:
+        return None
+    try:
+        since = parse_instant(seen.work.at)
+    except ValueError:
+        return None
+    return Instant(since + min(RETRY_MOST, RETRY_FIRST * 2 ** min(seen.order.attempt, 10)))
+
+
+def remember(world: World, seen: Seen) -> VolumeStatus:
+    """The memory after this look: tenancy, dirty, committed, withdrawn, and the PersistentVolume's UID."""
+    old, pv = world.volume.status, seen.pv
+    anew = offered_anew(world, seen)
+    tenancy = old.tenancy
+    if pv is not None and (anew or not tenancy or seen.pv_state in ("claimed", "reserved", "released")):
+        tenancy = tenancy_of(pv) or old.tenancy
+    owner = old.owner if tenancy == old.tenancy or not old.tenancy else None
+    dirty = seen.claimed or seen.was_claimed or (old.dirty and not anew)
+    committed = _committed(world, seen, anew)
+    withdrawn = _withdrawn(world, seen, anew)
+    ended = bool(committed or withdrawn)
+    if seen.done and seen.order is not None and not seen.order.offer and committed:
+        # Cleaned and not to be offered: nothing of the old tenancy is left.
+        committed, dirty, tenancy, withdrawn, owner = "", False, "", "", None
+    if answers.accepts_identity(world) and pv is None and not (dirty or committed):
+        # Another disk, and nobody's data was on the one before.
+        tenancy, withdrawn, ended = "", "", True
+    return msgspec.structs.replace(
+        old,
+        tenancy=tenancy,
+        owner=owner,
+        dirty=dirty,
+        committed=committed,
+        withdrawn=withdrawn,
+        reserved=_reserved(world, seen, anew),
+        identity=_identity(world),
+        volume_name=pv.metadata.name if pv is not None else "" if ended else old.volume_name,
+        volume_uid=pv.metadata.uid if pv is not None else "" if ended else old.volume_uid,
+    )
+
+
+def _committed(world: World, seen: Seen, anew: bool) -> str:
+    old, order = world.volume.status, seen.order
+    if anew:
+        return ""
+    if order is None:
+        return old.committed
+    if seen.undecided:
+        return ""
+    if given_back(seen) and seen.pv is not None and tenancy_of(seen.pv) == old.tenancy:
+        return ""
+    if order.withdrawn:
+        return old.committed
+    same_tenancy = order.ends == old.tenancy or bool(order.answer)
+    if old.committed:
+        return order.id if order.id != old.committed and seen.mine and same_tenancy else old.committed
+    if seen.mine and destroys_without_pv(world, seen):
+        return order.id
+    gone = all(pv.metadata.uid != order.pv_uid for pv in world.pvs) or seen.pv_state == "terminating"
+    if seen.mine and order.kind == "reclaim" and order.pv_uid in world.mine.deleted and gone:
+        return order.id
+    return ""
+
+
+def given_back(seen: Seen) -> bool:
+    """The daemon said, under the disk's lock, that no byte of it is gone and that it will not begin."""
+    return (
+        seen.order is not None
+        and seen.order.withdrawn
+        and seen.refused
+        and seen.work is not None
+        and seen.work.reason == "Withdrawn"
+        and not seen.work.begun
+    )
+
+
+def destroys_without_pv(world: World, seen: Seen) -> bool:
+    """The order ends data on a person's answer, and no PersistentVolume is there whose delete commits it."""
+    return seen.order is not None and bool(seen.order.answer) and not seen.order.pv_uid and not world.pvs
+
+
+def _withdrawn(world: World, seen: Seen, anew: bool) -> str:
+    old, order = world.volume.status, seen.order
+    if anew:
+        return ""
+    ours = bool(old.volume_uid) and old.volume_uid in world.mine.deleted
+    wiping = order is not None and order.pv_uid == old.volume_uid and bool(old.volume_uid)
+    if ours and not wiping and not old.dirty and seen.pv_state in ("none", "terminating"):
+        return old.tenancy
+    return old.withdrawn
+
+
+def _reserved(world: World, seen: Seen, anew: bool) -> Ref | None:
+    if anew:
+        return None
+    to = answers.gives(world, seen)
+    return to if to is not None else world.volume.status.reserved
+
+
+def _identity(world: World) -> Identity | None:
+    recorded, disk = world.volume.status.identity, world.volume.status.disk
+    if disk is None or disk.identity is None:
+        return recorded
+    if answers.accepts_identity(world) or (recorded is None and disk.presence is Presence.OK):
+        return disk.identity
+    return recorded
+
+
+def wipe_at(world: World, seen: Seen, now: Instant) -> str:
+    """When the countdown of a released disk ends; empty while someone stands against the wipe."""
+    held = release.decision(world, seen)
+    if held is not None and held.resets:
+        return ""
+    if world.volume.status.wipe_at:
+        return world.volume.status.wipe_at
+    return format_instant(Instant(now + parse_duration(world.volume.spec.wipe.after)))

@@ -1,0 +1,315 @@
+"""What people read of a volume: reason, question, owner, conditions, history. Computed, never edited.
+
+What is wrong around a disk is a condition and stands in brackets behind the phase, so that neither hides the
+other. A question stands whenever a person may decide; its `about` says what about, and another subject makes
+another question, so that no answer is ever taken for the next one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tidb_volume.inventory import policy
+from tidb_volume.life import answers, release
+from tidb_volume.life.look import Seen, tenancy_of
+from tidb_volume.life.world import World
+from tidb_volume.units import Instant, format_instant
+from tidb_volume.value import (
+    Condition,
+    Content,
+    Identity,
+    Order,
+    Owner,
+    Phase,
+    Presence,
+    Question,
+    Record,
+    Ref,
+    VolumeStatus,
+)
+
+HISTORY = 10
+WAITS_FOR_A_WORD = frozenset(
+    {"PolicyRetain", "PoolKeeps", "GoneByHand", "WipeRefused", "HasData", "AwaitsApproval", "WrongDisk"}
+)
+"""Reasons that end by a person's decision and by nothing else."""
+
+
+def reason(world: World, seen: Seen, current: Phase, now: Instant) -> tuple[str, str]:
+    """Why it stands where it stands: a word of `words.REASONS`, and its note."""
+    if current is Phase.BOUND:
+        terminating = seen.pv is not None and seen.pv.metadata.deletion_timestamp is not None
+        return ("Terminating", "") if terminating else ("Claimed", "")
+    if current is Phase.AVAILABLE:
+        return "OnOffer", ""
+    if current is Phase.RELEASED:
+        found = release.obstacle(world, seen, now)
+        return (found.word, found.note) if found else ("Ordered", "")
+    if current is Phase.FAILED:
+        return "WipeFailed", _said(seen)
+    if current is Phase.WIPING:
+        return _wiping_reason(world, seen)
+    return _pending_reason(world, seen)
+
+
+def _said(seen: Seen) -> str:
+    """The daemon's word and sentence."""
+    if seen.work is None:
+        return ""
+    return f"{seen.work.reason}: {seen.work.message}" if seen.work.message else seen.work.reason
+
+
+def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
+    if answers.restores(world) and not seen.done and not (seen.work and seen.work.begun):
+        return "TakingBack", ""
+    if seen.work is not None and seen.work.reason and not seen.done:
+        return "WaitsFor", _said(seen)
+    if seen.done and seen.trouble:
+        return "WaitsFor", f"it is clean; {seen.trouble}{seen.trouble_note}"
+    waits = release.moment(world, seen)
+    if waits is not None and not seen.done and not (seen.work and seen.work.begun):
+        return "WaitsFor", f"{waits.word} {waits.note}".strip()
+    return "Wiping", ""
+
+
+def _pending_reason(world: World, seen: Seen) -> tuple[str, str]:
+    if seen.trouble:
+        return seen.trouble, seen.trouble_note
+    if seen.refused and seen.disk_known:
+        return "WipeRefused", _said(seen)
+    if seen.failed:
+        return "WipeFailed", _said(seen)
+    if seen.ready or seen.disk_known or (seen.order is not None and not (seen.refused or seen.done)):
+        return "Preparing", ""
+    return "HasData", has_data_note(world)
+
+
+def has_data_note(world: World) -> str:
+    """What makes the disk's content unknown, for people: the daemon's words, or which witnesses disagree."""
+    status, disk = world.volume.status, world.volume.status.disk
+    assert disk is not None
+    if disk.trash:
+        return f"a wipe was begun there by order {', '.join(disk.trash)}, which this record does not know"
+    if disk.content is Content.BLANK:
+        return f"the disk is empty, but the record says tenancy {status.tenancy or disk.journal} was on it"
+    if disk.content is Content.TENANCY:
+        found = f"tenancy {disk.tenancy}" + ("" if disk.empty else " with data")
+        record, journal = status.tenancy or "none", disk.journal or "none"
+        return f"{found}; the record says {record}, the node's journal {journal}"
+    return disk.content_note or "content unknown"
+
+
+def question(world: World, seen: Seen, current: Phase, now: Instant, why: str) -> Question | None:
+    """What a person may decide now; the same question as before while it is about the same."""
+    old = world.volume.status.question
+    if current in (Phase.WIPING, Phase.FAILED, Phase.PENDING) and old is not None and _answered(world):
+        return old  # the order that stands, stands on this answer
+    subject = _subject(world, seen, current, why)
+    if subject is None:
+        return None
+    kind, about = subject
+    if old is not None and (old.kind, old.about) == (kind, about):
+        return old
+    at = format_instant(now)
+    return Question(id=world.fresh.question, kind=kind, about=about, text=_TEXTS[kind], at=at)
+
+
+_TEXTS = {
+    "release": "wipe it now, give it back, or leave it to the policy?",
+    "gone": "wipe it, give it back to a claim, or keep it?",
+    "adopt": "wipe what is on it, or keep it for one claim?",
+    "identity": "is the disk that is there now the right one?",
+}
+
+
+def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, str] | None:
+    """Kind and subject. Another disk in its place is part of it: an answer about one is none on the other."""
+    status, disk = world.volume.status, seen.disk
+    swapped = _swapped(world)
+    if current in (Phase.RELEASED, Phase.WIPING, Phase.FAILED):
+        ours = seen.committed or status.volume_uid in world.mine.deleted
+        gone = seen.pv is None and not ours
+        return ("gone", f"gone:{status.tenancy}{swapped}") if gone else ("release", status.tenancy + swapped)
+    if swapped:
+        return "identity", swapped
+    if current is Phase.PENDING and why == "HasData" and disk is not None:
+        content = f"{disk.content}:{disk.tenancy}:{disk.content_note}:{','.join(disk.trash)}"
+        return "adopt", f"{content} on {_facts(disk.identity)}"
+    return None
+
+
+def _swapped(world: World) -> str:
+    """Which other disk is in the recorded one's place; empty: none."""
+    status, disk = world.volume.status, world.volume.status.disk
+    if disk is None or disk.presence is not Presence.WRONG_DISK or disk.identity in (None, status.identity):
+        return ""
+    return f" in its place: {_facts(disk.identity)}"
+
+
+def _facts(identity: Identity | None) -> str:
+    if identity is None:
+        return "no facts"
+    facts = msgspec.structs.asdict(identity)
+    return " ".join(f"{name}={fact}" for name, fact in facts.items() if fact)
+
+
+def _answered(world: World) -> bool:
+    order, question = world.volume.spec.order, world.volume.status.question
+    return order is not None and question is not None and order.answer == question.id
+
+
+def owner(world: World, seen: Seen, current: Phase) -> Owner | None:
+    """Who has the disk, or had it and whose data is still there."""
+    old = world.volume.status.owner
+    ref = seen.pv.spec.claim_ref if seen.pv is not None else None
+    if seen.claimed and ref is not None:
+        pod = next(
+            (
+                Ref(namespace=p.metadata.namespace, name=p.metadata.name, uid=p.metadata.uid)
+                for p in sorted(world.pods, key=lambda p: p.metadata.name)
+                if p.status.phase not in ("Succeeded", "Failed")
+            ),
+            None,
+        )
+        return Owner(claim=ref, pod=pod)
+    if current in (Phase.RELEASED, Phase.WIPING, Phase.FAILED):
+        if old is not None:
+            return Owner(claim=old.claim)
+        if ref is not None and seen.pv_state == "released":
+            return Owner(claim=ref)
+    return None
+
+
+def conditions(
+    world: World, seen: Seen, asked: Question | None, why: str, now: Instant
+) -> tuple[Condition, ...]:
+    """What is wrong, or worth knowing, around the phase."""
+    wanted: list[tuple[str, bool, str, str]] = []
+    if world.node is None:
+        wanted.append(("NodeReady", False, "NodeLost", "the Node object is gone"))
+    elif not release.node_ready(world):
+        wanted.append(("NodeReady", False, "NodeNotReady", "the kubelet does not report"))
+    disk = seen.disk
+    if disk is not None and disk.presence is not Presence.OK:
+        wanted.append(("DiskHealthy", False, disk.presence.value, disk.message))
+    if world.volume.spec.admin.cordon or world.volume.spec.admin.retire:
+        wanted.append(("Cordoned", True, "ByPerson", "not offered any more"))
+    elif world.left_by_label:
+        wanted.append(("Cordoned", True, "LabelChanged", "the node's labels no longer match its group"))
+    if not world.listed:
+        wanted.append(("Dropped", True, "NotListed", "no inventory entry lists it"))
+    elif edit_pending(world):
+        wanted.append(("EditPending", True, "Bound", "the inventory's edit applies once it is free"))
+    refused = answers.not_taken(world, seen)
+    if refused:
+        wanted.append(("AnswerNotTaken", True, "NotTaken", refused))
+    if asked is not None and why in WAITS_FOR_A_WORD:
+        wanted.append(("WaitingForPerson", True, asked.kind.capitalize(), asked.text))
+    if dirty_handed_out(world, seen):
+        wanted.append(
+            ("DirtyHandedOut", True, "ClaimRefChanged", "another claim got it with the old data on it")
+        )
+    return tuple(_condition(world, *each, now) for each in wanted)
+
+
+def _condition(world: World, kind: str, holds: bool, reason: str, message: str, now: Instant) -> Condition:
+    status: Literal["True", "False"] = "True" if holds else "False"
+    for old in world.volume.status.conditions:
+        if (old.type, old.status, old.reason) == (kind, status, reason):
+            return Condition(
+                type=kind,
+                status=status,
+                reason=reason,
+                message=message,
+                last_transition_time=old.last_transition_time,
+            )
+    return Condition(
+        type=kind, status=status, reason=reason, message=message, last_transition_time=format_instant(now)
+    )
+
+
+def dirty_handed_out(world: World, seen: Seen) -> bool:
+    """Another claim than the recorded owner has the PersistentVolume in a tenancy that was already dirty, and
+    no person gave it to that claim."""
+    old = world.volume.status
+    if not seen.claimed or seen.pv is None or seen.pv.spec.claim_ref is None or not old.dirty:
+        return False
+    if old.reserved is not None and str(old.reserved) == str(seen.pv.spec.claim_ref):
+        return False
+    if any(each.type == "DirtyHandedOut" for each in old.conditions):
+        return tenancy_of(seen.pv) == old.tenancy
+    had = old.owner.claim if old.owner else None
+    return (
+        tenancy_of(seen.pv) == old.tenancy and had is not None and had.uid != seen.pv.spec.claim_ref.uid != ""
+    )
+
+
+def edit_pending(world: World) -> bool:
+    """The inventory wants another shape of volume than the one in force."""
+    spec, desired = world.volume.spec, world.desired
+    return desired is not None and (
+        (spec.pool, spec.volume_mode, spec.fs_type)
+        != (desired.pool.name, desired.volume_mode, desired.fs_type)
+        or spec.wipe.on_release != policy.wipe_policy(desired).on_release
+    )
+
+
+_WORDS = {
+    "NodeReady": "node lost",
+    "DiskHealthy": "disk trouble",
+    "Cordoned": "cordoned",
+    "Dropped": "dropped",
+    "EditPending": "edit pending",
+    "DirtyHandedOut": "DIRTY",
+}
+
+
+def state(current: Phase, conditions: tuple[Condition, ...]) -> str:
+    """The phase, and in brackets what is wrong around it."""
+    around = [
+        "offline" if each.reason == "NodeNotReady" else _WORDS[each.type]
+        for each in conditions
+        if each.type in _WORDS
+    ]
+    return f"{current.value} ({', '.join(around)})" if around else current.value
+
+
+def history(
+    before: VolumeStatus,
+    old: VolumeStatus,
+    seen: Seen,
+    current: Phase,
+    made: Order | None,
+    given: bool,
+    at: str,
+) -> tuple[Record, ...]:
+    """The last lines of the disk's history. made: the order whose tenancy begins now; given: the data of a
+    committed wipe was given back."""
+    lines: list[Record] = []
+    had = before.owner.claim if before.owner else None
+    if made is not None:
+        wiped = bool(before.committed) or before.dirty
+        lines.append(
+            Record(
+                at=at,
+                what="wiped" if wiped else "offered",
+                tenancy=before.tenancy if wiped else made.next,
+                who=str(had) if had and wiped else "",
+                note=made.method if wiped else "",
+            )
+        )
+    elif before.committed and not old.committed and seen.done and not old.tenancy:
+        lines.append(Record(at=at, what="wiped", tenancy=before.tenancy, who=str(had) if had else ""))
+    if given:
+        lines.append(Record(at=at, what="given back", tenancy=old.tenancy, who=str(old.reserved or "")))
+    if before.identity is not None and old.identity != before.identity:
+        lines.append(Record(at=at, what="another disk accepted", note="the one before was NOT WIPED"))
+    if current is Phase.BOUND and before.phase is not Phase.BOUND and seen.pv and seen.pv.spec.claim_ref:
+        lines.append(Record(at=at, what="bound", tenancy=old.tenancy, who=str(seen.pv.spec.claim_ref)))
+    if current is Phase.RELEASED and before.phase is not Phase.RELEASED and not given:
+        lines.append(Record(at=at, what="released", tenancy=old.tenancy, who=str(had) if had else ""))
+    if old.committed and not before.committed:
+        lines.append(Record(at=at, what="wipe committed", tenancy=old.tenancy))
+    return (*before.history, *lines)[-HISTORY:]
