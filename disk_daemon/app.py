@@ -134,6 +134,7 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
         http_server.stop()
         requests.thread.end(END_S)
         watcher.join(END_S)
+        os.close(table)
         _log.info("ended", status=status)
     return status
 

@@ -107,4 +107,6 @@ class Children:
     def end(self) -> None:
         """End the zygote and all children, and wait for the zygote. One that hangs is left to the kernel."""
         self.line.close()
+        for child in self.all:
+            child.line.close()
         os.waitpid(self._pid, 0)

@@ -19,7 +19,7 @@ from disk_daemon import kernel, minded, report
 from disk_daemon.children import Child, Children
 from disk_daemon.facts import mounts
 from disk_daemon.jobs import Ask, Ended, Job, Message, Surveyed, Tell
-from disk_daemon.known import Live
+from disk_daemon.known import Facts, Live
 from disk_daemon.loop import READ
 from disk_daemon.minded import NEVER, Minded
 from tidb_volume.obs.log import Log
@@ -322,14 +322,11 @@ class Keeper:
         self._kill(child)
         seconds = round(child.patience_s)
         _log.warning("disk does not answer", volume=known.name, job=child.job.kind, seconds=seconds)
-        if known.ended is not None:
-            facts = msgspec.structs.replace(
-                known.ended.facts,
-                presence=Presence.STUCK,
-                message=f"no answer for {seconds} s; its process hangs in the kernel",
-            )
-            known.ended = msgspec.structs.replace(known.ended, facts=facts, seen_at=kernel.boottime())
-            self._report_all()
+        before = known.ended or Ended(seen_at=0.0, facts=Facts(presence=Presence.STUCK))
+        said = f"no answer for {seconds} s; its process was ended, or hangs in the kernel"
+        facts = msgspec.structs.replace(before.facts, presence=Presence.STUCK, message=said)
+        known.ended = msgspec.structs.replace(before, facts=facts, seen_at=kernel.boottime())
+        self._report_all()
 
     def _work(self, known: Minded, state: WorkState, reason: str, message: str) -> Work:
         """A word of the parent's own. What a child or an earlier daemon said to be begun stays so."""

@@ -70,6 +70,10 @@ class Loop:
                 elif (callback := self._callbacks.get(descriptor)) is not None:
                     callback()
 
+    def close(self) -> None:
+        """Give its own descriptor back, once nobody calls any more."""
+        os.close(self._woken)
+
     def _hand_over(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._woken)

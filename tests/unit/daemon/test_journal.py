@@ -1,0 +1,107 @@
+"""The node's record: what it remembers, and that damage is never taken for absence."""
+
+from __future__ import annotations
+
+import os
+import string
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from disk_daemon import journal
+from disk_daemon.known import Broken, Entry
+from tests.unit.daemon.cases import DISK, NEXT, OLD, OTHER, order
+from tidb_volume.value import Identity
+
+
+def test_what_is_stored_is_what_is_loaded(tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    assert journal.load(state, DISK) is None
+    entry = journal.finished(None, DISK, order(claim_uid="c1"), at="now")
+    journal.store(state, entry)
+    assert journal.load(state, DISK) == entry
+    path = journal.file_of(state, DISK)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff", b"[]", b'{"identity": {}, "handed": 3}'])
+def test_a_damaged_file_is_broken_and_says_where_it_is(tmp_path: Path, damage: bytes) -> None:
+    journal.store(str(tmp_path), Entry(identity=DISK, handed=OLD))
+    path = journal.file_of(str(tmp_path), DISK)
+    path.write_bytes(damage)
+    found = journal.load(str(tmp_path), DISK)
+    assert isinstance(found, Broken)
+    assert str(path) in found.why
+
+
+def test_a_file_that_cannot_be_read_is_broken(tmp_path: Path) -> None:
+    journal.file_of(str(tmp_path), DISK).mkdir(parents=True)
+    assert isinstance(journal.load(str(tmp_path), DISK), Broken)
+
+
+def test_a_record_that_tells_of_another_disk_is_broken(tmp_path: Path) -> None:
+    journal.store(str(tmp_path), Entry(identity=DISK))
+    grown = msgspec.structs.replace(DISK, size_bytes=200)
+    assert journal.file_of(str(tmp_path), grown) == journal.file_of(str(tmp_path), DISK)
+    assert isinstance(journal.load(str(tmp_path), grown), Broken)
+
+
+def test_the_file_system_on_a_disk_does_not_change_where_its_record_is(tmp_path: Path) -> None:
+    journal.store(str(tmp_path), Entry(identity=DISK, handed=OLD))
+    assert isinstance(journal.load(str(tmp_path), msgspec.structs.replace(DISK, fs_uuid="u2")), Entry)
+
+
+def test_two_partitions_have_records_of_their_own(tmp_path: Path) -> None:
+    one, two = (msgspec.structs.replace(DISK, partition=each) for each in ("1@2048", "2@4096"))
+    assert journal.file_of(str(tmp_path), one) != journal.file_of(str(tmp_path), two)
+    assert journal.file_of(str(tmp_path), Identity(eui="x")) != journal.file_of(
+        str(tmp_path), Identity(wwn="x")
+    )
+
+
+def test_a_done_order_hands_the_next_tenancy_over_and_remembers_the_old_one() -> None:
+    begun = journal.noted(Entry(identity=DISK, handed=OLD), DISK, order(), begun=True, at="t1")
+    done = journal.finished(begun, DISK, order(claim_uid="c1"), at="t2")
+    assert (done.handed, done.past, done.claims, done.order) == (NEXT, (OLD,), ("c1",), None)
+    assert [each.id for each in done.done] == ["order-1"]
+    kept = journal.finished(begun, DISK, order(offer=False), at="t2")
+    assert (kept.handed, kept.past) == ("", (OLD,))
+
+
+def test_a_lost_record_takes_the_tenancy_on_the_disk_for_the_one_handed_over() -> None:
+    noted = journal.noted(None, DISK, order(), begun=False, at="t")
+    assert journal.given_back(noted).handed == OLD
+
+
+LETTERS = string.ascii_lowercase + "234567"
+TENANCIES = st.text(LETTERS, min_size=12, max_size=12)
+
+
+@given(tenancies=st.lists(TENANCIES, min_size=2, max_size=400, unique=True))
+def test_it_forgets_the_oldest_and_never_the_one_handed_over(tenancies: list[str]) -> None:
+    entry: Entry | None = None
+    for number, (ends, following) in enumerate(zip(["", *tenancies], tenancies, strict=False)):
+        entry = journal.finished(entry, DISK, order(id=f"o{number}", ends=ends, next=following), at="t")
+    assert entry is not None
+    assert entry.handed == tenancies[-1]
+    assert list(entry.past) == tenancies[:-1][-journal.KEPT_TENANCIES :]
+    assert [each.next for each in entry.done] == tenancies[-journal.KEPT_ORDERS :]
+
+
+def test_a_store_that_is_cut_leaves_the_old_record(tmp_path: Path) -> None:
+    state = str(tmp_path)
+    journal.store(state, Entry(identity=DISK, handed=OLD))
+    path = journal.file_of(state, DISK)
+    (path.parent / f"{path.stem}.{os.getpid()}.new").write_bytes(b"half")
+    found = journal.load(state, DISK)
+    assert isinstance(found, Entry)
+    assert found.handed == OLD
+    journal.store(state, Entry(identity=DISK, handed=OTHER))
+    found = journal.load(state, DISK)
+    assert isinstance(found, Entry)
+    assert found.handed == OTHER

@@ -1,0 +1,313 @@
+"""The daemon's traffic: who works on which disk, what is written, and what happens when a child is silent.
+
+The zygote and its children are real processes; what they do with a job is written here. The API is a list
+of what was asked, and the clock is turned by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from disk_daemon import keeper, kernel, zygote
+from disk_daemon.children import Child, Children
+from disk_daemon.jobs import Ended, Job, Message, Record, Surveyed
+from disk_daemon.keeper import Keeper
+from disk_daemon.loop import Loop
+from tests.unit.daemon.cases import NEXT, OLD, UID, facts, order, volume
+from tidb_volume.value import (
+    DiskReport,
+    Meta,
+    NodeReport,
+    Order,
+    Presence,
+    Source,
+    Volume,
+    VolumeSpec,
+    VolumeStatus,
+    Work,
+    WorkState,
+)
+
+HANGS, CRASHES, WIPES = "/hangs", "/crashes", "/wipes"
+
+
+def work(job: Job, line: socket.socket) -> None:
+    """What a child does here: the disk's path says it."""
+    if job.kind == "survey":
+        say(line, Surveyed(seen_at=kernel.boottime(), report=NodeReport(boot="b")))
+        return
+    if job.source.path.startswith(HANGS):
+        signal.pause()
+    if job.source.path.startswith(CRASHES):
+        os._exit(3)
+    made = Ended(
+        seen_at=kernel.boottime(),
+        facts=facts(device=f"8:{len(job.volume)}"),
+        record=Record(handed=OLD, known=True),
+    )
+    if job.order is not None:
+        if job.source.path.startswith(WIPES):
+            time.sleep(0.3)
+        done = Work(order_id=job.order.id, state=WorkState.DONE)
+        made = msgspec.structs.replace(made, work=done, facts=facts(tenancies=(NEXT,), empty=True))
+    say(line, made)
+
+
+def say(line: socket.socket, message: Message) -> None:
+    line.send(msgspec.json.encode(message))
+
+
+class Api:
+    """Writes are noted and answered at once; while `down` they fail."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[str, DiskReport | None, Work | None]] = []
+        self.node: NodeReport | None = None
+        self.down = False
+
+    def live(self, volume: str, pv: str, lean: bool, then: Callable[[Any], object]) -> None:
+        raise AssertionError("no child here asks")
+
+    def write(
+        self, known: Volume, disk: DiskReport | None, work: Work | None, then: Callable[[Any], object]
+    ) -> None:
+        if self.down:
+            then(ConnectionError("down"))
+            return
+        self.writes.append((known.metadata.name, disk, work))
+        then(known)
+
+    def write_node(self, seen: NodeReport, then: Callable[[Any], object]) -> None:
+        self.node = seen
+        then(None)
+
+
+class World:
+    """A keeper, its children, and a clock."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.api = Api()
+        self.mounts = b""
+        self.spawned: list[Job] = []
+        self.busiest = 0
+        line, pid = zygote.start(work)
+        self.loop = Loop(lambda: self.now)
+        self.keeper = Keeper(
+            self.api, self.loop, clock=lambda: self.now, mount_table=lambda: self.mounts, version="test"
+        )
+        self.children = Children(line, pid, self.keeper.said, self.keeper.exited)
+        self.keeper.use(self.children)
+        self._spawn = self.children.spawn
+        self.children.spawn = self.spawn  # type: ignore[method-assign]
+        self.loop.add(line.fileno(), 1, self.children.reap)
+
+    def spawn(self, job: Job, now: float, patience_s: float) -> Child:
+        self.spawned.append(job)
+        made = self._spawn(job, now, patience_s)
+        orders = [each for each in self.children.all if each.job.kind == "order"]
+        self.busiest = max(self.busiest, len(orders))
+        return made
+
+    def until(self, what: str, look: Callable[[], object]) -> None:
+        """Run the loop until something is so; the hand-turned clock stands still."""
+        end = time.monotonic() + 20
+
+        def stop() -> float:
+            if look() or time.monotonic() > end:
+                self.loop.stop()
+            return min(self.keeper.next_at(), self.now + 0.02)
+
+        self.loop._running = True
+        self.loop.run(stop, self.keeper.on_time)
+        assert look(), what
+
+    def idle(self) -> bool:
+        return not self.children.all
+
+    def end(self) -> None:
+        self.children.end()
+        self.loop.close()
+
+    def last(self, name: str) -> tuple[DiskReport | None, Work | None]:
+        disk = next((d for n, d, _ in reversed(self.api.writes) if n == name and d), None)
+        work_ = next((w for n, _, w in reversed(self.api.writes) if n == name and w), None)
+        return disk, work_
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.end()
+
+
+def listed(name: str, path: str, given: Order | None = None, **status: Any) -> Volume:
+    spec = VolumeSpec(node_name="n", pool="p", source=Source(path=path), order=given)
+    committed = given.id if given else ""
+    return Volume(
+        metadata=Meta(name=name, uid=UID),
+        spec=spec,
+        status=VolumeStatus(**{"committed": committed, **status}),
+    )
+
+
+def test_a_volume_is_looked_at_once_and_reported_once(world: World) -> None:
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.until("a report", lambda: world.last("v")[0] and world.idle())
+    assert len([job for job in world.spawned if job.kind == "observe"]) == 1
+    report = world.last("v")[0]
+    world.keeper.volume_changed(listed("v", "/data/a", disk=report))
+    world.until("the survey too", lambda: world.api.node and world.idle())
+    assert len([write for write in world.api.writes if write[0] == "v"]) == 1
+    world.now += 61
+    world.until("another look", lambda: world.idle() and len(world.spawned) >= 4)
+    assert len([write for write in world.api.writes if write[0] == "v"]) == 1
+
+
+def test_the_report_and_the_answer_to_an_order_are_one_write(world: World) -> None:
+    world.keeper.volume_changed(listed("v", "/data/a", order()))
+    world.until("the answer", lambda: world.last("v")[1])
+    disk, said = world.api.writes[-1][1:]
+    assert disk is not None
+    assert disk.tenancy == NEXT
+    assert said is not None
+    assert said.state is WorkState.DONE
+
+
+def test_an_order_that_was_answered_is_not_carried_out_again(world: World) -> None:
+    done = Work(order_id="order-1", state=WorkState.DONE)
+    world.keeper.volume_changed(listed("v", "/data/a", order(), work=done))
+    world.until("a look", lambda: world.last("v")[0] and world.idle())
+    assert [job.kind for job in world.spawned if job.kind != "survey"] == ["observe"]
+
+
+def test_an_order_that_was_refused_and_is_then_withdrawn_is_answered_once_more(world: World) -> None:
+    refused = Work(order_id="order-1", state=WorkState.REFUSED, reason="Breaker")
+    world.keeper.volume_changed(listed("v", "/data/a", order(withdrawn=True), work=refused))
+    world.until("the answer", lambda: world.last("v")[1])
+    withdrawn = Work(order_id="order-1", state=WorkState.REFUSED, reason="Withdrawn")
+    world.keeper.volume_changed(listed("w", "/data/b", order(withdrawn=True), work=withdrawn))
+    world.until("a look", lambda: world.last("w")[0] and world.idle())
+    assert [job.volume for job in world.spawned if job.kind == "order"] == ["v"]
+
+
+def test_an_order_that_is_not_committed_waits_for_the_commit(world: World) -> None:
+    first = listed("v", "/data/a", order(), committed="")
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.until("a look", lambda: world.last("v")[0] and world.idle())
+    world.keeper.volume_changed(first)
+    assert "order" not in [job.kind for job in world.spawned]
+    world.keeper.volume_changed(listed("v", "/data/a", order()))
+    world.until("the answer", lambda: world.last("v")[1])
+
+
+def test_at_most_two_disks_are_wiped_at_once_and_all_in_the_end(world: World) -> None:
+    for number in range(5):
+        world.keeper.volume_changed(listed(f"v{number}", f"{WIPES}/{number}", order()))
+    said = [each for _, _, each in world.api.writes if each]
+    assert {each.reason for each in said} == {"Queued"}
+
+    def finished() -> bool:
+        works = [world.last(f"v{number}")[1] for number in range(5)]
+        return all(each is not None and each.state is WorkState.DONE for each in works)
+
+    world.until("all to be done", finished)
+    assert world.busiest == keeper.WIPES_AT_ONCE
+
+
+def test_a_disk_that_does_not_answer_is_stuck_and_holds_up_no_other(world: World) -> None:
+    world.keeper.volume_changed(listed("hung", f"{HANGS}/a"))
+    world.keeper.volume_changed(listed("well", "/data/b"))
+    world.until("the other disk", lambda: world.last("well")[0])
+    world.now += keeper.LOOK_PATIENCE_S + 1
+    world.keeper.on_time()
+    report = world.last("hung")[0]
+    assert report is not None
+    assert report.presence is Presence.STUCK
+    assert len([job for job in world.spawned if job.volume == "hung"]) == 1
+    world.until("its process to be gone", lambda: all(c.job.volume != "hung" for c in world.children.all))
+    assert len([job for job in world.spawned if job.volume == "hung"]) == 1
+
+
+def test_a_child_that_crashes_is_followed_by_another_later(world: World) -> None:
+    world.keeper.volume_changed(listed("v", CRASHES, order()))
+    world.until("the word of it", lambda: world.last("v")[1])
+    said = world.last("v")[1]
+    assert said is not None
+    assert (said.state, said.reason) == (WorkState.RUNNING, "Interrupted")
+    orders = [job for job in world.spawned if job.kind == "order"]
+    assert len(orders) == 1
+    world.now += 2
+    world.until("another try", lambda: len([job for job in world.spawned if job.kind == "order"]) == 2)
+
+
+def test_what_could_not_be_written_is_looked_at_anew_before_it_is_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.api.down = True
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.until("the look", lambda: world.keeper.volumes[0].write_at and world.idle())
+    monkeypatch.setattr(keeper, "REPORT_FOR_S", -1.0)
+    world.api.down = False
+    looks = len([job for job in world.spawned if job.kind == "observe"])
+    world.now += 1
+    world.keeper.on_time()
+    assert len([job for job in world.spawned if job.kind == "observe"]) == looks + 1
+    monkeypatch.setattr(keeper, "REPORT_FOR_S", 5.0)
+    world.until("the report", lambda: world.last("v")[0])
+
+
+def test_only_a_change_at_its_own_mount_makes_a_disk_looked_at_again(world: World) -> None:
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.until("a look", lambda: world.last("v")[0] and world.idle())
+    world.mounts = b"1 1 8:1 / /data/a rw - xfs /dev/a rw"
+    world.keeper.mounts_changed()
+    world.until("another look", lambda: world.idle())
+    looks = len([job for job in world.spawned if job.kind == "observe"])
+    assert looks == 2
+    world.mounts += b"\n2 1 9:9 / /elsewhere rw - xfs /dev/b rw"
+    world.keeper.mounts_changed()
+    world.until("nothing", lambda: world.idle())
+    assert len([job for job in world.spawned if job.kind == "observe"]) == looks
+
+
+def test_a_volume_that_was_made_again_starts_from_nothing(world: World) -> None:
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.until("a report", lambda: world.last("v")[0] and world.idle())
+    again = msgspec.structs.replace(listed("v", "/data/a"), metadata=Meta(name="v", uid="another"))
+    world.keeper.volume_changed(again)
+    world.until("a report of its own", lambda: len([w for w in world.api.writes if w[0] == "v"]) == 2)
+    world.keeper.volume_gone("v")
+    assert world.keeper.volumes == ()
+
+
+def test_the_end_of_the_daemon_is_the_end_of_every_child() -> None:
+    made = World()
+    made.keeper.volume_changed(listed("hung", f"{HANGS}/a"))
+    made.end()
+    assert volume(order()).metadata.uid == UID
+
+
+def test_the_daemon_loads_nothing_heavy() -> None:
+    import subprocess
+    import sys
+
+    check = (
+        "import sys, disk_daemon.app, disk_daemon.child; "
+        "sys.exit(sum(name in sys.modules for name in ('kubernetes', 'yaml', 'asyncio', 'pydantic')))"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True)
+    light = (
+        "import sys, disk_daemon.child; "
+        "sys.exit(sum(name in sys.modules for name in ('ssl', 'http.client', 'prometheus_client')))"
+    )
+    subprocess.run([sys.executable, "-c", light], check=True)
