@@ -201,7 +201,7 @@ class Node:
         """
         end(self.record.init)
         end(self.record.keeper)
-        # A kubelet that finds the last boot's groups asks for each container in vain, 3 s each, before it is Ready.
+        # A kubelet that finds the last boot's groups asks for each container in vain, 3 s each.
         cgroups.remove(self._cgroup)
         for number in disks.attached_to_devices(self.devices):
             disks.detach(number)
