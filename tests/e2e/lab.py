@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from tests.cluster import Cluster, Disk, Node
+from tests.cluster import Cluster, ClusterError, Disk, Node
 from tests.cluster.image import BUSYBOX
 from tidb_volume import names
 from tidb_volume.kube import kinds
@@ -244,6 +244,27 @@ class Lab:
     def sh(self, namespace: str, pod: str, command: str) -> str:
         """Run a shell command in a pod."""
         return self.cluster.kubectl("-n", namespace, "exec", pod, "--", "sh", "-c", command)
+
+    def runs(self, namespace: str, pod: str) -> bool:
+        """Whether a container of the pod runs right now, whatever the API server still says of it."""
+        try:
+            self.sh(namespace, pod, "true")
+        except ClusterError:
+            return False
+        return True
+
+    def reads(self, namespace: str, pod: str, file: str, wanted: str, seconds: float = 180) -> None:
+        """Wait until a pod runs (again) and has a file; what it reads then must be what is wanted."""
+
+        def look() -> bool:
+            try:
+                read = self.sh(namespace, pod, f"cat {file}").strip()
+            except ClusterError:
+                return False
+            assert read == wanted
+            return True
+
+        until(f"{namespace}/{pod} to run", look, seconds, lambda: self.describe(namespace, pod))
 
     def gone(self, namespace: str, pod: str, seconds: float = 60) -> None:
         """Wait until a pod is gone."""

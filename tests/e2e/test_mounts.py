@@ -57,24 +57,11 @@ def test_after_a_reboot_with_a_mount_missing_the_pod_waits_and_starts_once_it_is
         60,
         lambda: lab.story(tenant.volume),
     )
-    never("the pod starts", lambda: ready(lab, tenant.namespace), 5)
+    never("the pod starts", lambda: lab.runs(tenant.namespace, "db-0"), 5)
     assert lab.entries(node, tenant.mount) == [], "something was made below the missing mount"
     node.set_fstab(fstab)
     node.mount(tenant.disk, tenant.mount)
-    until(
-        "the pod to start",
-        lambda: ready(lab, tenant.namespace),
-        180,
-        lambda: lab.describe(tenant.namespace, "db-0"),
-    )
-    assert lab.sh(tenant.namespace, "db-0", "cat /data/plain").strip() == "precious"
-
-
-def ready(lab: Lab, namespace: str) -> bool:
-    printed = lab.cluster.kubectl(
-        "-n", namespace, "get", "pod", "db-0", "-o", "jsonpath={.status.conditions}"
-    )
-    return '"status":"True","type":"Ready"' in printed.replace(" ", "")
+    lab.reads(tenant.namespace, "db-0", "/data/plain", "precious")
 
 
 def test_two_mounts_swapped_at_reboot_start_no_pod_and_give_nobody_anothers_data(
@@ -94,13 +81,12 @@ def test_two_mounts_swapped_at_reboot_start_no_pod_and_give_nobody_anothers_data
             60,
             lambda tenant=tenant: lab.story(tenant.volume),  # type: ignore[misc]
         )
-    never("a pod starts", lambda: ready(lab, one.namespace) or ready(lab, two.namespace), 5)
+    never("a pod starts", lambda: lab.runs(one.namespace, "db-0") or lab.runs(two.namespace, "db-0"), 5)
     node.swap_mounts(one.mount, two.mount)
     node.reboot()
     node.wait_ready()
     for tenant, secret in ((one, "of-one"), (two, "of-two")):
-        until("the pod to start", lambda tenant=tenant: ready(lab, tenant.namespace), 180)  # type: ignore[misc]
-        assert lab.sh(tenant.namespace, "db-0", "cat /data/plain").strip() == secret
+        lab.reads(tenant.namespace, "db-0", "/data/plain", secret)
 
 
 def wrong(lab: Lab, volume: str) -> bool:
@@ -120,10 +106,9 @@ def test_a_blank_disk_in_the_place_of_a_bound_one_starts_no_pod_and_stays_blank(
     until(
         "the wrong disk to be said", lambda: wrong(lab, tenant.volume), 60, lambda: lab.story(tenant.volume)
     )
-    never("the pod starts", lambda: ready(lab, tenant.namespace), 5)
+    never("the pod starts", lambda: lab.runs(tenant.namespace, "db-0"), 5)
     assert lab.entries(node, tenant.mount) == []
     node.set_fstab(fstab)
     node.reboot()
     node.wait_ready()
-    until("the pod to start", lambda: ready(lab, tenant.namespace), 180)
-    assert lab.sh(tenant.namespace, "db-0", "cat /data/plain").strip() == "precious"
+    lab.reads(tenant.namespace, "db-0", "/data/plain", "precious")
