@@ -23,6 +23,8 @@ neither a file system nor anything of ours are shown together and confirmed once
 for the others only where each is named by its full name.
 """
 )
+KINDS = ("adopt", "gone")
+"""The questions about data that nobody knows: found on a new disk, or left where the PV went by hand."""
 _FILE_SYSTEM = re.compile(
     r"\b(ext[234]|xfs|btrfs|zfs\w*|ntfs|vfat|f2fs|LVM\w*|swap|luks|crypto\w*|entries)\b", re.I
 )
@@ -69,7 +71,7 @@ def _asked_about(volumes: Sequence[Volume], *, named: bool) -> list[Volume]:
     """Those with unknown data. Raises CliError where one that was named has none, or none has."""
     found = []
     for volume in volumes:
-        if volume.status.question is not None and volume.status.reason in ("HasData", "GoneByHand"):
+        if volume.status.question is not None and volume.status.question.kind in KINDS:
             found.append(volume)
         elif named:
             name = speak.quoted(volume.metadata.name)

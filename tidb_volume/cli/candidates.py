@@ -9,33 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
-
 from tidb_volume.cli import speak
-from tidb_volume.cli.reader import Requirement, Selector, Wish
+from tidb_volume.cli.wishes import Place, Requirement, Selector, Wish
 from tidb_volume.life.look import pv_state
 from tidb_volume.units import Instant, format_bytes, parse_quantity
 from tidb_volume.value import Node, Phase, Pv, Taint, Value, Volume
 
 _ORDER = ("wiping", "released", "pending", "reserved", "size", "class", "labels", "node", "mode", "bound")
 """The obstacles by how near the fix is."""
-
-
-class Toleration(Value):
-    """A pod's toleration (core/v1)."""
-
-    key: str = ""
-    operator: str = "Equal"
-    value: str = ""
-    effect: str = ""
-
-
-class Place(Value):
-    """Where a pod may run, as far as it is looked at here."""
-
-    node_name: str = ""
-    node_selector: dict[str, str] = msgspec.field(default_factory=dict)
-    tolerations: tuple[Toleration, ...] = ()
 
 
 class Against(Value):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tidb_volume import names
-from tidb_volume.cli import candidates, reader, speak, story, touch
-from tidb_volume.cli.candidates import Place, Toleration, Verdict
+from tidb_volume.cli import speak, story, touch, worlds
 from tidb_volume.cli.exits import CliError, Exit, not_found
-from tidb_volume.cli.reader import WISH, Reader, Wish
+from tidb_volume.cli.reader import Reader
 from tidb_volume.cli.render import Line, Piece, Screen, Span, blank, cut, heading, line, span, table
 from tidb_volume.cli.story import Story
+from tidb_volume.cli.wishes import POD, WISH, Place, Wish, claims_of, place
 from tidb_volume.kube import codec, kinds
-from tidb_volume.kube.kinds import Kind
 from tidb_volume.units import Instant
-from tidb_volume.value import Node, Phase, PodVolume, Pv, SlimMeta, Value, Volume
+from tidb_volume.value import Node, Phase, Pv, Value, Volume
+
+if TYPE_CHECKING:
+    from tidb_volume.cli.candidates import Considered, Verdict
 
 EPILOG = """\
 THING is the name of a volume, a PersistentVolume or a node; NAMESPACE/NAME of a claim or a pod; or NODE/DISK.
@@ -44,25 +47,6 @@ _TYPES = {
     "pod": "pod",
     "po": "pod",
 }
-
-
-class FullPodSpec(Value):
-    """A pod's spec, with where it may run."""
-
-    node_name: str = ""
-    node_selector: dict[str, str] = msgspec.field(default_factory=dict)
-    tolerations: tuple[Toleration, ...] = ()
-    volumes: tuple[PodVolume, ...] = ()
-
-
-class FullPod(Value):
-    """A pod."""
-
-    metadata: SlimMeta
-    spec: FullPodSpec = FullPodSpec()
-
-
-POD: Kind[FullPod] = Kind("Pod", "v1", "pods", FullPod, namespaced=True)
 
 
 class NodeView(Value):
@@ -218,6 +202,8 @@ class Explainer:
                 return msgspec.structs.replace(self._of_pv(pv), asked=asked, kind="claim")
             note = f"claim {asked} names the PersistentVolume {wish.spec.volume_name}, which is not there"
             return View(asked=asked, kind="claim", notes=(note,))
+        from tidb_volume.cli import candidates  # only who waits needs them
+
         volumes = self._api.volumes()
         pvs = self._api.optional(lambda: self._api.pvs(), ())
         nodes = self._api.optional(self._api.nodes, ())
@@ -227,8 +213,8 @@ class Explainer:
     def _place_for(self, namespace: str, claim: str) -> Place | None:
         pods = self._api.optional(lambda: self._api.api.list(POD, namespace)[0], ())
         for pod in pods:
-            if claim in _claims_of(pod):
-                return _place(pod)
+            if claim in claims_of(pod):
+                return place(pod)
         return None
 
     def _pod(self, namespace: str, name: str) -> View | None:
@@ -238,18 +224,19 @@ class Explainer:
         notes: list[str] = []
         stories: list[Story] = []
         waiting: list[Verdict] = []
-        for claim in _claims_of(pod):
+        for claim in claims_of(pod):
             wish = self._api.api.find(WISH, claim, namespace)
             if wish is None:
                 notes.append(f"claim {namespace}/{claim} is not there: the pod waits for it")
                 continue
-            part = self._of_claim(wish, _place(pod))
+            part = self._of_claim(wish, place(pod))
             notes += part.notes
             stories += part.stories
             waiting += part.waiting
         if not notes and not stories and not waiting:
             notes.append(f"pod {namespace}/{name} uses no claim")
-        notes += self._scheduler_says(namespace, name)
+        if waiting or not pod.spec.node_name:
+            notes += self._scheduler_says(namespace, name)
         return View(
             asked=f"{namespace}/{name}",
             kind="pod",
@@ -276,16 +263,16 @@ class Explainer:
         if one:
             events = self._api.optional(lambda: self._api.events(chosen), ())
         pvs = self._api.optional(lambda: self._api.pvs(volumes[0].metadata.name if one else ""), None)
-        worlds = self._api.optional(lambda: self._api.worlds(volumes, pvs or ()), {})
+        known_worlds = self._api.optional(lambda: worlds.gather(self._api, volumes, pvs or ()), {})
         told = []
         for volume in volumes:
             name = volume.metadata.name
-            world = worlds.get(name)
+            world = known_worlds.get(name)
             known = world is not None and pvs is not None
             if world is None:
-                world = reader.world(volume, reader.NOTHING, (), tuple(pvs or ()), None)
+                world = worlds.world(volume, worlds.NOTHING, (), tuple(pvs or ()), None)
             elif one:
-                world = self._api.users(world)
+                world = worlds.with_users(self._api, world)
             told.append(story.tell(world, events, now, known=known))
         return tuple(told)
 
@@ -295,22 +282,6 @@ def _ready(node: Node | None) -> str:
         return "not in the cluster"
     ready = [each.status for each in node.status.conditions if each.type == "Ready"]
     return "Ready" if ready == ["True"] else "not ready"
-
-
-def _place(pod: FullPod) -> Place:
-    return Place(
-        node_name=pod.spec.node_name, node_selector=pod.spec.node_selector, tolerations=pod.spec.tolerations
-    )
-
-
-def _claims_of(pod: FullPod) -> tuple[str, ...]:
-    found = []
-    for volume in pod.spec.volumes:
-        if volume.persistent_volume_claim is not None:
-            found.append(volume.persistent_volume_claim.claim_name)
-        elif volume.ephemeral is not None:
-            found.append(f"{pod.metadata.name}-{volume.name}")
-    return tuple(found)
 
 
 # --- drawing -------------------------------------------------------------------------------------------
@@ -452,7 +423,7 @@ def verdict_lines(verdict: Verdict, *, all_of_it: bool = False) -> list[Line]:
     return lines
 
 
-def _summed(considered: Sequence[candidates.Considered]) -> str:
+def _summed(considered: Sequence[Considered]) -> str:
     """How many for each first reason."""
     found: dict[str, int] = {}
     for each in considered:

@@ -14,7 +14,7 @@ from tidb_volume import words
 from tidb_volume.cli import speak
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.kube import codec
-from tidb_volume.life import actions, release, status
+from tidb_volume.life import actions, answers, release, status
 from tidb_volume.life.actions import Action
 from tidb_volume.life.look import Seen, look
 from tidb_volume.life.plan import plan
@@ -190,6 +190,8 @@ def waits(world: World, seen: Seen, now: Instant) -> tuple[str, ...]:
             found.append(
                 _say(world, release.Obstacle(word="Countdown", note=speak.clock(format_instant(ends))))
             )
+    if held is None and release.manual(world) and not answers.approved(world):
+        found.append(_say(world, release.Obstacle(word="AwaitsApproval")))
     moment = release.moment(world, seen)
     if moment is not None:
         found.append(_say(world, moment))
@@ -211,8 +213,8 @@ def _say(world: World, obstacle: release.Obstacle) -> str:
     )
 
 
-_LOOKS = 4
-"""So often the planner is asked on: what it would write down first is taken as written."""
+_LOOKS = 6
+"""So often the planner is asked on: what it would write down or count first is taken as done."""
 
 
 def steps(world: World, now: Instant) -> tuple[Step, ...]:
@@ -225,6 +227,10 @@ def steps(world: World, now: Instant) -> tuple[Step, ...]:
         if isinstance(action, actions.PatchStatus):
             volume = msgspec.structs.replace(world.volume, status=action.status)
             world = msgspec.structs.replace(world, volume=volume)
+            continue
+        if isinstance(action, actions.CountWipe):
+            counted = world.mine.counted | {action.tenancy}
+            world = msgspec.structs.replace(world, mine=msgspec.structs.replace(world.mine, counted=counted))
             continue
         if action is not None:
             found.append(Step(at=at, text=spell(action, world)))
@@ -252,8 +258,6 @@ def spell(action: Action, world: World) -> str:
             return f"PersistentVolume {manifest['metadata']['name'].removesuffix('--')} is made: on offer"
         case actions.WriteSpec(why=why):
             return f"the edit is taken over: {why}"
-        case actions.CountWipe():
-            return "the wipe is counted in the breaker's budget, then ordered"
         case actions.AnnotatePv(name=name):
             return f"PersistentVolume {name} gets its missing annotation back"
         case actions.DeleteVolume(why=why):
@@ -305,7 +309,8 @@ def commands(world: World, seen: Seen, phase: Phase, reason: str) -> tuple[Comma
     volume = world.volume
     name, tool = speak.quoted(volume.metadata.name), speak.PLUGIN
     found = []
-    if phase is Phase.RELEASED and seen.pv is not None and reason not in ("GoneByHand", "DroppedReleased"):
+    if phase is Phase.RELEASED and seen.pv_state == "released" and reason != "DroppedReleased":
+        assert seen.pv is not None
         pv = speak.quoted(seen.pv.metadata.name)
         if not volume.spec.admin.hold:
             found.append(Command(command=f"{tool} hold {name}", does="keep the data for now"))
@@ -322,7 +327,8 @@ def commands(world: World, seen: Seen, phase: Phase, reason: str) -> tuple[Comma
         if policy == "Delete" or volume.spec.wipe.on_release == "wipe":
             patch = f'{{"spec":{{"persistentVolumeReclaimPolicy":"{other}"}}}}'
             found.append(Command(command=f"kubectl patch pv {pv} -p '{patch}'", does=does))
-    if reason in ("HasData", "GoneByHand") and not release.adopt_wipe(world):
+    question = volume.status.question
+    if question is not None and question.kind in ("adopt", "gone") and not release.adopt_wipe(world):
         found.append(
             Command(command=f"{tool} adopt --wipe {name}", does="all that is on it goes, then it is offered")
         )

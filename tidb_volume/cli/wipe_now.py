@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tidb_volume.cli import answer, speak, touch
+from tidb_volume.cli import adopt, answer, speak, touch
 from tidb_volume.cli.exits import Exit, refused
 from tidb_volume.cli.render import Screen
 from tidb_volume.value import Phase, Volume
@@ -48,15 +48,16 @@ def _why_not(volume: Volume) -> str:
     status = volume.status
     if status.phase is not Phase.RELEASED:
         return f"it is {status.state or status.phase.value}; only a released volume is wiped by this"
-    if status.reason == "GoneByHand":
-        return "its PersistentVolume went by hand, and who had the disk is not known"
     if status.question is None:
         return "the volume-controller has not put its question yet"
+    if status.question.kind == "gone":
+        return "its PersistentVolume went by hand, and who had the disk is not known"
     return ""
 
 
 def _way_out(volume: Volume) -> str:
     name = speak.quoted(volume.metadata.name)
-    if volume.status.reason in ("GoneByHand", "HasData"):
+    question = volume.status.question
+    if question is not None and question.kind in adopt.KINDS:
         return f"{speak.PLUGIN} adopt --wipe {name}"
     return f"{speak.PLUGIN} explain {name}"
