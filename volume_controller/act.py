@@ -83,6 +83,15 @@ class Actor:
                 self._delete_pv(name, action)
             case actions.CreatePv(manifest=manifest):
                 self._cluster.pvs.put(self._api.create(kinds.PV, manifest))
+            case actions.SetClaimRef():
+                answer = self._api.merge_patch(
+                    kinds.PV,
+                    action.name,
+                    action.patch,
+                    uid=action.uid,
+                    resource_version=action.resource_version,
+                )
+                self._cluster.pvs.put(answer)
             case actions.AnnotatePv():
                 patch = {"metadata": {"annotations": {names.PROVISIONED_BY: names.PROVISIONER}}}
                 answer = self._api.merge_patch(

@@ -59,8 +59,24 @@ def pod_claims(pod: Pod) -> Iterable[tuple[str, str]]:
 
 
 def _pv_disk(pv: Pv) -> Iterable[str]:
-    disk = pv.metadata.labels.get(names.LABEL_DISK)
-    return (disk,) if disk else ()
+    """The TidbVolume that a PersistentVolume is of: told by its name and path, which nobody can change.
+
+    A label can be taken away by whoever labels volumes, and then a second PersistentVolume would be made for
+    the same disk. An imported one has no such name, and its label says whose it is.
+    """
+    disk, _, tenancy = pv.metadata.name.rpartition("-")
+    path = pv.spec.local.path if pv.spec.local is not None else ""
+    if names.is_tenancy(tenancy) and path in (
+        names.block_node(tenancy),
+        names.tenancy_folder(_mount(path), tenancy),
+    ):
+        return (disk,)
+    labelled = pv.metadata.labels.get(names.LABEL_DISK)
+    return (labelled,) if labelled else ()
+
+
+def _mount(path: str) -> str:
+    return path.partition(f"/{names.FOLDER}/")[0]
 
 
 def _hostname(node: Node) -> Iterable[str]:

@@ -10,6 +10,7 @@ import msgspec
 
 from tidb_volume import names
 from tidb_volume.inventory.expand import Desired
+from tidb_volume.life import answers
 from tidb_volume.life.look import pick_pv
 from tidb_volume.life.world import Fresh, Mine, World
 from tidb_volume.units import Instant
@@ -82,6 +83,7 @@ def world(
     hostname = node.metadata.labels.get(names.HOSTNAME, "") if node is not None else ""
     pvs = cluster.pvs.by_index(BY_DISK, name)
     claim = _claim(cluster, pick_pv(pvs))
+    named = answers.named(volume)
     return World(
         volume=volume,
         desired=desired.disks.get(name),
@@ -95,6 +97,7 @@ def world(
         else (),
         pvs=pvs,
         claim=claim,
+        named_claim=cluster.claims.get(named.name, named.namespace) if named is not None else None,
         pods=_pods(cluster, claim, volume.spec.node_name),
         fleet=cluster.fleet,
         fleet_volumes=len(cluster.volumes),

@@ -81,6 +81,9 @@ class Teller:
                 _log.info("persistent volume deleted", volume=name, pv=pv, why=why)
             case actions.CreatePv(manifest=manifest):
                 _log.info("persistent volume created", volume=name, pv=manifest["metadata"]["name"])
+            case actions.SetClaimRef(name=pv, why=why):
+                self._recorder.say(about(kinds.TIDB_VOLUME, volume), "GivenBack", why)
+                _log.info("claim reference set", volume=name, pv=pv, why=why)
             case actions.DeleteVolume(why=why):
                 _log.info("volume deleted", volume=name, why=why)
             case actions.AnnotatePv(name=pv):
