@@ -67,7 +67,8 @@ def main(argv: Sequence[str] | None = None, screen: Screen | None = None, called
     if options.verb is None:
         parser(prog, ()).print_help(screen.out)
         return Exit.OK
-    options.prog = prog
+    options.prog = screen.prog = prog
+    options.opened = []
     try:
         return int(_module(options.verb).run(options, screen))
     except KeyboardInterrupt:
@@ -82,8 +83,11 @@ def main(argv: Sequence[str] | None = None, screen: Screen | None = None, called
             raise
         screen.say(span("error: ", "red"), failure.what)
         if failure.way_out:
-            screen.say("       ", failure.way_out.replace("kubectl tidb-volume", prog))
+            screen.say("       ", failure.way_out)
         return failure.code
+    finally:
+        for connection in options.opened:
+            connection.close()
 
 
 def _failure(error: Exception) -> CliError | None:

@@ -55,13 +55,12 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     one_by_one = [volume for volume in others if volume not in left]
     for volume in one_by_one:
         answer.confirm(asker, screen, volume)
-    writer = touch.Writer(api.api, options, screen)
-    after = []
-    for volume in [*new, *one_by_one]:
-        assert volume.status.question is not None
-        word = {"adopt": {"question": volume.status.question.id, "action": "Wipe"}}
-        after.append(writer.admin(volume, word, "adopted: it is wiped, then offered"))
-    writer.close()
+    with touch.Writer(api.api, options, screen) as writer:
+        after = []
+        for volume in [*new, *one_by_one]:
+            assert volume.status.question is not None
+            word = {"adopt": {"question": volume.status.question.id, "action": "Wipe"}}
+            after.append(writer.admin(volume, word, "adopted: it is wiped, then offered"))
     if answer.say_what_waits(api, after, screen, options) or not after:
         return Exit.WAITING if after else Exit.REFUSED
     return Exit.OK

@@ -43,7 +43,11 @@ def say_what_waits(
     api: Reader, volumes: Sequence[Volume], screen: Screen, options: argparse.Namespace
 ) -> bool:
     """Whether something still stands in the way of one of them; says so."""
-    fleet = api.fleet()
+    known = len(api.lacks)
+    fleet = api.optional(api.fleet, None)
+    if len(api.lacks) > known:
+        screen.warn(f"written down; whether the fleet is paused is not known: {api.lacks[-1]}")
+        return False
     waiting = False
     for volume in volumes:
         why = still_waits(volume, fleet)

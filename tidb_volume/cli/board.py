@@ -90,8 +90,10 @@ def board(
     now: Instant,
     at: str,
     lacks: Sequence[str] = (),
+    *,
+    fleet_known: bool = True,
 ) -> Board:
-    """The board of these volumes."""
+    """The board of these volumes. fleet_known: False where `fleet` is None since it may not be read."""
     counts: dict[str, dict[str, int]] = {}
     for volume in volumes:
         pool = counts.setdefault(volume.spec.pool, {})
@@ -103,7 +105,7 @@ def board(
         disks=len(volumes),
         nodes=len({volume.spec.node_name for volume in volumes}),
         counts=dict(sorted(counts.items())),
-        banners=tuple(banners(fleet, lease, volumes, now)),
+        banners=tuple(banners(fleet, lease, volumes, now, fleet_known=fleet_known)),
         waits=waits(volumes),
         next_wipes=next_wipes(volumes),
         running=tuple(
@@ -119,11 +121,16 @@ def board(
 
 
 def banners(
-    fleet: Fleet | None, lease: codec.Lease | None, volumes: Sequence[Volume], now: Instant
+    fleet: Fleet | None,
+    lease: codec.Lease | None,
+    volumes: Sequence[Volume],
+    now: Instant,
+    *,
+    fleet_known: bool = True,
 ) -> list[Banner]:
     """What holds for everything, the gravest first."""
     found = []
-    if fleet is None or fleet.metadata.deletion_timestamp:
+    if (fleet is None and fleet_known) or (fleet is not None and fleet.metadata.deletion_timestamp):
         what = (
             "there is no TidbVolumeFleet named fleet"
             if fleet is None

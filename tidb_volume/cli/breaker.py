@@ -44,29 +44,34 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     if options.what == "show":
         return _show(api, found, options, screen)
     breaker = found.status.breaker
-    writer = touch.Writer(api.api, options, screen)
-    if not breaker.tripped:
-        writer.fleet({"breakerReset": breaker.epoch}, "is closed already", uid="", changed=False)
-        writer.close()
-        return Exit.OK
-    screen.say(span("BREAKER OPEN", "alarm"), f"  {breaker.reason}, since {speak.clock(breaker.at)}")
-    waiting = [
-        volume
-        for volume in api.optional(api.volumes, ())
-        if volume.status.phase in (Phase.RELEASED, Phase.WIPING)
-    ]
-    released = [volume for volume in waiting if volume.status.reason in ("BreakerOpen", "WaitsFor")]
-    if released:
-        screen.say("these are wiped once it is closed:")
-        screen.tell(touch.touched(released, touch.now()))
-    touch.asker(options, screen).agree("did you look why? reset it?")
+    if breaker.tripped:
+        _confirm(api, found, options, screen)
     word = {"breakerReset": breaker.epoch}
-    writer.fleet(word, f"breaker reset: epoch {breaker.epoch} ended", uid=found.metadata.uid)
-    writer.close()
+    with touch.Writer(api.api, options, screen) as writer:
+        if not breaker.tripped:
+            writer.fleet(word, "is closed already", uid="", changed=False)
+            return Exit.OK
+        writer.fleet(word, f"breaker reset: epoch {breaker.epoch} ended", uid=found.metadata.uid)
     if options.dry_run != "none" or _closed(api, breaker.epoch):
         return Exit.OK
     screen.warn("written down, but the volume-controller has not closed it yet: does it run?")
     return Exit.WAITING
+
+
+def _confirm(api: Reader, found: Fleet, options: argparse.Namespace, screen: Screen) -> None:
+    """Show why it opened and what is wiped once it is closed, and ask."""
+    breaker = found.status.breaker
+    screen.say(span("BREAKER OPEN", "alarm"), f"  {breaker.reason}, since {speak.clock(breaker.at)}")
+    released = [
+        volume
+        for volume in api.optional(api.volumes, ())
+        if volume.status.phase in (Phase.RELEASED, Phase.WIPING)
+        and volume.status.reason in ("BreakerOpen", "WaitsFor")
+    ]
+    if released:
+        screen.say("these are wiped once it is closed:")
+        screen.tell(touch.touched(released, touch.now()))
+    touch.asker(options, screen).agree("did you look why? reset it?")
 
 
 def _closed(api: Reader, epoch: int) -> bool:

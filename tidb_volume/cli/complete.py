@@ -68,8 +68,12 @@ def _volumes(words: Sequence[str]) -> list[str]:
     at = list(words).index(verb)
     options = parser("kubectl tidb-volume", words).parse_args([*words[: at + 1], "x"])
     options.request_timeout = PATIENCE_S
-    options.dry_run = "none"
-    return [volume.metadata.name for volume in connect.client(options).list(kinds.TIDB_VOLUME)[0]]
+    options.opened = []
+    try:
+        return [volume.metadata.name for volume in connect.client(options).list(kinds.TIDB_VOLUME)[0]]
+    finally:
+        for connection in options.opened:
+            connection.close()
 
 
 if __name__ == "__main__":

@@ -60,11 +60,13 @@ class DryRun:
 
 
 def client(options: argparse.Namespace) -> Client:
-    """The client that the options name; `--dry-run=server` makes its writes dry.
+    """The client that the options name; `--dry-run=server` makes its writes dry. What is opened is noted in
+    `options.opened`, for whoever parsed them to close.
 
     Raises CliError (unreachable) with what was looked for where nothing is found.
     """
     over = transport_for(options.kubeconfig, options.context, os.environ)
+    options.opened.append(over)
     if getattr(options, "dry_run", "none") == "server":
         over = DryRun(over)
     return Client(over, manager=MANAGER, timeout=options.request_timeout)

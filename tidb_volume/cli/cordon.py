@@ -36,15 +36,14 @@ def set_cordon(options: argparse.Namespace, screen: Screen, *, wanted: bool) -> 
     screen.tell(touch.touched(volumes, touch.now()))
     if len(volumes) > MANY:
         touch.asker(options, screen).agree(f"{options.verb} these {len(volumes)} volumes?")
-    writer = touch.Writer(api.api, options, screen)
-    for volume in volumes:
-        writer.admin(
-            volume,
-            {"cordon": True if wanted else None},
-            "cordoned" if wanted else "uncordoned",
-            changed=volume.spec.admin.cordon is not wanted,
-        )
-    writer.close()
+    with touch.Writer(api.api, options, screen) as writer:
+        for volume in volumes:
+            writer.admin(
+                volume,
+                {"cordon": True if wanted else None},
+                "cordoned" if wanted else "uncordoned",
+                changed=volume.spec.admin.cordon is not wanted,
+            )
     if not wanted:
         retired = [volume.metadata.name for volume in volumes if volume.spec.admin.retire]
         if retired:

@@ -36,15 +36,14 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
         screen.say(f"{volume.metadata.name}: {_what_follows(volume)}")
     if len(volumes) > 1 or going:
         touch.asker(options, screen).agree("let them go?" if options.off else f"hold these {len(volumes)}?")
-    writer = touch.Writer(api.api, options, screen)
-    for volume in volumes:
-        writer.admin(
-            volume,
-            {"hold": True if wanted else None},
-            "held" if wanted else "not held any more",
-            changed=volume.spec.admin.hold is not wanted,
-        )
-    writer.close()
+    with touch.Writer(api.api, options, screen) as writer:
+        for volume in volumes:
+            writer.admin(
+                volume,
+                {"hold": True if wanted else None},
+                "held" if wanted else "not held any more",
+                changed=volume.spec.admin.hold is not wanted,
+            )
     if wanted:
         for volume in volumes:
             work = volume.status.work

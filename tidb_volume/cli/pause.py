@@ -24,9 +24,8 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     """Set spec.paused."""
     api = touch.reader(options)
     found = fleet.existing(api)
-    writer = touch.Writer(api.api, options, screen)
-    writer.fleet({"paused": True}, "paused", uid=found.metadata.uid, changed=not found.spec.paused)
-    writer.close()
+    with touch.Writer(api.api, options, screen) as writer:
+        writer.fleet({"paused": True}, "paused", uid=found.metadata.uid, changed=not found.spec.paused)
     running = [volume for volume in api.optional(api.volumes, ()) if volume.status.phase is Phase.WIPING]
     screen.say("no wipe begins; one that runs halts within 5 seconds. Pods and claims go on.")
     for volume in running[:5]:

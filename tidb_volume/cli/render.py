@@ -135,6 +135,8 @@ class Screen:
         self.err = err or sys.stderr
         known = dict(os.environ) if environ is None else environ
         self._colour = not known.get("NO_COLOR") and known.get("TERM") != "dumb"
+        self.prog = ""
+        """What this person types for `kubectl tidb-volume`; commands that are shown begin with it."""
 
     @property
     def terminal(self) -> bool:
@@ -152,14 +154,17 @@ class Screen:
     def show(self, lines: Iterable[Line]) -> None:
         """Write lines to the data stream."""
         coloured = self._colour and self.out.isatty()
-        self.out.write("".join(painted(each, coloured) + "\n" for each in lines))
+        self.out.write("".join(self._spelled(painted(each, coloured)) + "\n" for each in lines))
         self.out.flush()
 
     def say(self, *pieces: Piece) -> None:
         """Write one line beside the data: progress, warnings, what was done."""
         self.out.flush()
-        self.err.write(painted(line(*pieces), self._colour and self.err.isatty()) + "\n")
+        self.err.write(self._spelled(painted(line(*pieces), self._colour and self.err.isatty())) + "\n")
         self.err.flush()
+
+    def _spelled(self, text: str) -> str:
+        return text.replace("kubectl tidb-volume", self.prog) if self.prog else text
 
     def tell(self, lines: Iterable[Line]) -> None:
         """Write lines beside the data."""

@@ -35,9 +35,8 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
         touch.asker(options, screen).agree(
             f"the wipe of these {len(at_once)} begins or goes on at once. Go on?"
         )
-    writer = touch.Writer(api.api, options, screen)
-    writer.fleet({"paused": False}, "resumed", uid=found.metadata.uid, changed=found.spec.paused)
-    writer.close()
+    with touch.Writer(api.api, options, screen) as writer:
+        writer.fleet({"paused": False}, "resumed", uid=found.metadata.uid, changed=found.spec.paused)
     if found.status.breaker.tripped:
         screen.warn(f"nothing is wiped yet: {words.say('BreakerOpen', note=found.status.breaker.reason)}")
         return Exit.WAITING

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
+
+import msgspec
 
 from tidb_volume import names
 from tidb_volume.cli import board, connect, grid, reader, speak
@@ -51,23 +55,39 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class _Beside(msgspec.Struct, frozen=True):
+    """What is read beside the volumes."""
+
+    fleet: Fleet | None
+    fleet_known: bool
+    lease: codec.Lease | None
+    events: Sequence[codec.Event]
+
+
 def run(options: argparse.Namespace, screen: Screen) -> Exit:
     """Print the board, once or at each change."""
     api = reader.Reader(connect.client(options), options.controller_namespace)
+    volumes = api.volumes(options.selector)
     if options.watch:
         return _watch(api, options, screen)
-    _show(screen, options, _chosen(api.volumes(options.selector), options), *_rest(api))
+    beside = _beside(api) if options.output != "name" else NOTHING
+    _show(screen, options, volumes, beside, api.lacks)
     return Exit.OK
 
 
-def _rest(api: reader.Reader) -> tuple[Fleet | None, codec.Lease | None, Sequence[codec.Event], list[str]]:
+NOTHING = _Beside(None, False, None, ())
+
+
+def _beside(api: reader.Reader) -> _Beside:
+    api.lacks.clear()
     fleet = api.optional(api.fleet, None)
+    known = not api.lacks
     lease = api.lease()
     events: list[codec.Event] = []
     for component in ("volume-controller", "disk-daemon"):
         selector = f"type=Warning,reportingComponent={component}"
-        events += api.optional(lambda chosen=selector: api.events(chosen), ())  # type: ignore[misc]
-    return fleet, lease, events, api.lacks
+        events += api.optional(functools.partial(api.events, selector), ())
+    return _Beside(fleet, known, lease, events)
 
 
 def _chosen(volumes: Sequence[Volume], options: argparse.Namespace) -> list[Volume]:
@@ -82,7 +102,7 @@ def _chosen(volumes: Sequence[Volume], options: argparse.Namespace) -> list[Volu
 
 
 def _watch(api: reader.Reader, options: argparse.Namespace, screen: Screen) -> Exit:
-    """Lists once, then listens; draws at most once a second, and at each second while a countdown runs."""
+    """Listens and draws at each change, at most once a second; on a terminal at least every five."""
     from tidb_volume.kube.reflector import Reflector
     from tidb_volume.kube.store import Store
 
@@ -92,25 +112,24 @@ def _watch(api: reader.Reader, options: argparse.Namespace, screen: Screen) -> E
     for store in (volumes, fleets):
         store.on_change(lambda _: changed.set())
     stop = Stop()
-    listeners = (
-        Reflector(api.api, kinds.TIDB_VOLUME, volumes, stop=stop, labels=options.selector),
-        Reflector(api.api, kinds.TIDB_VOLUME_FLEET, fleets, stop=stop),
-    )
-    api.volumes(options.selector)  # says what is wrong at once, where a listener would try again for ever
-    threads = [threading.Thread(target=each.run, name=each.kind.name, daemon=True) for each in listeners]
-    for thread in threads:
-        thread.start()
+    listeners: list[Reflector[Any]] = [
+        Reflector(api.api, kinds.TIDB_VOLUME, volumes, stop=stop, labels=options.selector)
+    ]
+    if _beside(api).fleet_known:
+        listeners.append(Reflector(api.api, kinds.TIDB_VOLUME_FLEET, fleets, stop=stop))
+    for each in listeners:
+        threading.Thread(target=each.run, name=each.kind.name, daemon=True).start()
     try:
-        while not all(store.synced for store in (volumes, fleets)):
+        while not all(each.has_synced for each in listeners):
             changed.wait(0.1)
         while True:
             changed.clear()
-            api.lacks.clear()
-            _, lease, events, lacks = _rest(api)
             if screen.terminal and options.output in ("table", "wide"):
                 screen.out.write("\x1b[H\x1b[2J")
-            shown = _chosen(sorted(volumes.all(), key=lambda each: each.metadata.name), options)
-            _show(screen, options, shown, fleets.get(names.FLEET), lease, events, lacks)
+            trouble = [
+                f"{each.kind.name} may be out of date: {each.trouble}" for each in listeners if each.trouble
+            ]
+            _show(screen, options, volumes.all(), _beside(api), [*api.lacks, *trouble])
             time.sleep(REDRAW_S)
             changed.wait(REDRAW_S * 4 if screen.terminal else None)
     except KeyboardInterrupt:
@@ -122,35 +141,32 @@ def _watch(api: reader.Reader, options: argparse.Namespace, screen: Screen) -> E
 def _show(
     screen: Screen,
     options: argparse.Namespace,
-    volumes: Sequence[Volume],
-    fleet: Fleet | None,
-    lease: codec.Lease | None,
-    events: Sequence[codec.Event],
+    every: Sequence[Volume],
+    beside: _Beside,
     lacks: Sequence[str],
 ) -> None:
+    volumes = sorted(_chosen(every, options), key=lambda each: each.metadata.name)
     now = Instant(time.time())
     if options.output == "name":
         screen.show(line(f"tidbvolume.{names.GROUP}/{volume.metadata.name}") for volume in volumes)
         return
-    found = board.board(volumes, fleet, lease, events, now, format_instant(now), lacks)
+    found = board.board(
+        volumes,
+        beside.fleet,
+        beside.lease,
+        beside.events,
+        now,
+        format_instant(now),
+        lacks,
+        fleet_known=beside.fleet_known,
+    )
     if options.output in ("json", "yaml"):
         screen.document(found, options.output)
         return
     columns, height = screen.size
-    lines = draw(found, volumes, now, columns, height, wide=options.output == "wide")
-    screen.show(_respelled(lines, options.prog))
+    screen.show(draw(found, volumes, now, columns, height, wide=options.output == "wide"))
     for lack in found.lacks:
         screen.warn(f"not shown: {lack}")
-
-
-def _respelled(lines: Sequence[Line], prog: str) -> list[Line]:
-    """Commands as this person typed the tool's name."""
-    if prog == speak.PLUGIN:
-        return list(lines)
-    return [
-        line(*(span(each.text.replace(speak.PLUGIN, prog), each.style) for each in shown.spans))
-        for shown in lines
-    ]
 
 
 def draw(

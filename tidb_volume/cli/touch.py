@@ -11,7 +11,7 @@ import argparse
 import fnmatch
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from tidb_volume import names
 from tidb_volume.cli import connect, speak
@@ -171,7 +171,7 @@ class Writer:
         self.said(f"tidbvolumefleet.{names.GROUP}/{names.FLEET}", what, {"spec": word}, changed=changed)
 
     def said(self, about: str, what: str, word: dict[str, Any], *, changed: bool) -> None:
-        """One line as kubectl writes it, or a part of the document that `close` prints."""
+        """One line as kubectl writes it, or a part of the document at the end."""
         dry = self._options.dry_run
         if self._options.output in ("json", "yaml"):
             self._done.append({"object": about, "done": what, "changed": changed, "dryRun": dry, **word})
@@ -181,8 +181,11 @@ class Writer:
             note = {"client": " (dry run)", "server": " (server dry run)"}.get(dry, "")
             self._screen.show([line(f"{about} {what}{note if changed else ' (no change)'}")])
 
-    def close(self) -> None:
-        """Print what was collected for `-o json` or `-o yaml`."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Print what was collected for `-o json` or `-o yaml`, also where a later write failed."""
         if self._options.output in ("json", "yaml"):
             self._screen.document(self._done, self._options.output)
 

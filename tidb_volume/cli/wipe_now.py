@@ -34,13 +34,12 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     asker = touch.asker(options, screen)
     for volume in volumes:
         answer.confirm(asker, screen, volume)
-    writer = touch.Writer(api.api, options, screen)
-    after = []
-    for volume in volumes:
-        assert volume.status.question is not None
-        word = {"wipeNow": {"question": volume.status.question.id}}
-        after.append(writer.admin(volume, word, "is wiped now"))
-    writer.close()
+    with touch.Writer(api.api, options, screen) as writer:
+        after = []
+        for volume in volumes:
+            assert volume.status.question is not None
+            word = {"wipeNow": {"question": volume.status.question.id}}
+            after.append(writer.admin(volume, word, "is wiped now"))
     return Exit.WAITING if answer.say_what_waits(api, after, screen, options) else Exit.OK
 
 
