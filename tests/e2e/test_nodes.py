@@ -100,8 +100,12 @@ def test_the_leader_killed_in_mid_work_is_followed_by_the_other(lab: Lab, node: 
 def leader(lab: Lab) -> tuple[Node, str]:
     """The node on which the leader runs, and its identity, one a process."""
 
+    first = lab.api.get(kinds.LEASE, names.LEASE, "tidb-volume")
+
     def look() -> tuple[Node, str] | None:
         lease = lab.api.get(kinds.LEASE, names.LEASE, "tidb-volume")
+        if lease.spec.renew_time == first.spec.renew_time:
+            return None  # a holder that is gone does not renew
         pod = lab.pod("tidb-volume", lease.spec.holder_identity.rpartition("_")[0])
         return (lab.cluster.node(pod.spec.node_name), lease.spec.holder_identity) if pod is not None else None
 
