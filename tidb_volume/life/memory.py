@@ -12,7 +12,7 @@ from tidb_volume.life import answers, release
 from tidb_volume.life.look import Seen, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant, parse_duration, parse_instant
-from tidb_volume.value import Identity, Presence, Ref, VolumeStatus
+from tidb_volume.value import Content, Identity, Presence, Ref, VolumeStatus
 
 RETRY_FIRST = 30.0
 RETRY_MOST = 3600.0
@@ -51,7 +51,7 @@ def remember(world: World, seen: Seen) -> VolumeStatus:
     if pv is not None and (anew or not tenancy or seen.pv_state in ("claimed", "reserved", "released")):
         tenancy = tenancy_of(pv) or old.tenancy
     owner = old.owner if tenancy == old.tenancy or not old.tenancy else None
-    dirty = seen.claimed or seen.was_claimed or (old.dirty and not anew)
+    dirty = seen.claimed or seen.was_claimed or (old.dirty and not anew) or used_on_offer(seen)
     committed = _committed(world, seen, anew)
     withdrawn = _withdrawn(world, seen, anew)
     ended = bool(committed or withdrawn)
@@ -72,6 +72,20 @@ def remember(world: World, seen: Seen) -> VolumeStatus:
         identity=_identity(world),
         volume_name=pv.metadata.name if pv is not None else "" if ended else old.volume_name,
         volume_uid=pv.metadata.uid if pv is not None else "" if ended else old.volume_uid,
+    )
+
+
+def used_on_offer(seen: Seen) -> bool:
+    """Somebody's data is in the tenancy that is on offer: an etcd that went back in time forgot its claim."""
+    disk = seen.disk
+    return (
+        seen.pv is not None
+        and seen.pv_state == "offered"
+        and disk is not None
+        and disk.presence is Presence.OK
+        and disk.content is Content.TENANCY
+        and disk.tenancy == tenancy_of(seen.pv)
+        and not disk.empty
     )
 
 

@@ -103,7 +103,7 @@ def _step(now: Instant, world: World, seen: Seen) -> Plan:
                 )
             )
     if not seen.claimed and answers.forgets(world, seen):
-        return _forget(seen)
+        return _forget(world, seen)
     if world.volume.status.committed:
         return _committed(now, world, seen)
     if seen.claimed:
@@ -118,10 +118,12 @@ def _second_offer(world: World, seen: Seen) -> Pv | None:
     return next((pv for pv in world.pvs if pv is not seen.pv and pv_state(pv) == "offered"), None)
 
 
-def _forget(seen: Seen) -> Plan:
+def _forget(world: World, seen: Seen) -> Plan:
     if seen.pv is not None:
         return (
-            Plan() if seen.pv_state == "terminating" else _delete_pv(seen, "forgotten by a person: NOT WIPED")
+            Plan()
+            if seen.pv_state == "terminating"
+            else _delete_pv(world, seen, "forgotten by a person: NOT WIPED")
         )
     return Plan(action=actions.DeleteVolume(why="forgotten by a person: NOT WIPED"))
 
@@ -135,7 +137,7 @@ def _free(now: Instant, world: World, seen: Seen) -> Plan:
     if seen.pv_state == "offered":
         why = _why_not_on_offer(world, seen)
         if why:
-            return _delete_pv(seen, why)
+            return _delete_pv(world, seen, why)
         return _edit(world, seen, free=False)
     if not world.listed:
         return Plan(action=actions.DeleteVolume(why="no entry lists it, and nobody had it"))
@@ -294,7 +296,7 @@ def _shape(spec: VolumeSpec, pool: str, mode: object, fs_type: str, wipe: WipePo
 def _released(now: Instant, world: World, seen: Seen) -> Plan:
     if seen.pv_state == "offered":
         # Its claimRef was cleared by hand: taken back before a claim finds it.
-        return _delete_pv(seen, "its data is another tenant's")
+        return _delete_pv(world, seen, "its data is another tenant's")
     stricter = _edit(world, seen, free=False)
     if stricter.action is not None:
         return stricter
@@ -324,7 +326,7 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
     if tenancy not in world.mine.counted:
         return Plan(action=actions.CountWipe(tenancy=tenancy))
     if order is not None and seen.mine and order.ends == tenancy and order.pv_uid == seen.pv.metadata.uid:
-        return _delete_pv(seen, "the wipe is ordered")
+        return _delete(seen.pv, "the wipe is ordered")
     question, claim_ref = world.volume.status.question, seen.pv.spec.claim_ref
     return _write(
         world,
@@ -470,8 +472,12 @@ def _continue(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
 # --- writing ---
 
 
-def _delete_pv(seen: Seen, why: str) -> Plan:
+def _delete_pv(world: World, seen: Seen, why: str) -> Plan:
+    """Delete it for another reason than the wipe. An order that stands would be committed by this very
+    delete, so it is taken back first."""
     assert seen.pv is not None
+    if _stands_for_wipe(world, seen):
+        return Plan(action=actions.WriteOrder(order=None, why=f"not now: {why}"))
     return _delete(seen.pv, why)
 
 

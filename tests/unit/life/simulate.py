@@ -172,7 +172,7 @@ class Controller:
                 pv = cluster.create_pv(manifest)
                 view.pvs[pv.metadata.name] = pv
             case actions.SetClaimRef():
-                found = view.pvs[action.name]
+                found = cluster.change_pv(action.name, action.uid, action.resource_version)
                 annotations = {k: v for k, v in found.metadata.annotations.items() if k != BOUND_BY}
                 ref = {k: v for k, v in action.patch["spec"]["claimRef"].items() if v is not None}
                 view.pvs[action.name] = cluster.change_pv(
@@ -183,7 +183,7 @@ class Controller:
                     spec=change(found.spec, claim_ref=msgspec.convert(ref, Ref, strict=False)),
                 )
             case actions.AnnotatePv():
-                before = view.pvs[action.name].metadata
+                before = cluster.change_pv(action.name, action.uid, action.resource_version).metadata
                 annotations = {**before.annotations, names.PROVISIONED_BY: names.PROVISIONER}
                 meta = change(before, annotations=annotations)
                 view.pvs[action.name] = cluster.change_pv(

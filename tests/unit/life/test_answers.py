@@ -1,4 +1,4 @@
-"""What a person may say of a disk, and what becomes of it: restore, keep, accept, forget, hold, gates, mode."""
+"""What a person may say of a disk, and what becomes of it: restore, keep, accept, forget, hold, gates."""
 
 from __future__ import annotations
 
@@ -454,3 +454,17 @@ def test_a_hold_set_after_the_commit_waits_at_the_daemon_and_a_restore_still_wor
     restore(sim)
     sim.settle()
     assert the_pv(sim).spec.claim_ref == FORMER
+
+
+def test_a_disk_that_is_forgotten_between_order_and_delete_is_not_wiped() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.release()
+    sim.until(actions.WriteOrder)
+    sim.want(None)
+    sim.admin(forget=Answer(question=sim.answer()))
+    sim.settle()
+    assert sim.volume is None
+    assert sim.data
+    assert not sim.wiped

@@ -445,3 +445,31 @@ def test_a_deleted_fleet_object_is_missing_and_not_empty() -> None:
     sim.now = Instant(sim.now + 3601)
     sim.settle()
     assert sim.status.reason == "FleetMissing"
+
+
+def test_an_etcd_from_before_the_claim_does_not_leave_the_used_disk_on_offer() -> None:
+    sim = on_offer(after="0s")
+    saved = sim.cluster.etcd.copy()
+    sim.bind()
+    sim.settle()
+    sim.cluster.etcd = saved
+    sim.node_side.kubelet()
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
+    assert not sim.pvs
+    assert sim.data
+    assert not sim.wiped
+
+
+def test_taking_back_a_volume_that_a_hand_put_on_offer_commits_no_wipe() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.release()
+    sim.until(actions.WriteOrder)
+    sim.clear_claim_ref()
+    sim.policy("Retain")
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
+    assert not sim.pvs
+    assert not sim.wiped

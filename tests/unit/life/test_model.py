@@ -57,9 +57,13 @@ class Life(RuleBasedStateMachine):
     # --- what is there at the begin ---
 
     @initialize(
-        wipe=st.booleans(), after=st.sampled_from(["0s", "1h"]), spare=st.booleans(), dirty=st.booleans()
+        wipe=st.sampled_from([True, True, True, False]),
+        after=st.sampled_from(["0s", "0s", "1h"]),
+        spare=st.booleans(),
+        dirty=st.sampled_from([False, False, False, True]),
+        stage=st.sampled_from(["new", "offered", "bound", "released", "released", "ordered", "committed"]),
     )
-    def begin(self, wipe: bool, after: str, spare: bool, dirty: bool) -> None:
+    def begin(self, wipe: bool, after: str, spare: bool, dirty: bool, stage: str) -> None:
         self.entry = desired(pool(on_release="wipe" if wipe else "keep", after=after))
         self.wanted: Any = self.entry
         fleet = Fleet(metadata=Meta(name=names.FLEET, uid="f"))
@@ -93,7 +97,34 @@ class Life(RuleBasedStateMachine):
         self.granted: set[tuple[str, str]] = set()
         """(tenancy, claim that a person gave its data to)."""
         self.leaked: set[tuple[str, str]] = set()
-        self.controllers_settled = False
+        self.unseen: set[str] = set()
+        """Tenancies that an older etcd put on offer after they were used."""
+        self.come_to(stage)
+
+    def come_to(self, stage: str) -> None:
+        """Begin in the middle of a life, or most of them would never get there."""
+        if stage == "new":
+            return
+        self.settle()
+        if stage == "offered":
+            return
+        self.a_tenant_moves_in("db/data-0")
+        self.settle()
+        if stage == "bound":
+            return
+        self.a_tenant_leaves("db/data-0")
+        if stage == "released":
+            self.settle()
+            return
+        wanted = actions.WriteOrder if stage == "ordered" else actions.DeletePv
+        who = self.controllers[self.leader]
+        self.cluster.kube()
+        self.daemon_obeys(0)
+        for _ in range(6):
+            who.catch_up()
+            self.step(self.leader)
+            if who.log and isinstance(who.log[-1], wanted):
+                return
 
     # --- the observer ---
 
@@ -183,7 +214,7 @@ class Life(RuleBasedStateMachine):
             each for each in (admin.restore, admin.adopt) if each is not None and each.question == question
         ]
         assert asked, "given to a claim, and nobody said so"
-        assert all(each.claim is None or str(each.claim) == key for each in asked), "given to another claim"
+        assert any(each.claim is None or str(each.claim) == key for each in asked), "given to another claim"
         self.granted.add((tenancy, key))
 
     def act(self, number: int, volume: Volume, action: Action, late: bool = False) -> bool:
@@ -245,6 +276,12 @@ class Life(RuleBasedStateMachine):
         for _ in range(times):
             self.step(self.leader)
 
+    @rule(times=st.integers(1, 6))
+    def leader_sees_and_acts(self, times: int) -> None:
+        for _ in range(times):
+            self.controllers[self.leader].catch_up()
+            self.step(self.leader)
+
     @rule(what=st.sampled_from(["volume", "pvs", "claims", "fleet", "pods", "all"]), number=st.integers(0, 1))
     def a_cache_catches_up(self, what: str, number: int) -> None:
         who, now = self.controllers[number], self.cluster.etcd.copy()
@@ -284,6 +321,10 @@ class Life(RuleBasedStateMachine):
 
     # --- daemons ---
 
+    @rule(number=st.integers(0, 1))
+    def daemon_obeys(self, number: int) -> None:
+        self.node.obey(self.daemons[number])
+
     @rule(number=st.integers(0, 1), steps=st.integers(1, 12))
     def a_daemon_works(self, number: int, steps: int) -> None:
         daemon = self.daemons[number]
@@ -310,6 +351,19 @@ class Life(RuleBasedStateMachine):
         self.daemons[number] = Daemon()
 
     # --- claims and pods ---
+
+    @rule(key=st.sampled_from(CLAIMS))
+    def a_tenant_moves_in(self, key: str) -> None:
+        self.a_claim_is_made(key)
+        self.the_scheduler_binds(key)
+        self.kubernetes_acts()
+        self.a_pod_starts(key)
+
+    @rule(key=st.sampled_from(CLAIMS))
+    def a_tenant_leaves(self, key: str) -> None:
+        self.a_pod_ends(key, kubelet=True)
+        self.a_claim_is_deleted(key)
+        self.kubernetes_acts()
 
     @rule(key=st.sampled_from(CLAIMS))
     def a_claim_is_made(self, key: str) -> None:
@@ -382,9 +436,15 @@ class Life(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(CLAIMS), how=st.sampled_from(["restore", "former", "keep"]))
     def a_person_gives_it_back(self, key: str, how: str) -> None:
-        if self.question():
+        volume = self.cluster.etcd.volume
+        if volume is not None and self.question():
+            owner = volume.status.owner
+            if how == "former" and owner is not None and owner.claim is not None:
+                key = str(owner.claim)
             namespace, name = key.split("/")
             claim = Ref(namespace=namespace, name=name)
+            on_disk = self.machine.slot.tenancies if self.machine.slot else {}
+            self.granted |= {(tenancy, key) for tenancy in (volume.status.tenancy, *on_disk)}
             if how == "keep":
                 self.say(adopt=Adopt(question=self.question(), action="Keep", claim=claim))
             else:
@@ -508,6 +568,12 @@ class Life(RuleBasedStateMachine):
         """Everything that the API holds is as it was; disks and journals are not."""
         self.cluster.etcd = self.saved.copy()
         self.late.clear()
+        for pv in self.cluster.etcd.pvs.values():
+            # On offer again, though somebody used it since: no one can know until the daemon looks.
+            used = any(disk.tenancies.get(tenancy_of(pv)) for disk in self.disks)
+            if used and (pv.spec.claim_ref is None or not pv.spec.claim_ref.uid):
+                self.careless.add(tenancy_of(pv))
+                self.unseen.add(tenancy_of(pv))
         for who in self.controllers:
             who.catch_up()
             if forget:
@@ -549,7 +615,9 @@ class Life(RuleBasedStateMachine):
         loud = any(each.type == "DirtyHandedOut" for each in status.conditions)
         for pv in self.cluster.etcd.pvs.values():
             ref = pv.spec.claim_ref
-            if ref is not None and (tenancy_of(pv), ref.uid) in self.leaked and pv.status.phase == "Bound":
+            known = tenancy_of(pv) not in self.unseen
+            leaked = ref is not None and (tenancy_of(pv), ref.uid) in self.leaked
+            if known and leaked and pv.status.phase == "Bound":
                 assert loud, "handed out dirty, and nothing said"
         if status.phase is Phase.RELEASED:
             assert status.question is not None
@@ -561,6 +629,8 @@ class Life(RuleBasedStateMachine):
         if status.phase is Phase.AVAILABLE:
             assert len(offered) == 1
         for pv in offered:
+            if (tenancy_of(pv), str(pv.spec.claim_ref)) in self.granted:
+                continue
             for disk in self.disks:
                 assert not disk.tenancies.get(tenancy_of(pv)), "a dirty disk stays on offer"
 
