@@ -379,7 +379,9 @@ class Node:
                 "--pid",
                 "--fork",
                 "sh",
-                _HERE / "node-init.sh",
+                "-c",
+                (_HERE / "node-init.sh").read_text(),  # the checkout may lie where a node has its own /tmp
+                "node-init.sh",
                 self.folder,
             ],
             layout.log(self.name),
