@@ -207,14 +207,13 @@ def waits(volumes: Sequence[Volume]) -> tuple[Waits, ...]:
         if not some:
             continue
         first = some[0]
-        text = first.status.message or reason
-        way_out = speak.way_out(first)
+        text = speak.message(first, reason, first.status.message) or reason
         found.append(
             Waits(
                 reason=reason,
                 volumes=tuple(volume.metadata.name for volume in some),
-                text=text.removesuffix(f"; {way_out}") if way_out else text,
-                way_out=way_out,
+                text=text,
+                way_out=speak.way_out(first),
             )
         )
     return tuple(found)

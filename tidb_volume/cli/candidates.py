@@ -256,9 +256,18 @@ def _fix(
         wanted = wish.spec.storage_class_name or "(none)"
         return f"there is no pool {wanted}; ask for one of: {', '.join(pools)}", ""
     near = considered[0]
+    largest = max((each.size_bytes for each in considered if _of_class(each, wish, volumes)), default=0)
+    if largest and largest < size:
+        pool = wish.spec.storage_class_name
+        return f"no disk of pool {pool} is that large: ask for at most {format_bytes(largest)}", ""
     if len(near.against) > 1:
         return f"nothing is near: {near.volume} comes closest ({'; '.join(a.text for a in near.against)})", ""
     return _near_fix(near, volumes[near.volume], size, now)
+
+
+def _of_class(each: Considered, wish: Wish, volumes: Mapping[str, Volume]) -> bool:
+    spec = volumes[each.volume].spec
+    return (spec.pool, spec.volume_mode) == (wish.spec.storage_class_name, wish.spec.volume_mode)
 
 
 def _near_fix(near: Considered, volume: Volume, size: int, now: Instant) -> tuple[str, str]:

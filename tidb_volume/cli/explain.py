@@ -12,7 +12,20 @@ from tidb_volume import names
 from tidb_volume.cli import speak, story, touch, worlds
 from tidb_volume.cli.exits import CliError, Exit, not_found
 from tidb_volume.cli.reader import Reader
-from tidb_volume.cli.render import Line, Piece, Screen, Span, blank, cut, heading, line, span, table
+from tidb_volume.cli.render import (
+    Line,
+    Piece,
+    Screen,
+    Span,
+    blank,
+    clean,
+    cut,
+    heading,
+    line,
+    span,
+    table,
+    wide,
+)
 from tidb_volume.cli.story import Story
 from tidb_volume.cli.wishes import POD, WISH, Place, Wish, claims_of, place
 from tidb_volume.kube import codec, kinds
@@ -321,11 +334,9 @@ def story_lines(told: Story, now: Instant, columns: int, *, all_of_it: bool = Fa
     if told.pv:
         facts.append([span("pv", "dim"), told.pv])
     lines = table([], facts)
-    way_out = told.way_out
-    text = told.message.removesuffix(f"; {way_out}") if way_out else told.message
-    lines += [blank(), line(speak.phase_span(told.phase, told.state), f"  {text}")]
-    if way_out and not told.may:
-        lines.append(line("  ", span(way_out, "bold")))
+    lines += [blank(), line(speak.phase_span(told.phase, told.state), f"  {told.message}")]
+    if told.way_out and not told.may:
+        lines.append(line("  ", span(told.way_out, "bold")))
     for wait in told.waits[1:]:
         lines.append(line("  and before the wipe: ", span(wait, "yellow")))
     if told.next:
@@ -343,7 +354,8 @@ def story_lines(told: Story, now: Instant, columns: int, *, all_of_it: bool = Fa
         for each in told.may:
             lines += [line("  ", span(each.command, "bold")), line("      ", span(each.does, "dim"))]
     lines += [blank(), heading("Its life")]
-    width = 10_000 if all_of_it else max(30, columns - 46)
+    whats = max((wide(clean(moment.what)) for moment in told.life), default=0)
+    width = 10_000 if all_of_it else max(30, columns - whats - len("  2000-01-01 00:00:00Z") - 6)
     body: list[list[Piece]] = [
         [
             span(speak.clock(moment.at) if moment.at else "", "dim"),

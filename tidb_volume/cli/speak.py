@@ -126,6 +126,16 @@ def way_out(volume: Volume, reason: str = "") -> str:
     reason = reason or volume.status.reason
     if reason == "PolicyRetain" and volume.spec.wipe.on_release == "keep":
         reason = "PoolKeeps"  # where the pool keeps, the policy's patch alone would change nothing
+    return _way_out(volume, reason)
+
+
+def message(volume: Volume, reason: str, said: str) -> str:
+    """A status's message without the way out at its end."""
+    end = _way_out(volume, reason)
+    return said.removesuffix(f"; {end}") if end else said
+
+
+def _way_out(volume: Volume, reason: str) -> str:
     known = words.REASONS.get(reason)
     if known is None or not known.way_out:
         return ""

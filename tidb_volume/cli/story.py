@@ -105,7 +105,7 @@ def tell(world: World, events: Sequence[codec.Event], now: Instant, *, known: bo
         phase=shown.phase,
         state=shown.state or shown.phase.value,
         reason=shown.reason,
-        message=shown.message,
+        message=speak.message(volume, shown.reason, shown.message),
         way_out=speak.way_out(volume, shown.reason),
         owner=str(shown.owner.claim) if shown.owner and shown.owner.claim else "",
         pod=str(shown.owner.pod) if shown.owner and shown.owner.pod else "",

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.unit.cli.build import HOSTILE, NOW, at, text, volume
-from tidb_volume.cli import board, grid, status
+from tidb_volume.cli import board, grid, screenful, speak
 from tidb_volume.kube import codec
 from tidb_volume.value import (
     Breaker,
@@ -39,7 +39,7 @@ def seen(
 
 
 def shown(*volumes: Volume, of: Fleet | None = None, columns: int = 100, height: int = 40) -> str:
-    return text(status.draw(seen(*volumes, of=of), volumes, NOW, columns, height))
+    return text(screenful.draw(seen(*volumes, of=of), volumes, NOW, columns, height))
 
 
 def many(nodes: int, disks: int, chance: random.Random | None = None) -> list[Volume]:
@@ -71,7 +71,7 @@ def many(nodes: int, disks: int, chance: random.Random | None = None) -> list[Vo
 def test_what_stops_everything_stands_on_the_first_line(of: Fleet | None, word: str, command: str) -> None:
     found = board.board([volume()], of, None, (), NOW, at(0))
     assert (found.banners[0].word, found.banners[0].command) == (word, command)
-    assert word in status.draw(found, [volume()], NOW, 100, 40)[0].text
+    assert word in screenful.draw(found, [volume()], NOW, 100, 40)[0].text
 
 
 def test_a_fleet_in_order_has_no_banner() -> None:
@@ -198,10 +198,24 @@ def test_the_board_fits_the_screen_whatever_the_size_of_the_fleet(
     nodes: int, disks: int, seed: int | None
 ) -> None:
     volumes = many(nodes, disks, random.Random(seed) if seed else None)
-    lines = status.draw(seen(*volumes), volumes, NOW, 100, 45)
+    lines = screenful.draw(seen(*volumes), volumes, NOW, 100, 45)
     assert len(lines) <= 45
     cells = [each.text for each in lines if each.text.startswith("  ") and "kubectl" not in each.text]
     assert all(len(each) <= 100 for each in cells)
+
+
+def test_a_fleet_with_every_kind_of_trouble_still_fits_the_screen() -> None:
+    volumes = many(1000, 10, random.Random(3))
+    for number, reason in enumerate((*speak.PERSON, *speak.PERSON)):
+        volumes.append(volume(f"p-{number}", Phase.PENDING, reason=reason, message="m"))
+    volumes += [volume(f"r-{n}", Phase.RELEASED, reason="Countdown", wipe_at=at(n)) for n in range(50)]
+    trouble = tuple(InventoryStatus(name=f"c{n}", hash="1", errors=("a\nb",) * 20) for n in range(9))
+    of = fleet(
+        FleetSpec(paused=True), breaker=Breaker(tripped=True, reason="many", at=at(0)), inventories=trouble
+    )
+    events = [event(f"e-{n}", "Stuck", n) for n in range(30)]
+    found = board.board(volumes, of, None, events, NOW, at(0))
+    assert len(screenful.draw(found, volumes, NOW, 100, 50)) <= 50
 
 
 def test_a_thousand_equal_nodes_are_one_row() -> None:
@@ -241,7 +255,7 @@ def test_a_hostile_name_stays_on_its_line_everywhere() -> None:
             NOW,
             at(0),
         )
-        lines = status.draw(found, volumes, NOW, 100, 40, wide=wide)
+        lines = screenful.draw(found, volumes, NOW, 100, 40, wide=wide)
         assert all(each.text.isprintable() for each in lines)
         assert not any(each.text.startswith("fleet paused") for each in lines)
 
