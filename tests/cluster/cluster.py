@@ -304,7 +304,8 @@ class Cluster:
         )
         self.in_network(
             "ip link set lo up\n"
-            "ip link add bridge type bridge\n"
+            # An address of its own: else it is a port's, and changes for all when that node's power goes.
+            "ip link add bridge address 02:00:0a:59:00:01 type bridge\n"
             f"ip address add {BRIDGE}/24 dev bridge\n"
             # The ClusterIP of the service `kubernetes`: pods reach the API without kube-proxy.
             f"ip address add {SERVICE}/32 dev bridge\n"
