@@ -23,41 +23,81 @@ class Reason(msgspec.Struct, frozen=True):
         return f"{text}; {self.way_out.format(**facts)}" if self.way_out else text
 
 
+def _answer(word: str) -> str:
+    """How to answer a question for which the CLI has no verb of its own; braces stand for `str.format`."""
+    patch = f'{{{{"spec":{{{{"admin":{{{{"{word}":{{{{"question":"ID"}}}}}}}}}}}}}}}}'
+    return f"kubectl patch tv {{volume}} --type merge -p '{patch}', ID being its status.question.id"
+
+
 _ALL = [
     # Pending: not on offer, because …
-    Reason("NodeUnknown", "node {node} is not in the cluster", "it is taken up by itself when it registers"),
-    Reason("NotObserved", "the disk-daemon of {node} has not reported this disk yet"),
-    Reason("NotPresent", "{source} is not there on {node}{note}", "attach the disk, or remove its entry"),
+    Reason(
+        "NodeUnknown",
+        "node {node} is not in the cluster",
+        "nothing to do if it is still to come, it is taken up when it registers; else remove its entry",
+    ),
+    Reason(
+        "NotObserved",
+        "the disk-daemon of {node} has not reported this disk yet",
+        "if that lasts: kubectl get pods -A -o wide --field-selector spec.nodeName={node}",
+    ),
+    Reason(
+        "NotPresent",
+        "{source} is not there on {node}{note}; what it held is neither wiped nor offered meanwhile",
+        "attach the disk, or remove its entry",
+    ),
     Reason(
         "NotMounted",
-        "{source} is not a mount point on {node}{note}",
-        "mount the disk there; nothing is written to the folder below",
+        "{source} is not a mount point on {node}{note}; nothing is written to the folder below",
+        "mount the disk there",
     ),
     Reason(
         "WrongDisk",
-        "{source} leads to another disk than the one recorded{note}",
-        "put the recorded disk back; or accept the new one by answering the question",
+        "{source} leads to another disk than the one recorded{note}; neither is touched",
+        "put the recorded disk back; or, if the new one is right, " + _answer("acceptIdentity"),
     ),
-    Reason("Conflict", "{note}", "keep one of the entries"),
-    Reason("Foreign", "another PersistentVolume covers this disk{note}", "remove it, or this entry"),
+    Reason("Conflict", "not offered: {note}", "keep one of the entries"),
+    Reason(
+        "Foreign",
+        "another PersistentVolume, not ours, covers this disk{note}",
+        "remove that one or this entry; both would hand out one disk twice",
+    ),
     Reason("Refused", "this disk is never used{note}", "remove its entry"),
-    Reason("Stuck", "the disk does not answer{note}", "look at the kernel log of {node}; replace the disk"),
+    Reason(
+        "Stuck",
+        "the disk does not answer{note}",
+        "look at the kernel's log of {node}; a disk that hangs is usually dying: replace it",
+    ),
     Reason("Never", "the glob {note} under `never` forbids it", "remove the glob or the entry"),
     Reason(
         "HasData",
-        "there is data that this record does not know: {note}",
+        "there is data that this record does not know: {note}; it is neither offered nor wiped",
         "say what to do with it: kubectl tidb-volume adopt {volume} --wipe, or clear the disk by hand",
     ),
-    Reason("Cordoned", "cordoned by a person", "kubectl tidb-volume uncordon {volume}"),
-    Reason("Retired", "retired by a person"),
-    Reason("Dropped", "no inventory entry lists it any more", "list it again, or forget it"),
     Reason(
-        "HostnameConflict", "two Nodes carry the hostname label {note}", "give each Node a label of its own"
+        "Cordoned",
+        "taken off offer, by a person or since its node's labels left the group that lists it",
+        "kubectl tidb-volume uncordon {volume}; or give the node its labels back",
     ),
-    Reason("NoHostname", "node {node} has no label kubernetes.io/hostname"),
+    Reason(
+        "Retired",
+        "retired by a person: not offered any more, wiped when released",
+        "remove its entry; or take spec.admin.retire back",
+    ),
+    Reason("Dropped", "no inventory entry lists it any more", "list it again, or leave it"),
+    Reason(
+        "HostnameConflict",
+        "two Nodes carry one hostname label ({note}): a pod could land on the wrong machine",
+        "give each Node a label kubernetes.io/hostname of its own",
+    ),
+    Reason(
+        "NoHostname",
+        "node {node} has no label kubernetes.io/hostname, by which pods find the disk",
+        "kubectl label node {node} kubernetes.io/hostname={node}",
+    ),
     Reason("Preparing", "the daemon is making it ready"),
     Reason("FirstClean", "the disk is cleaned before its first offer"),
-    Reason("NotYetSupported", "{note}"),
+    Reason("NotYetSupported", "{note}", "change its entry to what this version can do"),
     # Available, Bound
     Reason("OnOffer", "clean, seen, on offer"),
     Reason("Claimed", "bound to {claim}"),
@@ -69,41 +109,97 @@ _ALL = [
     ),
     Reason(
         "PolicyRetain",
-        "the PersistentVolume's reclaim policy is Retain",
-        'to wipe it: kubectl patch pv {pv} -p \'{{"spec":{{"persistentVolumeReclaimPolicy":"Delete"}}}}\'',
+        "the claim is gone; its data stays, since the PersistentVolume's reclaim policy is Retain",
+        "to wipe it: kubectl patch pv {pv} -p "
+        '\'{{"spec":{{"persistentVolumeReclaimPolicy":"Delete"}}}}\'; to wipe it at once:'
+        " kubectl tidb-volume wipe-now {volume}",
     ),
-    Reason("PoolKeeps", "pool {pool} keeps what was released", "kubectl tidb-volume wipe-now {volume}"),
-    Reason("Held", "held by a person", "kubectl tidb-volume hold --off {volume}"),
-    Reason("Gated", "the gate {note} stands"),
-    Reason("InUse", "still in use: {note}"),
-    Reason("NodeNotReady", "node {node} is not ready"),
-    Reason("Paused", "the fleet is paused", "kubectl tidb-volume resume"),
-    Reason("FleetMissing", "there is no TidbVolumeFleet named fleet: nothing is wiped", "make it again"),
     Reason(
-        "BreakerOpen", "the circuit breaker is open: {note}", "look, then kubectl tidb-volume breaker reset"
+        "PoolKeeps",
+        "the claim is gone; its data stays, since pool {pool} keeps what was released",
+        "kubectl tidb-volume wipe-now {volume}",
+    ),
+    Reason(
+        "Held",
+        "held by a person: it is not wiped for now",
+        "kubectl tidb-volume hold --off {volume}",
+    ),
+    Reason(
+        "Gated",
+        "not wiped while the gate {note} stands; who set it takes it away, usually a program",
+        "a gate in spec.admin.gates: remove it there; one of the pool:"
+        " spec.admin.gatesPassed names it with the tenancy in status.tenancy",
+    ),
+    Reason(
+        "InUse",
+        "still in use ({note}); the wipe waits for its end, however long",
+        "end who uses it; a pod that hangs in Terminating: look at its node's kubelet",
+    ),
+    Reason("NodeNotReady", "node {node} is not ready; the wipe waits for it", "repair the node"),
+    Reason("Paused", "the fleet is paused", "kubectl tidb-volume resume"),
+    Reason(
+        "FleetMissing",
+        "there is no TidbVolumeFleet named fleet, which is the same as paused: nothing is wiped",
+        "make it again by hand: kubectl create -f deploy/fleet.yaml",
+    ),
+    Reason(
+        "BreakerOpen",
+        "the circuit breaker is open: {note}; nothing is wiped",
+        "look why so much was released at once, then kubectl tidb-volume breaker reset",
     ),
     Reason(
         "GoneByHand",
-        "its PersistentVolume went, and not by us: who had the disk is not known",
-        "to wipe it and offer it again: kubectl tidb-volume adopt {volume} --wipe",
+        "its PersistentVolume went, and not by us: whether somebody counts on the data is not known;"
+        " it is neither wiped nor offered",
+        "to wipe it and offer it again: kubectl tidb-volume adopt {volume} --wipe; to give it back: "
+        + _answer("restore"),
     ),
-    Reason("DroppedReleased", "released, and no entry lists it any more", "list it again, or forget it"),
-    Reason("Ordered", "the wipe is ordered"),
-    Reason("RestoreAsked", "a person gives the data back{note}"),
-    Reason("Reserved", "the data is kept for claim {note} alone", "make that claim, and it gets the data"),
+    Reason(
+        "DroppedReleased",
+        "released, and no inventory entry lists it any more: its data stays",
+        "list it again and it goes on; if the disk is gone for good, " + _answer("forget"),
+    ),
+    Reason("Ordered", "the wipe is ordered; until its PersistentVolume is deleted a hold still stops it"),
+    Reason(
+        "RestoreAsked",
+        "a person gives the data back{note}; nothing is wiped meanwhile",
+        "the condition AnswerNotTaken says if that cannot be; to go on without: take spec.admin.restore back",
+    ),
+    Reason(
+        "Reserved",
+        "the data is kept for claim {note} alone",
+        "make that claim, and it gets the data; if nobody wants it any more, delete PersistentVolume {pv}",
+    ),
     Reason(
         "AwaitsApproval",
-        "in manual mode no disk is wiped before a person approves",
-        "kubectl tidb-volume approve {volume}",
+        "all is ready, and in manual mode no disk is wiped before a person approves",
+        _answer("approve"),
     ),
-    Reason("TakingBack", "the order is taken back; the daemon has to say that no byte is gone"),
     # Wiping, Failed
+    Reason("TakingBack", "a person wants the data back; waiting for the daemon to say that no byte is gone"),
     Reason("Wiping", "the wipe runs{note}"),
-    Reason("WaitsFor", "the wipe waits: {note}"),
-    Reason("WipeFailed", "the wipe failed: {note}", "it is tried again at {when}"),
-    Reason("WipeRefused", "the daemon refused: {note}"),
-    Reason("Terminating", "somebody deleted its PersistentVolume while a claim has it"),
-    Reason("NodeLost", "node {node} is gone from the cluster"),
+    Reason("WaitsFor", "the wipe is past its point of no return and waits: {note}"),
+    Reason(
+        "WipeFailed",
+        "the wipe failed: {note}",
+        "it is tried again by itself at {when}; if it fails again, look at the kernel's log of {node}",
+    ),
+    Reason(
+        "WipeRefused",
+        "the daemon refused: {note}; nothing is wiped or offered",
+        "look at what is on the disk; to wipe it all the same: kubectl tidb-volume adopt {volume} --wipe",
+    ),
+    Reason(
+        "Terminating",
+        "somebody deleted its PersistentVolume while claim {claim} has it: the pod runs on, and when the"
+        " claim goes the PersistentVolume goes with it",
+        "that cannot be undone; before the claim goes, save what has to be kept",
+    ),
+    Reason(
+        "NodeLost",
+        "node {node} is gone from the cluster; the data is on its disk and is not wiped",
+        "bring the node back; if it never comes, " + _answer("forget"),
+    ),
 ]
 
 REASONS: dict[str, Reason] = {reason.word: reason for reason in _ALL}

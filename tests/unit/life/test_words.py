@@ -1,0 +1,56 @@
+"""What is said at three in the morning: what, why, and the way out."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tidb_volume import words
+
+FACTS = {
+    "volume": "node-1-disk",
+    "node": "node-1",
+    "source": "/data/disk0",
+    "pool": "tikv",
+    "pv": "node-1-disk-aaaaaaaaaaaa",
+    "claim": "db/data-0",
+    "note": "a note",
+    "when": "12:00",
+}
+ENDS_BY_ITSELF = {
+    "Preparing",
+    "FirstClean",
+    "OnOffer",
+    "Claimed",
+    "Ordered",
+    "TakingBack",
+    "Wiping",
+    "WaitsFor",
+}
+
+
+@pytest.mark.parametrize("word", words.REASONS)
+def test_every_reason_can_be_said(word: str) -> None:
+    said = words.say(word, **FACTS)
+    assert "{volume}" not in said
+    assert not re.search(r"\{\w+\}", said)
+
+
+@pytest.mark.parametrize("word", set(words.REASONS) - ENDS_BY_ITSELF)
+def test_what_does_not_end_by_itself_names_the_way_out(word: str) -> None:
+    assert words.REASONS[word].way_out
+
+
+@pytest.mark.parametrize("word", words.REASONS)
+def test_a_patch_that_is_to_be_copied_is_json(word: str) -> None:
+    for patch in re.findall(r"-p '([^']*)'", words.say(word, **FACTS)):
+        assert "spec" in json.loads(patch)
+
+
+def test_a_reason_that_keeps_data_says_that_nothing_is_wiped() -> None:
+    for word in ("GoneByHand", "HasData", "WipeRefused", "DroppedReleased", "PolicyRetain", "FleetMissing"):
+        assert re.search(
+            r"not wiped|nor wiped|neither wiped|nothing is wiped|stays", words.REASONS[word].text
+        )
