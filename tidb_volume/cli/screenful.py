@@ -1,7 +1,7 @@
 """The board on a screen: what stops everything first, then the numbers, the grid, and what wants attention.
 
-One screen, whatever the fleet's size: lists are cut shorter until all of it fits, the grid takes the rows that
-are left, and what is left out is counted.
+One screen, whatever the fleet's size: lists are cut shorter until all of it fits, the grid takes the rows
+that are left, and what is left out is counted.
 """
 
 from __future__ import annotations
