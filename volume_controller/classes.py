@@ -34,8 +34,8 @@ class ClassKeeper:
 
     def look(self, pool: str) -> None:
         """Make the pool's StorageClass, or say what is wrong with the one that is there."""
-        desired = self._cluster.desired
-        if desired is None or all(disk.pool.name != pool for disk in desired.disks.values()):
+        wanted = self._cluster.wanted
+        if wanted is None or all(disk.pool.name != pool for disk in wanted.desired.disks.values()):
             return
         found = self._cluster.classes.get(pool)
         if found is not None:

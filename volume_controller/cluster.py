@@ -32,6 +32,16 @@ class Topic(StrEnum):
     CLASS = "class"
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """What the inventory wants, as of one look: replaced whole, so that no decision mixes two of them."""
+
+    desired: Desired
+    left_by_label: dict[str, str]
+    """By volume: the digest of the item that still lists it, though no label matches any more."""
+    unsure: bool = False
+    """A ConfigMap is refused and nothing of it is in force: what nobody lists may well be listed there."""
+
+
 class Key(msgspec.Struct, frozen=True):
     """One thing to look at: a volume by name, a pool's StorageClass by name, or one of the single ones."""
 
@@ -99,10 +109,8 @@ class Cluster:
         self.config_maps: Store[ConfigMap] = Store()
         self.kept: Store[ConfigMap] = Store()
         self.classes: Store[StorageClass] = Store()
-        self.desired: Desired | None = None
+        self.wanted: Wanted | None = None
         """What the inventory wants; None until it has been read whole, and until then nothing is decided."""
-        self.left_by_label: dict[str, str] = {}
-        """By volume: the digest of the item that still lists it, though no label matches any more."""
 
         self.volumes.add_index(BY_NODE, lambda volume: (volume.spec.node_name,))
         self.pvs.add_index(BY_DISK, _pv_disk)
@@ -116,6 +124,7 @@ class Cluster:
         self.nodes.on_change(self._node_changed)
         self.fleets.on_change(self._fleet_changed)
         self.config_maps.on_change(lambda change: self._add(INVENTORY, change))
+        self.kept.on_change(lambda change: self._add(INVENTORY, change))
         self.classes.on_change(lambda change: self._add(Key(Topic.CLASS, change.key[1]), change))
 
     def reflectors(self, api: Client, stop: Stop) -> list[Reflector[Any]]:

@@ -20,10 +20,11 @@ from tidb_volume.kube import kinds, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.events import Recorder, about
 from tidb_volume.kube.queue import Priority
+from tidb_volume.kube.store import Store
 from tidb_volume.obs.log import Log
 from tidb_volume.value import ConfigMap
 from volume_controller.act import NotLeading
-from volume_controller.cluster import Cluster, Key, Topic
+from volume_controller.cluster import Cluster, Key, Topic, Wanted
 
 _log = Log(__name__)
 
@@ -47,22 +48,34 @@ class InventoryKeeper:
         Raises what the client raises; then nothing has changed but copies that say what was accepted.
         """
         if self._in_force is None:
-            self._in_force = self._load()
-        sources = {each.metadata.name: each for each in self._cluster.config_maps.all()}
+            # A term begins on what the server itself has: a watch that was behind would show an older copy,
+            # and an inventory decided from that would drop what was listed since.
+            self._in_force = self._load(self._live(names.LABEL_LAST_GOOD, self._cluster.kept))
+            found = self._live(names.LABEL_INVENTORY, self._cluster.config_maps)
+        else:
+            found = self._cluster.config_maps.all()
+        sources = {each.metadata.name: each for each in found}
         seen = {name: dict(source.data) for name, source in sources.items()}
         decision = merge.decide(self._in_force, seen)
-        for name in decision.changed:
-            self._keep(name, merge.store(decision.in_force[name]))
+        for name, accepted in decision.in_force.items():
+            self._keep(name, merge.store(accepted))
         for name in decision.removed:
             self._forget(name)
         self._in_force = decision.in_force
         desired = expand.expand(decision.inventory, self._cluster.nodes.all())
-        self._take_effect(desired)
+        self._take_effect(desired, _unsure(decision))
         self._tell(decision, desired, sources)
 
-    def _load(self) -> dict[str, merge.Accepted]:
+    def _live(self, label: str, store: Store[ConfigMap]) -> tuple[ConfigMap, ...]:
+        """The ConfigMaps with a label as the server has them now, put into the store too."""
+        found, _ = self._api.list(kinds.CONFIG_MAP, self._cluster.namespace, labels=f"{label}=true")
+        for each in found:
+            store.put(each)
+        return found
+
+    def _load(self, copies: tuple[ConfigMap, ...]) -> dict[str, merge.Accepted]:
         found: dict[str, merge.Accepted] = {}
-        for copy in self._cluster.kept.all():
+        for copy in copies:
             name = copy.metadata.annotations.get(names.LABEL_INVENTORY, "")
             if not name:
                 continue
@@ -74,11 +87,13 @@ class InventoryKeeper:
         return found
 
     def _keep(self, name: str, data: dict[str, str]) -> None:
-        """Write the copy of what is in force of one ConfigMap."""
-        if not self._leading():
-            raise NotLeading
+        """Write the copy of what is in force of one ConfigMap, unless it is there as it should be."""
         copy = _copy_name(name)
         existing = self._cluster.kept.get(copy, self._cluster.namespace)
+        if existing is not None and existing.data == data:
+            return
+        if not self._leading():
+            raise NotLeading
         labels = {names.LABEL_LAST_GOOD: "true"}
         annotations = {names.LABEL_INVENTORY: name}
         document = {"metadata": {"name": copy, "labels": labels, "annotations": annotations}, "data": data}
@@ -113,9 +128,9 @@ class InventoryKeeper:
                 raise
         self._cluster.kept.remove(existing)
 
-    def _take_effect(self, desired: Desired) -> None:
+    def _take_effect(self, desired: Desired, unsure: bool) -> None:
         cluster = self._cluster
-        before = cluster.desired
+        before = cluster.wanted
         unlisted = {
             volume.metadata.name: expand.Listed(
                 listing=volume.metadata.annotations.get(names.ANNOTATION_LISTING, ""),
@@ -125,14 +140,14 @@ class InventoryKeeper:
             if volume.metadata.name not in desired.disks
         }
         left = expand.left_by_label(unlisted, desired)
-        changed = {name for name, _ in left.items() ^ cluster.left_by_label.items()}
-        if before is None:
-            changed |= unlisted.keys() | desired.disks.keys()
-        else:
-            every = before.disks.keys() | desired.disks.keys()
-            changed |= {name for name in every if _said(before, name) != _said(desired, name)}
-        cluster.left_by_label = left
-        cluster.desired = desired
+        changed = unlisted.keys() | desired.disks.keys()
+        if before is not None:
+            every = before.desired.disks.keys() | desired.disks.keys()
+            changed = {name for name in every if _said(before.desired, name) != _said(desired, name)}
+            changed |= {name for name, _ in left.items() ^ before.left_by_label.items()}
+            if before.unsure and not unsure:
+                changed |= unlisted.keys()
+        cluster.wanted = Wanted(desired, left, unsure)
         priority = Priority.LISTED if before is None else Priority.LIVE
         for name in changed:
             cluster.queue.add(Key(Topic.VOLUME, name), priority)
@@ -180,6 +195,16 @@ class InventoryKeeper:
                 resource_version=fleet.metadata.resource_version,
             )
         )
+
+
+def _unsure(decision: merge.Decision) -> bool:
+    """Whether something may be listed that we cannot read: a refused ConfigMap of which nothing is in force
+    (its copy was lost), or only what this version understands of it."""
+    in_force = decision.in_force
+    return any(
+        name not in in_force or not in_force[name].data or in_force[name].problems
+        for name in decision.refused
+    )
 
 
 def _said(desired: Desired, name: str) -> expand.DesiredDisk | None:

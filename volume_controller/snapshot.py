@@ -9,13 +9,12 @@ import threading
 import msgspec
 
 from tidb_volume import names
-from tidb_volume.inventory.expand import Desired
 from tidb_volume.life import answers
 from tidb_volume.life.look import pick_pv
 from tidb_volume.life.world import Fresh, Mine, World
 from tidb_volume.units import Instant
 from tidb_volume.value import Claim, Pod, Pv, Volume
-from volume_controller.cluster import BY_CLAIM, BY_DISK, BY_HOSTNAME, Cluster
+from volume_controller.cluster import BY_CLAIM, BY_DISK, BY_HOSTNAME, Cluster, Wanted
 
 
 def fresh() -> Fresh:
@@ -75,7 +74,7 @@ class Memory:
 
 
 def world(
-    cluster: Cluster, desired: Desired, volume: Volume, memory: Memory, leader: str, now: Instant
+    cluster: Cluster, wanted: Wanted, volume: Volume, memory: Memory, leader: str, now: Instant
 ) -> World:
     """Gather the snapshot for one volume."""
     name = volume.metadata.name
@@ -86,7 +85,7 @@ def world(
     named = answers.named(volume)
     return World(
         volume=volume,
-        desired=desired.disks.get(name),
+        desired=wanted.desired.disks.get(name),
         fresh=fresh(),
         leader=leader,
         node=node,
@@ -101,7 +100,7 @@ def world(
         pods=_pods(cluster, claim, volume.spec.node_name),
         fleet=cluster.fleet,
         fleet_volumes=len(cluster.volumes),
-        left_by_label=name in cluster.left_by_label,
+        left_by_label=name in wanted.left_by_label,
         transient_since=memory.since(name, now),
         mine=memory.mine(name),
     )

@@ -64,7 +64,7 @@ class Term:
 
     def start(self) -> None:
         """Begin to decide; everything is looked at once."""
-        self._cluster.desired = None
+        self._cluster.wanted = None
         self._cluster.look_at_all()
         for thread in self._threads:
             thread.start()
@@ -139,24 +139,26 @@ class Term:
 
     def _volume(self, key: Key) -> None:
         cluster, name = self._cluster, key.name
-        desired = cluster.desired
-        if desired is None:
+        wanted = cluster.wanted
+        if wanted is None:
             return  # the inventory's first look has every volume looked at
+        entry = wanted.desired.disks.get(name)
+        if entry is None and wanted.unsure and name not in wanted.left_by_label:
+            return  # said in the fleet's status; looked at again with the next inventory
         for _ in range(STEPS):
             volume = cluster.volumes.get(name)
             if volume is None:
-                wanted = desired.disks.get(name)
-                if wanted is not None:
-                    self._actor.create(manifest(wanted))
-                    continue
-                return
+                if entry is None:
+                    return
+                self._actor.create(manifest(entry))
+                continue
             if volume.metadata.deletion_timestamp is None:
-                noting = _to_note(volume, desired.disks.get(name), cluster.left_by_label.get(name, ""))
+                noting = _to_note(volume, entry, wanted.left_by_label.get(name, ""))
                 if noting:
                     self._actor.annotate(volume, noting)
                     continue
             now = Instant(self._wall())
-            decided = plan(now, snapshot.world(cluster, desired, volume, self._memory, self._identity, now))
+            decided = plan(now, snapshot.world(cluster, wanted, volume, self._memory, self._identity, now))
             if decided.action is None:
                 if decided.again_at is not None:
                     self._queue.add_after(key, decided.again_at - now)

@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -64,7 +64,7 @@ class Counting:
             self.writes[f"{method} {path.split('/')[-1] if method == 'POST' else path}"] += 1
         return self._over.request(method, path, **more)  # type: ignore[arg-type]
 
-    def stream(self, path: str, **more: object) -> Iterator[bytes]:
+    def stream(self, path: str, **more: object) -> Generator[bytes, None, None]:
         return self._over.stream(path, **more)  # type: ignore[arg-type]
 
     def close(self) -> None:
@@ -376,6 +376,36 @@ def test_a_broken_edit_is_said_and_the_last_good_content_survives_a_restart(benc
     after = bench.wait("/data/a", Phase.AVAILABLE)
     assert after.status.tenancy == first.status.tenancy
     assert after.metadata.uid == first.metadata.uid
+
+
+def test_a_lost_copy_under_a_broken_edit_withdraws_nothing(bench: Bench) -> None:
+    bench.inventory("/data/a")
+    bench.start()
+    first = bench.wait("/data/a", Phase.AVAILABLE)
+    bench.stop()
+    bench.inventory(text="nodes: {x: [relative]}\nbogus: 1")
+    bench.api.delete(kinds.CONFIG_MAP, names.LAST_GOOD + "disks", bench.namespace)
+    bench.start()
+    time.sleep(2)
+    after = bench.wait("/data/a", Phase.AVAILABLE)
+    assert after.metadata.uid == first.metadata.uid
+    assert bench.pvs(first.metadata.name)
+    bench.inventory("/data/b")
+    until(
+        "the edit that is good to drop it",
+        lambda: bench.api.find(kinds.TIDB_VOLUME, bench.name("/data/a")) is None,
+    )
+
+
+def test_a_copy_deleted_by_hand_is_written_again(bench: Bench) -> None:
+    bench.inventory("/data/a")
+    bench.start()
+    bench.wait("/data/a", Phase.AVAILABLE)
+    name = names.LAST_GOOD + "disks"
+    before = bench.api.get(kinds.CONFIG_MAP, name, bench.namespace)
+    bench.api.delete(kinds.CONFIG_MAP, name, bench.namespace)
+    again = until("the copy", lambda: bench.api.find(kinds.CONFIG_MAP, name, bench.namespace))
+    assert again.data == before.data
 
 
 def test_unknown_data_is_neither_offered_nor_wiped(bench: Bench) -> None:

@@ -43,7 +43,7 @@ spec:
   storageClassName: tikv
   persistentVolumeReclaimPolicy: Retain
   CLAIM
-  local: {path: /data/a}
+  local: {path: /data/a/.tidb-volume/abcdefghijkl}
   nodeAffinity:
     required:
       nodeSelectorTerms:
@@ -214,6 +214,12 @@ def test_an_admin_cannot_hand_out_a_dirty_disk_by_hand(kubectl: Kubectl, pv: str
 
 def test_one_mark_of_ours_is_enough_to_be_guarded(kubectl: Kubectl, pv: str) -> None:
     kubectl.merge(pv, '{"metadata":{"annotations":null}}')
+    with pytest.raises(RefusedError, match="not changed by hand"):
+        kubectl.merge(pv, CLEARED)
+
+
+def test_with_both_marks_taken_off_first_the_path_still_says_whose_it_is(kubectl: Kubectl, pv: str) -> None:
+    kubectl.merge(pv, '{"metadata":{"annotations":null,"labels":null}}')
     with pytest.raises(RefusedError, match="not changed by hand"):
         kubectl.merge(pv, CLEARED)
 
