@@ -335,6 +335,15 @@ class Record(Value):
     note: str = ""
 
 
+class Retry(Value):
+    """When a failed or refused order is followed by another, by the controller's own clock."""
+
+    order: str
+    """The order that failed or was refused."""
+    at: str
+    """When the next one is written, at the soonest."""
+
+
 class VolumeStatus(Value):
     """A TidbVolume's status. `disk` and `work` are the daemon's, all else is the controller's."""
 
@@ -356,6 +365,10 @@ class VolumeStatus(Value):
     """The tenancy whose unclaimed PV we took back: its delete was answered under both preconditions."""
     reserved: Ref | None = None
     """The claim that a person gave the data to (restore, adopt: Keep); its PV waits for that claim alone."""
+    unrecorded: str = ""
+    """The tenancy that this record first met already released: holds and answers of before may be lost."""
+    retry: Retry | None = None
+    """When a failed or refused order is followed by another."""
     wipe_at: str = ""
     capacity: str = ""
     used: str = ""

@@ -120,6 +120,11 @@ _ALL = [
         "kubectl tidb-volume wipe-now {volume}",
     ),
     Reason(
+        "RecordLost",
+        "its TidbVolume was made again after its release: holds, gates and answers of before may be lost",
+        "look whose data it is; to wipe it: kubectl tidb-volume wipe-now {volume}",
+    ),
+    Reason(
         "Held",
         "held by a person: it is not wiped for now",
         "kubectl tidb-volume hold --off {volume}",

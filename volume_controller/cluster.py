@@ -20,6 +20,7 @@ from tidb_volume.kube.queue import Priority, Queue
 from tidb_volume.kube.reflector import Reflector
 from tidb_volume.kube.store import Change, Store
 from tidb_volume.kube.transport import Stop
+from tidb_volume.life.look import tenancy_of
 from tidb_volume.value import Claim, ConfigMap, Fleet, Node, Pod, Pv, StorageClass, Volume
 
 
@@ -53,6 +54,7 @@ INVENTORY = Key(Topic.INVENTORY)
 BREAKER = Key(Topic.BREAKER)
 
 BY_DISK = "by disk"
+BY_TENANCY = "by tenancy"
 BY_CLAIM = "by claim"
 BY_NODE = "by node"
 BY_HOSTNAME = "by hostname"
@@ -114,6 +116,7 @@ class Cluster:
 
         self.volumes.add_index(BY_NODE, lambda volume: (volume.spec.node_name,))
         self.pvs.add_index(BY_DISK, _pv_disk)
+        self.pvs.add_index(BY_TENANCY, lambda pv: filter(None, (tenancy_of(pv),)))
         self.pods.add_index(BY_CLAIM, pod_claims)
         self.nodes.add_index(BY_HOSTNAME, _hostname)
 

@@ -14,7 +14,7 @@ from tidb_volume.life.look import pick_pv
 from tidb_volume.life.world import Fresh, Mine, World
 from tidb_volume.units import Instant
 from tidb_volume.value import Claim, Pod, Pv, Volume
-from volume_controller.cluster import BY_CLAIM, BY_DISK, BY_HOSTNAME, Cluster, Wanted
+from volume_controller.cluster import BY_CLAIM, BY_DISK, BY_HOSTNAME, BY_TENANCY, Cluster, Wanted
 
 
 def fresh() -> Fresh:
@@ -81,6 +81,9 @@ def world(
     node = cluster.nodes.get(volume.spec.node_name)
     hostname = node.metadata.labels.get(names.HOSTNAME, "") if node is not None else ""
     pvs = cluster.pvs.by_index(BY_DISK, name)
+    tenancy = volume.status.disk.tenancy if volume.status.disk is not None else ""
+    ours = {pv.metadata.name for pv in pvs}
+    elsewhere = cluster.pvs.by_index(BY_TENANCY, tenancy) if tenancy else ()
     claim = _claim(cluster, pick_pv(pvs))
     named = answers.named(volume)
     return World(
@@ -95,6 +98,7 @@ def world(
         if hostname
         else (),
         pvs=pvs,
+        elsewhere=tuple(pv for pv in elsewhere if pv.metadata.name not in ours),
         claim=claim,
         named_claim=cluster.claims.get(named.name, named.namespace) if named is not None else None,
         pods=_pods(cluster, claim, volume.spec.node_name),

@@ -130,6 +130,8 @@ def _why_not_given(world: World, seen: Seen, to: Ref) -> str:
             f"not restored to {to}: it was {former.namespace}'s, and a restore stays in its namespace;"
             " give it to a claim there"
         )
+    if not restores(world) and seen.pv is not None:
+        return f"not kept for {to}: it is known whose data this is; restore it, or leave it to the policy"
     bound_to = claim.spec.volume_name if claim is not None else ""
     if bound_to and bound_to != names.pv_name(world.volume.metadata.name, given_tenancy(world)):
         return (

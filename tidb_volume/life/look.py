@@ -96,8 +96,11 @@ def _state(world: World, pv: Pv | None) -> PvState:
         return "reserved"
     if state == "released" and ref.uid:
         had = owner.claim.uid if owner is not None and owner.claim is not None else ""
+        if world.claim is not None:
+            # The claim's end has not been heard yet, or it is back: Kubernetes binds it again then.
+            return "claimed"
         pointed = had not in ("", ref.uid) and tenancy_of(pv) == world.volume.status.tenancy
-        return "reserved" if pointed or world.claim is not None else "released"
+        return "reserved" if pointed else "released"
     return state
 
 
@@ -189,6 +192,9 @@ def _trouble(world: World) -> tuple[str, str]:
         return "NotObserved", ""
     if disk.presence is not Presence.OK:
         return disk.presence.value, f" ({disk.message})" if disk.message else ""
+    if world.elsewhere:
+        other = world.elsewhere[0].metadata.name
+        return "Conflict", f"tenancy {disk.tenancy} on this disk is that of PersistentVolume {other}"
     if volume.spec.admin.cordon:
         return "Cordoned", ""
     if volume.spec.admin.retire:
@@ -206,9 +212,12 @@ def _disk_known(world: World) -> bool:
         return disk.journal == "" and status.tenancy == "" and not status.dirty
     if disk.content is Content.TENANCY:
         unclaimed = status.withdrawn == status.tenancy or not status.volume_uid
+        # A record without a tenancy is a new one: the entry is back, and the journal decides.
+        recorded = disk.tenancy == status.tenancy or not status.tenancy
         return (
             disk.empty
-            and disk.tenancy == disk.journal == status.tenancy
+            and disk.tenancy == disk.journal
+            and recorded
             and unclaimed
             and not status.dirty
             and not disk.in_use

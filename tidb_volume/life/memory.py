@@ -12,7 +12,7 @@ from tidb_volume.life import answers, release
 from tidb_volume.life.look import Seen, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant, parse_duration, parse_instant
-from tidb_volume.value import Content, Identity, Presence, Ref, VolumeStatus
+from tidb_volume.value import Content, Identity, Presence, Ref, Retry, VolumeStatus
 
 RETRY_FIRST = 30.0
 RETRY_MOST = 3600.0
@@ -32,18 +32,28 @@ def offered_anew(world: World, seen: Seen) -> bool:
     )
 
 
-def retry_at(seen: Seen) -> Instant | None:
-    """When a failed or refused order is followed by another: 30 s, doubling to an hour."""
-    if seen.work is None or seen.order is None:
-        return None
-    try:
-        since = parse_instant(seen.work.at)
-    except ValueError:
-        return None
-    return Instant(since + min(RETRY_MOST, RETRY_FIRST * 2 ** min(seen.order.attempt, 10)))
+def retry_at(world: World, seen: Seen) -> Instant | None:
+    """When a failed or refused order is followed by another; None: not written down yet."""
+    retry, order = world.volume.status.retry, seen.order
+    return (
+        parse_instant(retry.at)
+        if retry is not None and order is not None and retry.order == order.id
+        else None
+    )
 
 
-def remember(world: World, seen: Seen) -> VolumeStatus:
+def _retry(world: World, seen: Seen, now: Instant) -> Retry | None:
+    """30 s from the first look at it, doubling to an hour: by our clock, a node's may be years off."""
+    order, old = seen.order, world.volume.status.retry
+    if order is None or not (seen.failed or seen.refused):
+        return None
+    if old is not None and old.order == order.id:
+        return old
+    pause = min(RETRY_MOST, RETRY_FIRST * 2 ** min(order.attempt, 10))
+    return Retry(order=order.id, at=format_instant(Instant(now + pause)))
+
+
+def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     """The memory after this look: tenancy, dirty, committed, withdrawn, and the PersistentVolume's UID."""
     old, pv = world.volume.status, seen.pv
     anew = offered_anew(world, seen)
@@ -69,10 +79,19 @@ def remember(world: World, seen: Seen) -> VolumeStatus:
         committed=committed,
         withdrawn=withdrawn,
         reserved=_reserved(world, seen, anew),
+        retry=_retry(world, seen, now),
+        unrecorded=_unrecorded(old, seen, tenancy),
         identity=_identity(world),
         volume_name=pv.metadata.name if pv is not None else "" if ended else old.volume_name,
         volume_uid=pv.metadata.uid if pv is not None else "" if ended else old.volume_uid,
     )
+
+
+def _unrecorded(old: VolumeStatus, seen: Seen, tenancy: str) -> str:
+    """A record made anew beside a released volume knows nothing of the holds that stood on it."""
+    if not old.tenancy and seen.pv_state == "released":
+        return tenancy
+    return old.unrecorded if old.unrecorded == tenancy else ""
 
 
 def used_on_offer(seen: Seen) -> bool:
@@ -97,6 +116,8 @@ def _committed(world: World, seen: Seen, anew: bool) -> str:
         return old.committed
     if seen.undecided:
         return ""
+    if not begun(seen) and _owned_again(world, seen):
+        return ""
     if given_back(seen) and seen.pv is not None and tenancy_of(seen.pv) == old.tenancy:
         return ""
     if order.withdrawn:
@@ -110,6 +131,23 @@ def _committed(world: World, seen: Seen, anew: bool) -> str:
     if seen.mine and order.kind == "reclaim" and order.pv_uid in world.mine.deleted and gone:
         return order.id
     return ""
+
+
+def begun(seen: Seen) -> bool:
+    """A byte is gone, or nobody can tell any more that none is."""
+    return seen.done or (seen.work is not None and seen.work.begun)
+
+
+def _owned_again(world: World, seen: Seen) -> bool:
+    """A PersistentVolume of the tenancy that was to be wiped is there again, made by hand."""
+    pv, order = seen.pv, seen.order
+    return (
+        pv is not None
+        and seen.pv_state != "terminating"
+        and tenancy_of(pv) == world.volume.status.tenancy
+        and (order is None or pv.metadata.uid != order.pv_uid)
+        and pv.metadata.uid not in world.mine.deleted
+    )
 
 
 def given_back(seen: Seen) -> bool:

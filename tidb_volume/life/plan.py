@@ -55,6 +55,8 @@ def plan(now: Instant, world: World) -> Plan:
 def _memory(of: VolumeStatus) -> tuple[object, ...]:
     return (
         of.dirty,
+        of.retry,
+        of.unrecorded,
         of.committed,
         of.withdrawn,
         of.reserved,
@@ -107,6 +109,8 @@ def _step(now: Instant, world: World, seen: Seen) -> Plan:
     if world.volume.status.committed:
         return _committed(now, world, seen)
     if seen.claimed:
+        if _stands_for_wipe(world, seen):
+            return Plan(action=actions.WriteOrder(order=None, why="a claim has it"))
         return _edit(world, seen, free=False)
     if seen.was_claimed:
         return _released(now, world, seen)
@@ -165,7 +169,23 @@ def _why_not_on_offer(world: World, seen: Seen) -> str:
         return "its data is another tenant's"
     if world.volume.status.tenancy != tenancy_of(seen.pv):
         return "this record does not know its tenancy"
+    if world.volume.spec.volume_mode == "Filesystem" and not _still_clean(seen, tenancy_of(seen.pv)):
+        return "the disk does not agree that this tenancy is on offer"
     return ""
+
+
+def _still_clean(seen: Seen, tenancy: str) -> bool:
+    """The disk and the journal say what the offer says. A look that is older than a claim does no harm here:
+    the delete carries the resourceVersion of an unclaimed one."""
+    disk = seen.disk
+    return (
+        disk is not None
+        and disk.content is Content.TENANCY
+        and disk.tenancy == disk.journal == tenancy
+        and disk.empty
+        and not disk.journal_broken
+        and not disk.trash
+    )
 
 
 def _first_order(world: World, seen: Seen, attempt: int = 0) -> Plan:
@@ -210,10 +230,12 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
             return _ask_again(world, seen)
         return _offer(world, seen)
     if seen.failed or seen.refused:
-        again = memory.retry_at(seen)
+        again = memory.retry_at(world, seen)
         if again is not None and now < again:
             return Plan(again_at=again)
         return _first_order(world, seen, attempt=order.attempt + 1)
+    if order.kind == "reclaim":
+        return Plan(action=actions.WriteOrder(order=None, why="the record of what it was to end is gone"))
     if not seen.mine and seen.work is None and order.answer:
         return Plan(
             action=actions.WriteOrder(order=None, why="another leader's order that was never committed")
@@ -318,7 +340,7 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
         if stands and seen.mine and not (seen.failed or seen.refused):
             return Plan()
         if stands and (seen.failed or seen.refused):
-            again = memory.retry_at(seen)
+            again = memory.retry_at(world, seen)
             if again is not None and now < again:
                 return Plan(again_at=again)
         return _adopt(world, seen, order.attempt + 1 if order is not None and stands else 0)
@@ -353,7 +375,9 @@ def _give(world: World, seen: Seen) -> Plan | None:
         return _give_anew(world, seen, to)
     if seen.pv_state != "released" or seen.pv.metadata.deletion_timestamp:
         return None
-    meta = seen.pv.metadata
+    meta, ref = seen.pv.metadata, seen.pv.spec.claim_ref
+    if ref is not None and (ref.namespace, ref.name, ref.uid) == (to.namespace, to.name, to.uid):
+        return None  # given; Kubernetes has not bound it yet
     return Plan(
         action=actions.SetClaimRef(
             name=meta.name,
@@ -413,6 +437,13 @@ def _committed(now: Instant, world: World, seen: Seen) -> Plan:
     order = seen.order
     if answers.gives(world, seen) is not None:
         return _take_back(world, seen)
+    if not memory.begun(seen):
+        stricter = _edit(world, seen, free=False)
+        if stricter.action is not None:
+            return stricter
+        barred = release.bars_committed(world, seen)
+        if barred is not None:
+            return _hold_back(seen, barred.word)
     if order is None or order.withdrawn:
         # Taken away by a hand or by a leader that did not know: the wipe is still owed.
         return _continue(world, seen, "the committed wipe has no order")
@@ -423,13 +454,24 @@ def _committed(now: Instant, world: World, seen: Seen) -> Plan:
             return Plan()
         return _offer(world, seen) if seen.mine else _ask_again(world, seen)
     if seen.failed or seen.refused:
-        again = memory.retry_at(seen)
+        again = memory.retry_at(world, seen)
         if again is not None and now < again:
             return Plan(again_at=again)
         if release.moment(world, seen) is not None:
             return Plan()
         return _continue(world, seen, "tried again", attempt=order.attempt + 1)
     return Plan()
+
+
+def _hold_back(seen: Seen, word: str) -> Plan:
+    """No order goes on, and one that the daemon may still obey is taken back under its lock. Hold and gates
+    it reads itself, and waits."""
+    order = seen.order
+    answered = seen.failed or seen.refused
+    if order is None or order.withdrawn or answered or word in ("Held", "Gated"):
+        return Plan()
+    taken = msgspec.structs.replace(order, withdrawn=True)
+    return Plan(action=actions.WriteOrder(order=taken, why=f"not now: {word}"))
 
 
 def _take_back(world: World, seen: Seen) -> Plan:

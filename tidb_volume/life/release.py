@@ -52,6 +52,8 @@ def decision(world: World, seen: Seen) -> Obstacle | None:
     spec = world.volume.spec
     if not world.listed:
         return Obstacle(word="DroppedReleased", resets=True)
+    if world.volume.status.unrecorded and not (wipe_now(world) or adopt_wipe(world)):
+        return Obstacle(word="RecordLost", resets=True)
     if restores(world):
         return Obstacle(word="RestoreAsked", note=_to(world), resets=True)
     if seen.pv_state == "reserved" and not (wipe_now(world) and world.claim is None and _names_uid(seen)):
@@ -70,6 +72,23 @@ def decision(world: World, seen: Seen) -> Obstacle | None:
     if gates:
         return Obstacle(word="Gated", note=", ".join(gates), resets=True)
     return None
+
+
+def bars_committed(world: World, seen: Seen) -> Obstacle | None:
+    """What came since the commit and holds a wipe that has not begun: it is taken back, and goes on when this
+    has fallen. A wipe that has begun goes on to its end."""
+    spec, order = world.volume.spec, seen.order
+    if not world.listed:
+        return Obstacle(word="DroppedReleased")
+    if world.desired is not None and world.desired.never:
+        return Obstacle(word="Never", note=world.desired.never)
+    answered = order is not None and bool(order.answer)
+    if spec.wipe.on_release == "keep" and not answered:
+        return Obstacle(word="PoolKeeps")
+    if spec.admin.hold:
+        return Obstacle(word="Held")
+    gates = open_gates(world)
+    return Obstacle(word="Gated", note=", ".join(gates)) if gates else None
 
 
 def _gone(seen: Seen) -> Obstacle:

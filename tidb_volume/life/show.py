@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from tidb_volume.inventory import policy
-from tidb_volume.life import answers, release
+from tidb_volume.life import answers, memory, release
 from tidb_volume.life.look import Seen, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
@@ -32,7 +32,16 @@ from tidb_volume.value import (
 
 HISTORY = 10
 WAITS_FOR_A_WORD = frozenset(
-    {"PolicyRetain", "PoolKeeps", "GoneByHand", "WipeRefused", "HasData", "AwaitsApproval", "WrongDisk"}
+    {
+        "PolicyRetain",
+        "PoolKeeps",
+        "GoneByHand",
+        "RecordLost",
+        "WipeRefused",
+        "HasData",
+        "AwaitsApproval",
+        "WrongDisk",
+    }
 )
 """Reasons that end by a person's decision and by nothing else."""
 
@@ -64,6 +73,9 @@ def _said(seen: Seen) -> str:
 def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
     if answers.restores(world) and not seen.done and not (seen.work and seen.work.begun):
         return "TakingBack", ""
+    barred = release.bars_committed(world, seen)
+    if barred is not None and not memory.begun(seen):
+        return "WaitsFor", f"{barred.word} {barred.note}".strip()
     if seen.work is not None and seen.work.reason and not seen.done:
         return "WaitsFor", _said(seen)
     if seen.done and seen.trouble:

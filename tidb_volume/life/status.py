@@ -11,7 +11,6 @@ import msgspec
 from tidb_volume import words
 from tidb_volume.life import memory, show
 from tidb_volume.life.look import Seen, look
-from tidb_volume.life.memory import retry_at as retry_at
 from tidb_volume.life.phases import phase
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_bytes, format_instant
@@ -21,7 +20,7 @@ from tidb_volume.value import Phase, VolumeStatus
 def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     """The status that this volume should have now; `disk` and `work` are left as the daemon wrote them."""
     before = world.volume.status
-    old = memory.remember(world, seen)
+    old = memory.remember(world, seen, now)
     given = memory.given_back(seen) and bool(before.committed) and not old.committed
     # What is shown follows from what is remembered now, not from what was remembered before this look.
     world = msgspec.structs.replace(world, volume=msgspec.structs.replace(world.volume, status=old))
@@ -42,7 +41,7 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         pv=old.volume_name,
         claim=owner.claim if owner else None,
         note=note,
-        when=_when(retry_at(seen)),
+        when=_when(memory.retry_at(world, seen)),
     )
     conditions = show.conditions(world, seen, question, reason, now)
     disk = seen.disk

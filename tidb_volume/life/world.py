@@ -45,6 +45,8 @@ class World(Value):
     """Every node that carries this node's hostname label; more than one offers nothing."""
     pvs: tuple[Pv, ...] = ()
     """Every PersistentVolume that names this disk in its label, in whatever state."""
+    elsewhere: tuple[Pv, ...] = ()
+    """PersistentVolumes of other volumes that name the tenancy found on this disk."""
     claim: Claim | None = None
     """The claim that the bound PersistentVolume names, if its UID is the same."""
     named_claim: Claim | None = None

@@ -58,6 +58,7 @@ class Controller:
 
     def __init__(self, cluster: Cluster, wanted: DesiredDisk | None, name: str = "a") -> None:
         self.cluster, self.wanted, self.name = cluster, wanted, name
+        self.elsewhere: tuple[Pv, ...] = ()
         self.left_by_label = False
         self.mine = Mine()
         self.view = Objects()
@@ -89,6 +90,7 @@ class Controller:
             node=node,
             node_names_with_hostname=(NODE,) if node else (),
             pvs=pvs,
+            elsewhere=self.elsewhere,
             claim=claim,
             named_claim=view.claims.get(str(answers.named(volume))),
             pods=tuple(pod for of, pod in view.pods.items() if of == key),

@@ -1,0 +1,167 @@
+"""What comes between the commit and the first byte, and what a record does not know: the data stays."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.unit.life.simulate import Sim, change, desired, pool
+from tidb_volume.inventory.expand import DesiredDisk
+from tidb_volume.life import actions
+from tidb_volume.units import Instant, format_instant
+from tidb_volume.value import Answer, Meta, Phase, Pv, Ref, VolumeStatus, Work, WorkState
+
+AT_ONCE = pool(after="0s")
+
+
+def committed() -> Sim:
+    """A disk whose wipe is committed and not begun: its daemon is away."""
+    sim = Sim(desired(AT_ONCE))
+    sim.settle()
+    sim.bind()
+    sim.settle()
+    sim.daemon_up = False
+    sim.release()
+    sim.settle()
+    assert sim.phase() is Phase.WIPING
+    assert sim.status.committed
+    return sim
+
+
+def back(sim: Sim) -> None:
+    sim.daemon_up = True
+    sim.settle()
+
+
+@pytest.mark.parametrize(
+    ("edit", "word"),
+    [
+        (None, "DroppedReleased"),
+        (desired(pool(after="0s", on_release="keep")), "PoolKeeps"),
+        (desired(pool(after="0s", gates=("tombstone",))), "Gated"),
+        (desired(AT_ONCE, never="/data/*"), "Never"),
+    ],
+)
+def test_an_edit_after_the_commit_holds_a_wipe_that_has_not_begun(
+    edit: DesiredDisk | None, word: str
+) -> None:
+    sim = committed()
+    sim.want(edit)
+    sim.settle()
+    back(sim)
+    assert not sim.wiped
+    assert sim.data
+    assert word in sim.status.message
+    sim.want(desired(AT_ONCE))
+    sim.admin(gates_passed={"tombstone": sim.status.tenancy})  # a gate once in force stays in force
+    sim.settle()
+    assert len(sim.wiped) == 1
+    assert sim.phase() is Phase.AVAILABLE
+
+
+def test_an_old_commit_does_not_outlive_a_volume_made_again_by_hand() -> None:
+    sim = committed()
+    old = sim.status.tenancy
+    sim.cluster.create_claim("db/rescue")
+    made = sim.cluster.etcd.claims["db/rescue"]
+    manifest = {
+        "metadata": {"name": f"{sim.volume.metadata.name}-{old}" if sim.volume else "", "annotations": {}},
+        "spec": {
+            "persistentVolumeReclaimPolicy": "Retain",
+            "local": {"path": f"/data/disk0/.tidb-volume/{old}"},
+            "claimRef": msgspec.to_builtins(Ref(namespace="db", name="rescue", uid=made.metadata.uid)),
+        },
+    }
+    sim.cluster.create_pv(manifest)
+    sim.cluster.kube()
+    sim.settle()
+    assert sim.phase() is Phase.BOUND
+    assert not sim.status.committed
+    back(sim)
+    sim.cluster.etcd.claims.pop("db/rescue")
+    sim.cluster.kube()
+    sim.settle()
+    sim.delete_pvs()
+    sim.settle()
+    assert not sim.wiped
+    assert sim.phase() is Phase.RELEASED
+    assert sim.status.question is not None
+
+
+def test_a_record_made_again_beside_a_released_volume_wipes_nothing_by_itself() -> None:
+    sim = Sim(desired(AT_ONCE))
+    sim.settle()
+    sim.bind()
+    sim.settle()
+    sim.admin(hold=True)
+    sim.release()
+    sim.settle()
+    sim.admin(hold=False)  # what `kubectl delete tv` takes along
+    sim.cluster.change_volume(status=VolumeStatus(disk=sim.status.disk))
+    sim.settle()
+    assert sim.status.reason == "RecordLost"
+    assert not sim.wiped
+    sim.admin(wipe_now=Answer(question=sim.answer()))
+    sim.settle()
+    assert len(sim.wiped) == 1
+    assert sim.phase() is Phase.AVAILABLE
+
+
+def test_an_offer_that_the_disk_does_not_agree_with_is_taken_back() -> None:
+    sim = Sim()
+    sim.settle()
+    sim.disk.tenancies = {"bbbbbbbbbbbb": set()}
+    sim.settle()
+    assert not sim.pvs
+    assert sim.status.reason == "HasData"
+
+
+def test_a_free_disk_dropped_and_listed_again_comes_on_offer_by_its_journal() -> None:
+    sim = Sim()
+    sim.settle()
+    sim.want(None)
+    sim.settle()
+    assert sim.volume is None
+    sim.want(desired())
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
+    assert not sim.wiped
+
+
+@pytest.mark.parametrize("skew", [-7200.0, 0.0, 3.15e7])
+def test_the_pause_before_another_try_runs_by_the_controllers_clock(skew: float) -> None:
+    sim = committed()
+    sim.log.clear()
+    assert sim.volume is not None
+    order = sim.volume.spec.order
+    assert order is not None
+    at = format_instant(Instant(sim.now + skew))
+    failed = Work(order_id=order.id, state=WorkState.FAILED, reason="EIO", at=at)
+    sim.cluster.change_volume(status=change(sim.status, work=failed))
+    sim.settle()
+    assert not any(isinstance(action, actions.WriteOrder) for action in sim.log)
+    assert sim.plan().again_at == Instant(sim.now + 30)
+
+
+def test_a_tenancy_that_is_another_volumes_makes_a_conflict_and_asks_nobody() -> None:
+    sim = Sim()
+    sim.disk.tenancies = {"bbbbbbbbbbbb": set()}
+    sim.controller.elsewhere = (Pv(metadata=Meta(name="other-bbbbbbbbbbbb")),)
+    sim.settle()
+    assert sim.status.reason == "Conflict"
+    assert sim.status.question is None
+
+
+def test_a_claim_whose_end_was_not_heard_yet_still_has_its_disk() -> None:
+    sim = Sim(desired(AT_ONCE))
+    sim.settle()
+    claim = sim.bind()
+    sim.settle()
+    sim.release()
+    sim.controller.catch_up()
+    sim.controller.view.claims["db/data-0"] = claim
+    action = sim.controller.plan().action
+    assert isinstance(action, actions.PatchStatus)  # its pod is gone, and no more is known
+    assert action.status.phase is Phase.BOUND
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
