@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from disk_daemon import child, zygote
+from disk_daemon import child, kernel, mounting, zygote
 from disk_daemon.facts.folder import Rules
 
 
@@ -16,7 +16,15 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.node_name:
         print("disk-daemon: --node-name or NODE_NAME must say which node this is", file=sys.stderr)
         return 2
-    rules = Rules(virtual_disks=options.virtual_disks, boot_id_file=options.boot_id_file, state=options.state)
+    rules = Rules(
+        virtual_disks=options.virtual_disks,
+        boot_id_file=options.boot_id_file,
+        state=options.state,
+        mounts=options.mounts,
+        nodes=options.nodes,
+    )
+    if not kernel.is_in_mounts_of(options.host_pid):
+        mounting.drop_copies(rules)
     # Before anything else is imported: what is loaded here is in every child.
     line, pid = zygote.start(child.worker(rules, options.host_pid))
 
@@ -39,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--node-name", default=os.environ.get("NODE_NAME", ""), help="this node (default: $NODE_NAME)")
     add("--kubeconfig", default="", help="how to reach the API server (default: as a pod of the cluster)")
     add("--state", default="/var/lib/tidb-volume", help="folder on the host for the journal")
+    add("--mounts", default=Rules().mounts, help="folder on the host for the file systems that it made")
+    add("--nodes", default=Rules().nodes, help="folder on the host for the device nodes of Block volumes")
     add("--virtual-disks", action="store_true", help="accept loop devices; for test clusters")
     add("--metrics-address", default="0.0.0.0:9809", help="HOST:PORT for metrics and health")
     add("--boot-id-file", default=Rules().boot_id_file, help="file on the host that names its boot")

@@ -17,7 +17,7 @@ from disk_daemon import kernel
 from disk_daemon.known import Live
 from tidb_volume import names
 from tidb_volume.kube import client, codec, kinds, transport
-from tidb_volume.value import DiskReport, NodeReport, Pv, Volume, VolumeNode, Work
+from tidb_volume.value import DiskReport, Fleet, FleetStatus, NodeReport, Pv, Volume, VolumeNode, Work
 
 CONFLICTS = 5
 """How many writes of others in a row are taken in before one write of ours is given up for now."""
@@ -32,7 +32,7 @@ def read_live(api: client.Client, volume: str, pv: str, *, lean: bool) -> Live:
     read_at = kernel.boottime()
     try:
         found = api.find(kinds.TIDB_VOLUME, volume)
-        fleet = api.find(kinds.TIDB_VOLUME_FLEET, names.FLEET)
+        fleet = _brief(api.find(kinds.TIDB_VOLUME_FLEET, names.FLEET))
         pvs: dict[str, Pv] = {}
         if not lean:
             labelled, _ = api.list(kinds.PV, labels=f"{names.LABEL_DISK}={volume}")
@@ -43,6 +43,15 @@ def read_live(api: client.Client, volume: str, pv: str, *, lean: bool) -> Live:
     except FAILURES as error:
         return Live(read_at=read_at, error=str(error), lean=lean)
     return Live(read_at=read_at, volume=found, fleet=fleet, pvs=tuple(pvs.values()), lean=lean)
+
+
+def _brief(fleet: Fleet | None) -> Fleet | None:
+    """The fleet object without what no guard asks: the errors of a big inventory are longer than a message
+    to a child may be."""
+    if fleet is None:
+        return None
+    breaker = msgspec.structs.replace(fleet.status.breaker, ledger=())
+    return msgspec.structs.replace(fleet, status=FleetStatus(breaker=breaker))
 
 
 def whole(value: msgspec.Struct) -> dict[str, Any]:

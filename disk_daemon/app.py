@@ -121,9 +121,13 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: loop.stop())
-    requests.thread.start()
-    watcher.start()
+
+    def begin() -> None:
+        requests.thread.start()
+        watcher.start()
+
     http_server.start()
+    keeper.begin(begin)
     _log.info("started", node=options.node_name, pid=os.getpid(), zygote=zygote_pid)
     try:
         loop.run(keeper.next_at, keeper.on_time)
@@ -132,8 +136,9 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
         stop.set()
         over.close()
         http_server.stop()
-        requests.thread.end(END_S)
-        watcher.join(END_S)
+        if watcher.is_alive():
+            requests.thread.end(END_S)
+            watcher.join(END_S)
         os.close(table)
         _log.info("ended", status=status)
     return status

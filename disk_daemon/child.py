@@ -11,9 +11,9 @@ import traceback
 
 import msgspec
 
-from disk_daemon import kernel, observe, survey, zygote
+from disk_daemon import kernel, mounting, observe, survey, zygote
 from disk_daemon.facts.folder import Rules
-from disk_daemon.jobs import Ask, Job, Message, Tell
+from disk_daemon.jobs import Ask, Job, Message, Recalled, Tell
 from disk_daemon.known import Live
 from disk_daemon.wipe import carry
 from tidb_volume.value import Work
@@ -47,14 +47,20 @@ def worker(rules: Rules, host_pid: int) -> zygote.Work:
 
     def work(job: Job, line: socket.socket) -> None:
         try:
+            here = msgspec.structs.replace(rules, tools=kernel.own_mounts())
             kernel.enter_mounts_of(host_pid)
             link = Line(line)
-            if job.kind == "order":
-                link.say(carry.carry(job, link, rules, tick=lambda what: None))
-            elif job.kind == "observe":
-                link.say(observe.observe(job, rules))
-            else:
-                link.say(survey.survey(rules))
+            match job.kind:
+                case "order":
+                    link.say(carry.carry(job, link, here, tick=lambda what: None))
+                case "observe":
+                    link.say(observe.observe(job, here))
+                case "survey":
+                    link.say(survey.survey(here))
+                case "recall":
+                    link.say(Recalled(disks=mounting.recall(here)))
+                case "mount":
+                    link.say(mounting.from_journal(job, here))
         except BaseException:
             traceback.print_exc(file=sys.stderr)
             sys.stderr.flush()

@@ -30,11 +30,16 @@ class Child:
         self.was_killed = False
 
     def answer(self, live: Live) -> None:
-        """Give the child the reading that it waits for; one that is gone needs none."""
+        """Give the child the reading that it waits for; one that is gone needs none.
+
+        A reading that does not go through (it is too long, say) counts as one that could not be made.
+        """
         try:
             self.line.send(msgspec.json.encode(live))
         except (BrokenPipeError, ConnectionResetError):
             return
+        except OSError as error:
+            self.line.send(msgspec.json.encode(Live(read_at=live.read_at, error=str(error), lean=live.lean)))
 
     def is_overdue(self, now: float) -> bool:
         """Whether it has been silent for longer than its job may take."""

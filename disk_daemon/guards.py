@@ -13,12 +13,12 @@ When a guard is asked:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
 from disk_daemon import identity
-from disk_daemon.known import Broken, Case, Dropped, Refuse, Wait
+from disk_daemon.known import Broken, Case, Dropped, Refuse, User, Wait
 from tidb_volume import names
 from tidb_volume.value import Presence
 
@@ -99,6 +99,9 @@ def _without_withdrawal(order: object) -> dict[str, object]:
     return {**fields, "withdrawn": False}
 
 
+METHODS = ("", "auto", "format", "files", "discard", "zero")
+"""What a device may be wiped by."""
+
 _ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 
 
@@ -109,6 +112,8 @@ def order_is_well_formed(case: Case) -> Objection | None:
     tenancies = [each for each in (order.ends, order.next) if each]
     if not _ORDER_ID.fullmatch(order.id) or not all(map(names.is_tenancy, tenancies)):
         return Refuse("Malformed", f"order {order.id!r} has an id or a tenancy that is none")
+    if order.kind == "unmount":
+        return None if case.device else Refuse("Malformed", "a folder is the admin's to unmount")
     if not order.next or order.next == order.ends:
         return Refuse("Malformed", f"order {order.id} names no new tenancy")
     if order.whole_disk and not order.answer:
@@ -119,6 +124,12 @@ def order_is_well_formed(case: Case) -> Objection | None:
 @guard(prevents="doing something else than what was asked for", when=When.START)
 def method_is_known(case: Case) -> Objection | None:
     """For a folder there is one method: deleting what is in it."""
+    if case.device:
+        if case.order.method not in METHODS:
+            return Refuse(
+                "UnknownMethod", f"method {case.order.method} is not for a device; use {METHODS[2]}"
+            )
+        return None
     if case.order.kind not in ("reclaim", "prepare"):
         return Refuse("NotForFolders", f"a folder that the admin mounted needs no {case.order.kind}")
     if case.order.method not in ("", "auto", "files"):
@@ -146,7 +157,8 @@ def identity_matches(case: Case) -> Objection | None:
     meant, seen = case.order.identity, case.disk.identity
     if meant is None:
         return Refuse("WrongDisk", f"order {case.order.id} names no identity, so any disk would do")
-    if seen is None or not identity.same_disk(meant, seen):
+    same = identity.same_hardware if case.device else identity.same_disk
+    if seen is None or not same(meant, seen):
         said = f"meant is {identity.words(meant)}, there is {identity.words(seen)}"
         return Refuse("WrongDisk", f"{said}; put the recorded disk back, or accept the new one")
     return None
@@ -203,14 +215,18 @@ def no_pv_remains(case: Case) -> Objection | None:
 @guard(prevents="deleting files under a pod that still has them mounted", when=When.START)
 def not_in_use(case: Case) -> Objection | None:
     """Any mount at or below the tenancy's folder, in any mount namespace; none known is not none there."""
+    if case.device and case.disk.raw is not None and not case.disk.raw.mounted and case.disk.users:
+        return _in_use(case.disk.users)
     if case.disk.users_unknown:
         return Wait("InUse", f"cannot tell who uses it: {case.disk.users_unknown}", "mounts")
     users = [user for user in case.disk.users if case.order.whole_disk or _is_ours(user.root)]
-    if users:
-        more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-        pids = tuple(user.pid for user in users if user.pid)
-        return Wait("InUse", f"{users[0].who}{more}", "mounts", pids)
-    return None
+    return _in_use(users) if users else None
+
+
+def _in_use(users: Sequence[User]) -> Wait:
+    more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+    pids = tuple(user.pid for user in users if user.pid)
+    return Wait("InUse", f"{users[0].who}{more}", "mounts", pids)
 
 
 def _is_ours(root: str) -> bool:

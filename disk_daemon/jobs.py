@@ -10,17 +10,19 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from disk_daemon.known import Facts, Live, Taken
-from tidb_volume.value import NodeReport, Order, Source, Value, Work
+from tidb_volume.value import NodeReport, Order, Source, Value, VolumeMode, Work
 
 
 class Job(Value):
     """What one child is to do for one volume."""
 
     id: int
-    kind: Literal["observe", "order", "survey"]
+    kind: Literal["observe", "order", "survey", "recall", "mount"]
     volume: str = ""
     uid: str = ""
     source: Source = Source()
+    volume_mode: VolumeMode = "Filesystem"
+    fs_type: str = ""
     order: Order | None = None
 
 
@@ -68,7 +70,20 @@ class Surveyed(Value, frozen=True, tag="surveyed"):
     report: NodeReport
 
 
-Message = Ask | Tell | Ended | Surveyed
+class Recalled(Value, frozen=True, tag="recalled"):
+    """What the journal has made and should be mounted: volume and device of each."""
+
+    disks: tuple[tuple[str, str], ...] = ()
+
+
+class Mounted(Value, frozen=True, tag="mounted"):
+    """What came of a mount from the journal, for people; `ok`: it is as it should be now."""
+
+    ok: bool
+    said: str
+
+
+Message = Ask | Tell | Ended | Surveyed | Recalled | Mounted
 
 
 class Link(Protocol):

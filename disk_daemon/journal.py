@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from disk_daemon.identity import hardware_key, same_hardware, words
-from disk_daemon.known import Broken, Entry, Journal, Past, Taken
+from disk_daemon.known import Broken, Entry, Journal, Made, Past, Taken
 from tidb_volume.value import Identity, Order
 
 KEPT_ORDERS = 64
@@ -110,3 +110,36 @@ def finished(entry: Entry | None, identity: Identity, order: Order, *, at: str) 
 def given_back(entry: Entry) -> Entry:
     """The record after an order was taken back: no order at work, all else as it was."""
     return msgspec.structs.replace(entry, order=None)
+
+
+def making(entry: Entry, made: Made) -> Entry:
+    """The record with a file system about to be made; what was there before is not yet given up."""
+    return msgspec.structs.replace(entry, making=made, unmounted=False)
+
+
+def made(entry: Entry) -> Entry:
+    """The record with the file system that was being made read back from the disk."""
+    return msgspec.structs.replace(entry, made=entry.making, making=None)
+
+
+def taken_up(entry: Entry, order: Order, *, at: str) -> Entry:
+    """The record with an order to mount done: the tenancy has the disk, and is not a new one."""
+    past = Past(id=order.id, kind=order.kind, ends="", next=order.next, at=at)
+    return msgspec.structs.replace(entry, order=None, done=(*entry.done, past)[-KEPT_ORDERS:])
+
+
+def let_go(entry: Entry, order: Order, *, at: str) -> Entry:
+    """The record with an order to unmount done."""
+    past = Past(id=order.id, kind=order.kind, ends="", next="", at=at)
+    return msgspec.structs.replace(entry, unmounted=True, order=None, done=(*entry.done, past)[-KEPT_ORDERS:])
+
+
+def every(state: str) -> list[Entry]:
+    """All records that can be read; for the start, when nobody has said yet which disks there are."""
+    found = []
+    for path in sorted((Path(state) / "journal").glob("*.json")):
+        try:
+            found.append(msgspec.json.decode(path.read_bytes(), type=Entry))
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            continue  # `load` says so, where the disk is asked for
+    return found

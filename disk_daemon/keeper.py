@@ -18,18 +18,22 @@ import msgspec
 from disk_daemon import kernel, minded, report
 from disk_daemon.children import Child, Children
 from disk_daemon.facts import mounts
-from disk_daemon.jobs import Ask, Ended, Job, Message, Surveyed, Tell
+from disk_daemon.jobs import Ask, Ended, Job, Message, Mounted, Recalled, Surveyed, Tell
 from disk_daemon.known import Facts, Live
 from disk_daemon.loop import READ
 from disk_daemon.minded import NEVER, Minded
 from tidb_volume.obs.log import Log
-from tidb_volume.value import DiskReport, NodeReport, Presence, Volume, Work, WorkState
+from tidb_volume.value import DiskReport, NodeReport, Phase, Presence, Source, Volume, Work, WorkState
 
 WIPES_AT_ONCE = 2
 LOOK_PATIENCE_S = 10.0
 ORDER_PATIENCE_S = 300.0
 """A child at work on an order speaks at least every 2 s; but one unlink of a huge file, or a sync on a slow
 disk, is a single system call and may take minutes."""
+MOUNT_PATIENCE_S = 300.0
+"""A file system that was not unmounted reads its log first."""
+BEGIN_PATIENCE_S = 30.0
+"""So long the API waits for mounts at the start; disks that take longer are mounted beside it."""
 SURVEY_EVERY_S = 60.0
 REPORT_FOR_S = 5.0
 """A report that could not be written in this time is made anew: it may not be true any more."""
@@ -68,6 +72,12 @@ class Watch(Protocol):
         ...
 
 
+def _what_it_is(volume: Volume) -> tuple[object, ...]:
+    """What of a volume changes how its disk is looked at, or what is told of it."""
+    spec, status = volume.spec, volume.status
+    return (spec.source, spec.volume_mode, spec.fs_type, status.identity, status.phase is Phase.BOUND)
+
+
 class Keeper:
     """All disks of this node. clock: seconds that only grow; mount_table: the host's, as it is now."""
 
@@ -90,6 +100,10 @@ class Keeper:
         self._survey_at = 0.0
         self._surveyor: Child | None = None
         self._node_written: NodeReport | None = None
+        self._recalling: dict[int, Child] = {}
+        """At the start: children that read the journal or mount what it has, by job."""
+        self._begun: Callable[[], object] | None = None
+        self._begin_until = NEVER
         self.orders: dict[str, int] = {}
         """Orders by what became of them, for the metrics."""
 
@@ -101,6 +115,28 @@ class Keeper:
     def volumes(self) -> tuple[Minded, ...]:
         """What is in mind of every volume, for metrics and health."""
         return tuple(self._minded.values())
+
+    # --- the start --------------------------------------------------------------------------------------
+
+    def begin(self, then: Callable[[], object]) -> None:
+        """Mount what the journal has as ours, then call `then`: pods need their disks, and no API."""
+        self._begun, self._begin_until = then, self._clock() + BEGIN_PATIENCE_S
+        job = Job(id=next(self._ids), kind="recall")
+        self._recalling[job.id] = self._spawn(job, LOOK_PATIENCE_S)
+
+    def _recalled(self, disks: tuple[tuple[str, str], ...]) -> None:
+        for volume, device in disks:
+            job = Job(id=next(self._ids), kind="mount", volume=volume, source=Source(device=device))
+            self._recalling[job.id] = self._spawn(job, MOUNT_PATIENCE_S)
+
+    def _has_begun(self) -> None:
+        if self._begun is not None:
+            then, self._begun, self._begin_until = self._begun, None, NEVER
+            then()
+
+    def _is_recalling(self, known: Minded) -> bool:
+        """A disk has one child at a time, also one from before its volume was known."""
+        return any(child.job.volume == known.name for child in self._recalling.values())
 
     # --- what happens -----------------------------------------------------------------------------------
 
@@ -115,7 +151,7 @@ class Keeper:
             before, known.volume = known.volume, volume
             if minded.bears_on_order(before) != minded.bears_on_order(volume):
                 minded.woken(known)
-            if before.spec.source != volume.spec.source or before.status.identity != volume.status.identity:
+            if _what_it_is(before) != _what_it_is(volume):
                 known.observe_at = 0.0
             if not known.writing:
                 known.written, known.written_work = volume.status.disk, volume.status.work
@@ -156,6 +192,11 @@ class Keeper:
                 self._api.live(child.job.volume, pv, message.lean, lambda live: self._answer(child, live))
             case Surveyed():
                 self._surveyed(message)
+            case Recalled():
+                self._recalled(message.disks)
+            case Mounted():
+                say = _log.info if message.ok else _log.warning
+                say("mount", volume=child.job.volume, device=child.job.source.device, said=message.said)
             case Tell() if known is not None:
                 self._told(known, message.work)
             case Ended() if known is not None:
@@ -167,10 +208,18 @@ class Keeper:
         if child.job.kind == "survey":
             self._surveyor = None
             return
+        if self._recalling.pop(child.job.id, None) is not None:
+            if not self._recalling:
+                self._has_begun()
+            self._reconsider()
+            return
         known = self._minded.get(self._by_job.pop(child.job.id, ""))
         if known is None or known.child is not child:
             return
         known.child = None
+        if child.job.kind == "mount":
+            known.mount_at = self._clock() + minded.MOUNT_EVERY_S
+            known.observe_at = 0.0
         if status != 0:
             self._crashed(known, child, status)
         self._reconsider()
@@ -183,7 +232,15 @@ class Keeper:
             survey = self._survey_at
         else:
             survey = NEVER if child.was_killed else child.heard_at + child.patience_s
-        return min([survey, *(minded.due_at(known, now) for known in self._minded.values())])
+        recall = [each.heard_at + each.patience_s for each in self._recalling.values() if not each.was_killed]
+        return min(
+            [
+                survey,
+                self._begin_until,
+                *recall,
+                *(minded.due_at(known, now) for known in self._minded.values()),
+            ]
+        )
 
     def on_time(self) -> None:
         """Something is due."""
@@ -192,6 +249,11 @@ class Keeper:
             child = known.child
             if child is not None and not child.was_killed and child.is_overdue(now):
                 self._stuck(known, child)
+        for child in tuple(self._recalling.values()):
+            if child.is_overdue(now) and not child.was_killed:
+                self._kill(child)
+        if self._begin_until <= now:
+            self._has_begun()
         if self._surveyor is None and self._survey_at <= now:
             self._survey_at = now + SURVEY_EVERY_S
             self._surveyor = self._spawn(Job(id=next(self._ids), kind="survey"), LOOK_PATIENCE_S)
@@ -207,6 +269,8 @@ class Keeper:
 
     def _consider(self, known: Minded) -> None:
         now = self._clock()
+        if self._is_recalling(known):
+            return
         wiping = sum(1 for each in self._minded.values() if each.child and each.child.job.kind == "order")
         match minded.next_job(known, now, free_slot=wiping < WIPES_AT_ONCE):
             case "order":
@@ -215,6 +279,8 @@ class Keeper:
                 self._start(known, "order", ORDER_PATIENCE_S)
             case "observe":
                 self._start(known, "observe", LOOK_PATIENCE_S)
+            case "mount":
+                self._start(known, "mount", MOUNT_PATIENCE_S)
             case "queue":
                 minded.wait(known, "queue", now)
                 said = f"{WIPES_AT_ONCE} disks of this node are being wiped"
@@ -223,8 +289,17 @@ class Keeper:
 
     def _start(self, known: Minded, kind: Any, patience_s: float) -> None:
         order = known.volume.spec.order if kind == "order" else None
-        source = known.volume.spec.source
-        job = Job(id=next(self._ids), kind=kind, volume=known.name, uid=known.uid, source=source, order=order)
+        spec = known.volume.spec
+        job = Job(
+            id=next(self._ids),
+            kind=kind,
+            volume=known.name,
+            uid=known.uid,
+            source=spec.source,
+            volume_mode=spec.volume_mode,
+            fs_type=spec.fs_type,
+            order=order,
+        )
         if kind == "observe":
             known.observe_at = self._clock() + minded.OBSERVE_EVERY_S
         self._by_job[job.id] = known.name
@@ -348,7 +423,11 @@ class Keeper:
             if known.ended is not None:
                 recorded = known.volume.status.identity
                 reports[known.name] = report.disk_report(
-                    known.ended.facts, known.ended.record, recorded, known.written
+                    known.ended.facts,
+                    known.ended.record,
+                    recorded,
+                    known.written,
+                    claimed=known.volume.status.phase is Phase.BOUND,
                 )
         established = frozenset(
             known.name for known in self._minded.values() if known.volume.status.identity is not None

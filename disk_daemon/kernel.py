@@ -13,6 +13,7 @@ import fcntl
 import os
 import platform
 import stat
+import struct
 import time
 from ctypes import c_char_p, c_int, c_long, c_uint, c_ulong
 
@@ -21,6 +22,8 @@ _libc.syscall.restype = c_long
 _libc.renameat2.argtypes = [c_int, c_char_p, c_int, c_char_p, c_uint]
 _libc.syncfs.argtypes = [c_int]
 _libc.setns.argtypes = [c_int, c_int]
+_libc.mount.argtypes = [c_char_p, c_char_p, c_char_p, c_ulong, c_char_p]
+_libc.umount2.argtypes = [c_char_p, c_int]
 _libc.prctl.argtypes = [c_int, c_ulong, c_ulong, c_ulong, c_ulong]
 
 _OPENAT2 = 437
@@ -36,6 +39,10 @@ _RENAME_NOREPLACE = 1
 _FS_IOC_GETFLAGS, _FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 _FS_IOC_GETFSUUID = 0x80111500
 FS_IMMUTABLE, FS_APPEND = 0x10, 0x20
+_FITRIM = 0xC0185879
+# linux/mount.h
+_MS_NOSUID, _MS_NODEV = 2, 4
+_UMOUNT_NOFOLLOW, _MNT_DETACH = 8, 2
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -162,16 +169,54 @@ def reopen_inode(directory: int, name: str) -> int | None:
 
 def enter_mounts_of(pid: int) -> None:
     """Enter the mount namespace of a process, unless it is ours already. Only a single thread can."""
-    path = f"/proc/{pid}/ns/mnt"
-    theirs, ours = os.stat(path), os.stat("/proc/self/ns/mnt")
-    if (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino):
+    if is_in_mounts_of(pid):
         return
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if _libc.setns(fd, _CLONE_NEWNS) != 0:
-            raise _failed(path)
+        enter_mounts(fd)
     finally:
         os.close(fd)
+
+
+def is_in_mounts_of(pid: int) -> bool:
+    """Whether a process is in the same mount namespace as this one."""
+    theirs, ours = os.stat(f"/proc/{pid}/ns/mnt"), os.stat("/proc/self/ns/mnt")
+    return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def own_mounts() -> int:
+    """A descriptor of the mount namespace that this process is in, to come back to it."""
+    return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def enter_mounts(namespace: int) -> None:
+    """Enter the mount namespace behind a descriptor."""
+    if _libc.setns(namespace, _CLONE_NEWNS) != 0:
+        raise _failed("setns")
+
+
+def mount(source: str, target: str, fs_type: str) -> None:
+    """mount(2), without set-user-id programs and device nodes: what a tenant may write is data."""
+    words = (os.fsencode(source), os.fsencode(target), fs_type.encode())
+    if _libc.mount(*words, _MS_NOSUID | _MS_NODEV, None) != 0:
+        raise _failed(target)
+
+
+def unmount(target: str) -> None:
+    """umount2(2), through no symlink and never lazily; OSError with EBUSY while somebody uses it."""
+    if _libc.umount2(os.fsencode(target), _UMOUNT_NOFOLLOW) != 0:
+        raise _failed(target)
+
+
+def detach(target: str) -> None:
+    """Take a mount out of this namespace at once, whoever uses it."""
+    if _libc.umount2(os.fsencode(target), _UMOUNT_NOFOLLOW | _MNT_DETACH) != 0:
+        raise _failed(target)
+
+
+def trim(root: int, start: int, length: int) -> None:
+    """FITRIM: tell the disk below a mounted file system what of this range is free. OSError: it can't."""
+    fcntl.ioctl(root, _FITRIM, struct.pack("QQQ", start, length, 0))
 
 
 def die_with_parent(parent: int, signal_number: int) -> None:

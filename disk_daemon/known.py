@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from tidb_volume.value import Content, Fleet, Identity, Order, Presence, Pv, Value, Volume
+from tidb_volume.value import Content, Fleet, Identity, Order, Presence, Pv, Value, Volume, VolumeMode
 
 # --- the disk ---------------------------------------------------------------------------------------
 
@@ -28,6 +28,8 @@ class Mount(Value):
     target: str
     fs_type: str = ""
     options: tuple[str, ...] = ()
+    shared: bool = False
+    """Unmounting it here unmounts it elsewhere too."""
 
 
 class User(Value):
@@ -42,6 +44,31 @@ class User(Value):
 
 MOVED_UP = re.compile(r"deeper-\d+")
 """The lower part of a deep tree, moved up into the trash folder by the eraser itself."""
+
+
+class Raw(Value):
+    """What a device entry's disk is like below its file system."""
+
+    mode: VolumeMode
+    mounted: bool = False
+    """The file system that we made is mounted at its own place; then the facts are those of that mount."""
+    mountable: bool = False
+    """It is there, and nobody has mounted it yet."""
+    found: str = ""
+    """What libblkid finds, for people; empty: nothing, or nobody looked (a mounted one)."""
+    uuid: str = ""
+    signature: bool = False
+    """libblkid knows what is there, or finds things that contradict each other."""
+    blank: bool = False
+    """Nothing is found, and every place that was looked at is zero."""
+    damage: str = ""
+    """What we made should be there and is not: for people. Such a disk is neither mounted nor formatted."""
+    at_place: bool = False
+    """Something is mounted at its own place that the journal does not know."""
+    holders: tuple[User, ...] = ()
+    """Who holds the device, but for our own mount of it in the host's namespace."""
+    held: str = ""
+    """Somebody holds it whom no table shows."""
 
 
 class Trash(Value):
@@ -77,12 +104,16 @@ class Facts(Value):
     users: tuple[User, ...] = ()
     users_unknown: str = ""
     """Why nobody can say who uses the disk; empty: `users` is complete."""
+    raw: Raw | None = None
+    """For a device entry; None: a folder."""
 
     @property
     def content(self) -> Content:
         """What is on the disk, in one word."""
         if self.presence is not Presence.OK:
             return Content.UNKNOWN
+        if self.raw is not None and self.raw.mode == "Filesystem" and not self.raw.mounted:
+            return Content.BLANK if self.raw.blank and not self.raw.damage else Content.DATA
         if self.trash or self.others or len(self.tenancies) > 1:
             return Content.DATA
         if self.tenancies:
@@ -123,6 +154,13 @@ class Taken(Value):
     at: str = ""
 
 
+class Made(Value):
+    """A file system that we made: the UUID is chosen and journalled before mkfs begins."""
+
+    uuid: str
+    fs_type: str
+
+
 class Past(Value):
     """An order that was carried out."""
 
@@ -145,6 +183,12 @@ class Entry(Value):
     claims: tuple[str, ...] = ()
     order: Taken | None = None
     done: tuple[Past, ...] = ()
+    made: Made | None = None
+    """The file system on the disk, made and read back. None: a folder, a Block volume, or none yet."""
+    making: Made | None = None
+    """The one that mkfs is making, or was when it was cut."""
+    unmounted: bool = False
+    """An order had it unmounted: it is not mounted again by itself."""
 
 
 class Broken(Value):
@@ -168,6 +212,8 @@ class Case(Value):
     live: Live
     disk: Facts
     journal: Journal
+    device: bool = False
+    """The entry names a device; what is compared is the hardware, since its file system is ours to make."""
 
     @property
     def destroys(self) -> bool:
@@ -181,7 +227,9 @@ class Case(Value):
         if taken is None:
             return None
         same_wipe = taken.ends == self.order.ends and taken.whole_disk == self.order.whole_disk
-        if taken.id == self.order.id or (same_wipe and (taken.ends or taken.whole_disk)):
+        # On a device the first use has something to go on with too: what mkfs or zeroing had begun.
+        first_use = self.device and taken.kind == self.order.kind
+        if taken.id == self.order.id or (same_wipe and (taken.ends or taken.whole_disk or first_use)):
             return taken
         return None
 
@@ -253,6 +301,18 @@ class Erase(msgspec.Struct, frozen=True):
     order: str
 
 
+class Unmount(msgspec.Struct, frozen=True):
+    """Unmount our file system, hold the device exclusively, and look again: from here on nobody can come."""
+
+
+class MakeFilesystem(msgspec.Struct, frozen=True):
+    """Journal a UUID, mkfs, read it back."""
+
+
+class MountIt(msgspec.Struct, frozen=True):
+    """Mount the file system that was made, at its place."""
+
+
 class Verify(msgspec.Struct, frozen=True):
     """List again: nothing of what was to go is there."""
 
@@ -271,7 +331,20 @@ class Finish(msgspec.Struct, frozen=True):
     """All of it is on the disk; journal the order as done and the next tenancy as handed over."""
 
 
-Move = Aside | AsideAll | Note | Recheck | Erase | Verify | Remove | Make | Finish
+class TakeUp(msgspec.Struct, frozen=True):
+    """Mount what the order names, and journal it as made and handed over."""
+
+
+class LetGo(msgspec.Struct, frozen=True):
+    """Unmount, and journal that it is to stay so."""
+
+
+class OnFolder(msgspec.Struct, frozen=True):
+    """The file system on the device is mounted: what is to be done is done there, as on any folder."""
+
+
+OfFolder = Aside | AsideAll | Note | Recheck | Erase | Verify | Remove | Make | Finish
+Move = OfFolder | Unmount | MakeFilesystem | MountIt | TakeUp | LetGo
 
 
 class Do(msgspec.Struct, frozen=True):
@@ -281,3 +354,4 @@ class Do(msgspec.Struct, frozen=True):
 
 
 Verdict = Refuse | Wait | Dropped | AlreadyDone | GiveBack | Do
+DeviceVerdict = Verdict | OnFolder

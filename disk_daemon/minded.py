@@ -16,6 +16,7 @@ from disk_daemon.jobs import Ended
 from tidb_volume.value import DiskReport, Order, Volume, Work, WorkState
 
 OBSERVE_EVERY_S = 60.0
+MOUNT_EVERY_S = 30.0
 NEVER = float("inf")
 
 Until = Literal["", "mounts", "api", "volume", "lock", "queue", "crash"]
@@ -32,6 +33,8 @@ class Minded(msgspec.Struct):
     volume: Volume
     child: Child | None = None
     observe_at: float = 0.0
+    mount_at: float = 0.0
+    """When to try again to mount what is ours and is not mounted."""
     ended: Ended | None = None
     """The last look at the disk."""
     report: DiskReport | None = None
@@ -97,7 +100,15 @@ def _is_too_early(minded: Minded, order: Order) -> bool:
     return destroys and is_there and not committed and not order.withdrawn
 
 
-def next_job(minded: Minded, now: float, *, free_slot: bool) -> Literal["order", "observe", "queue", ""]:
+def is_mountable(minded: Minded) -> bool:
+    """Whether the disk was last seen with a file system of ours that nobody has mounted."""
+    raw = minded.ended.facts.raw if minded.ended is not None else None
+    return raw is not None and raw.mountable
+
+
+def next_job(
+    minded: Minded, now: float, *, free_slot: bool
+) -> Literal["order", "observe", "mount", "queue", ""]:
     """Which child to make now: one at a time, and an order before a look."""
     if minded.child is not None:
         return ""
@@ -107,6 +118,8 @@ def next_job(minded: Minded, now: float, *, free_slot: bool) -> Literal["order",
             return "order"
         if minded.waits_until != "queue":
             return "queue"
+    if is_mountable(minded) and minded.mount_at <= now:
+        return "mount"
     return "observe" if minded.observe_at <= now else ""
 
 
@@ -118,6 +131,8 @@ def due_at(minded: Minded, now: float) -> float:
         times.append(NEVER if child.was_killed else child.heard_at + child.patience_s)
     else:
         times.append(minded.observe_at)
+        if is_mountable(minded):
+            times.append(minded.mount_at)
         if minded.waits_until not in ("", "queue", "volume") and order_to_carry(minded) is not None:
             times.append(minded.retry_at)
     return min(times, default=NEVER)

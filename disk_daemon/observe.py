@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 
 from disk_daemon import journal, kernel
-from disk_daemon.facts import folder
+from disk_daemon.facts import device, folder
 from disk_daemon.jobs import Ended, Job, Record
 from disk_daemon.known import Broken, Facts, Journal
 from tidb_volume.value import Presence
@@ -16,14 +16,27 @@ Look = Callable[[int, str, folder.Rules], Facts]
 
 def observe(job: Job, rules: folder.Rules) -> Ended:
     """What is to know of a job's disk now."""
-    return told(job.source.path, rules, folder.look)
+    return told(lambda: look_at(job, rules), rules)
 
 
-def told(path: str, rules: folder.Rules, how: Look) -> Ended:
-    """What a look and the journal say of the disk at a path."""
+def told(find: Callable[[], Facts], rules: folder.Rules) -> Ended:
+    """What a look and the journal say of a disk."""
     seen_at = kernel.boottime()
-    facts = look(path, rules, how)
+    facts = find()
     return Ended(seen_at=seen_at, facts=facts, record=record_of(facts, rules))
+
+
+def look_at(job: Job, rules: folder.Rules) -> Facts:
+    """The facts of a job's disk, be it a folder or a device."""
+    if not job.source.device:
+        return look(job.source.path, rules)
+    try:
+        with device.opened(job.source.device) as fd:
+            return device.look(fd, job, rules)
+    except folder.Absent as error:
+        return folder.absent(error, rules)
+    except OSError as error:
+        return Facts(presence=Presence.STUCK, message=said(error), boot=folder.boot_id(rules))
 
 
 def look(path: str, rules: folder.Rules, how: Look = folder.look) -> Facts:

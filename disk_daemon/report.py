@@ -20,13 +20,22 @@ STEPS = 20
 
 
 def disk_report(
-    facts: Facts, record: Record, recorded: Identity | None, before: DiskReport | None
+    facts: Facts,
+    record: Record,
+    recorded: Identity | None,
+    before: DiskReport | None,
+    *,
+    claimed: bool = False,
 ) -> DiskReport:
     """The report for one look at a disk.
 
     recorded: the identity that the controller recorded at first sight, None: this is the first. before:
-    the last report, for the step that the used bytes were in.
+    the last report, for the step that the used bytes were in. claimed: a claim has the disk, so that what is
+    missing on it is the disk's trouble, and not a question of what to do with it.
     """
+    damage = facts.raw.damage if facts.raw is not None else ""
+    if damage and claimed:
+        facts = msgspec.structs.replace(facts, presence=Presence.NOT_MOUNTED, message=damage)
     if facts.presence is not Presence.OK:
         return DiskReport(presence=facts.presence, message=facts.message, boot=facts.boot)
     presence: Presence = facts.presence
@@ -70,6 +79,8 @@ def _note(facts: Facts) -> str:
     if len(facts.tenancies) > 1:
         parts.append(f"{len(facts.tenancies)} tenancies")
     parts += [f"{each!r} among our folders" for each in facts.others]
+    if facts.raw is not None and (facts.raw.damage or facts.raw.found):
+        parts.append(facts.raw.damage or facts.raw.found)
     if facts.strays:
         parts.append(f"entries of others, first: {facts.strays[0]!r}")
     return "; ".join(parts)

@@ -39,7 +39,7 @@ from disk_daemon.known import (
 )
 from tidb_volume.value import Content
 
-_FIRST = (
+FIRST = (
     guards.live_is_readable,
     guards.order_is_current,
     guards.order_is_well_formed,
@@ -56,13 +56,13 @@ def decide(case: Case) -> Verdict:
     Pure; the same case gives the same verdict. A withdrawn order is answered before what could make it wait:
     giving back is no destruction, and a person waits for it.
     """
-    for check in _FIRST:
+    for check in FIRST:
         objection = check(case)
         if objection is not None:
             return objection
     if _was_done(case):
         return _once_more(case)
-    if _is_withdrawn(case) and not case.begun:
+    if is_withdrawn(case) and not case.begun:
         return _take_back(case)
     objection = guards.objection(case, When.START if case.begun else When.BEGIN)
     if objection is not None:
@@ -124,7 +124,8 @@ def _once_more(case: Case) -> Verdict:
 # --- taken back ------------------------------------------------------------------------------------------
 
 
-def _is_withdrawn(case: Case) -> bool:
+def is_withdrawn(case: Case) -> bool:
+    """Whether the controller takes the order back."""
     volume = case.live.volume
     return volume is not None and volume.spec.order is not None and volume.spec.order.withdrawn
 

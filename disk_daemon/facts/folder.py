@@ -31,6 +31,16 @@ class Rules(msgspec.Struct, frozen=True):
     virtual_disks: bool = False
     boot_id_file: str = "/proc/sys/kernel/random/boot_id"
     state: str = "/var/lib/tidb-volume"
+    mounts: str = names.device_mount("")
+    """Below it the file systems that we made are mounted; PersistentVolumes name it."""
+    nodes: str = names.block_node("")
+    """Below it are the device nodes of Block volumes; PersistentVolumes name it."""
+    tools: int = -1
+    """The mount namespace that our programs are in, as a descriptor; -1: this one."""
+
+    def place(self, volume: str) -> str:
+        """Where the file system of a device entry is mounted."""
+        return f"{self.mounts.rstrip('/')}/{volume}"
 
 
 class Absent(Exception):  # noqa: N818 - says what it is

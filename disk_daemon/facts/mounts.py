@@ -36,6 +36,7 @@ def parse(table: bytes) -> Iterator[Mount]:
             target=_plain(fields[4]),
             fs_type=fields[rest + 1],
             options=(*fields[5].split(","), *fields[rest + 3].split(",")),
+            shared=any(field.startswith("shared:") for field in fields[6:rest]),
         )
 
 
@@ -82,6 +83,25 @@ def users(device: str, path: str) -> tuple[User, ...]:
                 continue
             holder = 0 if namespace == own else pid
             found.append(User(who=_who(mount, holder), root=mount.root, pid=holder))
+    return tuple(sorted(found, key=lambda user: user.pid))
+
+
+def holders(device: str, place: str) -> tuple[User, ...]:
+    """Every mount of a device in any mount namespace, but for the one at `place` in our own.
+
+    A copy in a private namespace keeps the file system alive after it was unmounted here (O_EXCL: EBUSY).
+    To be called in the host's mount namespace. Raises OSError where a table cannot be read.
+    """
+    found: list[User] = []
+    own = os.readlink("/proc/self/ns/mnt")
+    number = f" {device} ".encode()
+    for pid, namespace in _namespaces():
+        table = read() if namespace == own else _table_of(pid)
+        for mount in parse(b"\n".join(line for line in table.split(b"\n") if number in line)):
+            ours = namespace == own and mount.target == place and mount.root == "/"
+            if mount.device == device and not ours:
+                holder = 0 if namespace == own else pid
+                found.append(User(who=_who(mount, holder), root=mount.root, pid=holder))
     return tuple(sorted(found, key=lambda user: user.pid))
 
 

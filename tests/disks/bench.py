@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -93,6 +93,62 @@ class Disk(NamedTuple):
         )
 
 
+class RawDisk(NamedTuple):
+    """One blank loop device, with a stable name, and the place of its file system."""
+
+    by_id: Path
+    loop: str
+    image: Path
+    path: Path
+
+    @classmethod
+    def make(cls, folder: Path, name: str, rules: Rules, size: int = SIZE_BYTES) -> RawDisk:
+        image = folder / f"{name}.img"
+        with image.open("xb") as file:
+            file.truncate(size)
+        words = ["losetup", "-f", "--show", str(image)]
+        loop = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+        by_id = folder / f"by-id-{name}"
+        by_id.symlink_to(loop)
+        return cls(by_id, loop, image, Path(rules.place("volume-a")))
+
+    @property
+    def ours(self) -> Path:
+        return self.path / names.FOLDER
+
+    @property
+    def is_mounted(self) -> bool:
+        return os.path.ismount(self.path)
+
+    def unmount(self) -> None:
+        """As a reboot does."""
+        subprocess.run(["umount", "-R", self.path], check=True)
+
+    def uuid(self) -> str:
+        """What blkid says, past its cache."""
+        words = ["blkid", "-p", "-o", "value", "-s", "UUID", self.loop]
+        return subprocess.run(words, check=False, capture_output=True, text=True).stdout.strip()
+
+    def holds(self, secret: bytes) -> bool:
+        """Whether the backing file has a text anywhere."""
+        os.sync()
+        return secret in self.image.read_bytes()
+
+    def write(self, start: int, data: bytes) -> None:
+        """Straight onto the device."""
+        fd = os.open(self.loop, os.O_WRONLY)
+        os.pwrite(fd, data, start)
+        os.fsync(fd)
+        os.close(fd)
+
+    def remove(self) -> None:
+        if self.is_mounted:
+            self.unmount()
+        subprocess.run(["losetup", "-d", self.loop], check=True)
+        self.image.unlink()
+        self.by_id.unlink()
+
+
 class Api:
     """The API's objects in memory; `on_read` sees each reading come and may change them."""
 
@@ -135,8 +191,19 @@ class Api:
         self.fleet = msgspec.structs.replace(self.fleet, spec=FleetSpec(paused=paused))
 
 
-def identity_of(disk: Disk, rules: Rules) -> Identity:
-    seen = look(str(disk.path), rules).identity
+AnyDisk = Disk | RawDisk
+
+
+def source_of(disk: AnyDisk) -> Source:
+    """The entry that names it."""
+    return Source(device=str(disk.by_id)) if isinstance(disk, RawDisk) else Source(path=str(disk.path))
+
+
+def identity_of(disk: AnyDisk, rules: Rules) -> Identity:
+    if isinstance(disk, RawDisk):
+        seen = facts_of(disk, rules).identity
+    else:
+        seen = look(str(disk.path), rules).identity
     assert seen is not None
     return seen
 
@@ -156,27 +223,36 @@ def reclaim(identity: Identity, **fields: object) -> Order:
     return msgspec.structs.replace(order, **fields)
 
 
-def volume_with(disk: Disk, order: Order) -> Volume:
+def volume_with(disk: AnyDisk, order: Order) -> Volume:
     return Volume(
         metadata=Meta(name="volume-a", uid=UID),
-        spec=VolumeSpec(node_name="node", pool="tikv", source=Source(path=str(disk.path)), order=order),
+        spec=VolumeSpec(node_name="node", pool="tikv", source=source_of(disk), order=order),
         status=VolumeStatus(committed=order.id),
     )
 
 
-def job_of(disk: Disk, order: Order | None = None) -> Job:
+def job_of(disk: AnyDisk, order: Order | None = None, **fields: Any) -> Job:
     kind: Literal["order", "observe"] = "order" if order else "observe"
-    return Job(id=1, kind=kind, volume="volume-a", uid=UID, source=Source(path=str(disk.path)), order=order)
+    job = Job(id=1, kind=kind, volume="volume-a", uid=UID, source=source_of(disk), order=order)
+    return msgspec.structs.replace(job, **fields)
 
 
-def obey(disk: Disk, order: Order, rules: Rules, api: Api | None = None, **options: object) -> Ended:
+def obey(
+    disk: AnyDisk,
+    order: Order,
+    rules: Rules,
+    api: Api | None = None,
+    job: dict[str, Any] | None = None,
+    **options: object,
+) -> Ended:
     """Carry out an order in this process."""
     options.setdefault("tick", lambda what: None)
-    return carry(job_of(disk, order), api or Api(volume_with(disk, order)), rules, **options)  # type: ignore[arg-type]
+    done = job_of(disk, order, **(job or {}))
+    return carry(done, api or Api(volume_with(disk, order)), rules, **options)  # type: ignore[arg-type]
 
 
-def facts_of(disk: Disk, rules: Rules) -> Facts:
-    return observe(job_of(disk), rules).facts
+def facts_of(disk: AnyDisk, rules: Rules, **job: Any) -> Facts:
+    return observe(job_of(disk, **job), rules).facts
 
 
 def die_at(step: int) -> Callable[[str], None]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from disk_daemon.facts.folder import Rules
-from tests.disks.bench import Disk
+from tests.disks.bench import Disk, RawDisk
 
 _CLONE_NEWNS = 0x00020000
 
@@ -34,7 +34,10 @@ def own_mounts() -> None:
 
 @pytest.fixture
 def rules(tmp_path: Path) -> Rules:
-    return Rules(virtual_disks=True, state=str(tmp_path / "state"))
+    state = tmp_path / "state"
+    return Rules(
+        virtual_disks=True, state=str(state), mounts=str(state / "mounts"), nodes=str(tmp_path / "nodes")
+    )
 
 
 @pytest.fixture
@@ -49,6 +52,15 @@ def disk(own_mounts: None, tmp_path: Path) -> Iterator[Disk]:
 @pytest.fixture
 def other_disk(own_mounts: None, tmp_path: Path) -> Iterator[Disk]:
     made = Disk.make(tmp_path, "b")
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def raw(own_mounts: None, tmp_path: Path, rules: Rules) -> Iterator[RawDisk]:
+    made = RawDisk.make(tmp_path, "raw", rules)
     try:
         yield made
     finally:

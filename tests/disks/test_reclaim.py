@@ -17,7 +17,7 @@ import pytest
 from disk_daemon import journal, kernel
 from disk_daemon.facts.folder import Rules
 from disk_daemon.known import Entry
-from disk_daemon.wipe import carry
+from disk_daemon.wipe import frame, on_folder
 from tests.disks.bench import (
     NEXT,
     OLD,
@@ -340,7 +340,7 @@ def test_a_mount_that_only_another_namespace_has_is_found_and_its_process_named(
 def test_paused_between_two_entries_it_halts_with_the_lock_held_and_then_ends(
     disk: Disk, rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carry, "LOOK_EVERY_ENTRIES", 2)
+    monkeypatch.setattr(on_folder, "LOOK_EVERY_ENTRIES", 2)
     fill(disk.tenancy())
     order = reclaim(identity_of(disk, rules))
     api = Api(volume_with(disk, order))
@@ -397,7 +397,7 @@ def test_a_process_frozen_after_a_reading_does_not_act_on_it_when_it_wakes(
         found = plain(lean=lean)
         moment[0] += 1
         if moment[0] == reading:
-            old = msgspec.structs.replace(found, read_at=found.read_at - carry.LIVE_FOR_S - 0.1)
+            old = msgspec.structs.replace(found, read_at=found.read_at - frame.LIVE_FOR_S - 0.1)
             api.change_order(withdrawn=True)
             return old
         return found
@@ -436,7 +436,7 @@ def test_a_process_frozen_right_before_the_first_unlink_wakes_up_and_gives_back(
         work()
         os._exit(0)
     os.waitpid(pid, os.WUNTRACED)
-    time.sleep(carry.LIVE_FOR_S + 0.2)
+    time.sleep(frame.LIVE_FOR_S + 0.2)
     os.kill(pid, signal.SIGCONT)
     assert os.waitpid(pid, 0)[1] == 0
     assert result.read_text() == "refused Withdrawn"

@@ -1,0 +1,155 @@
+"""Block devices as such: sizes, zeroes, and reading what is really there.
+
+What is on a disk is read past the page cache (O_DIRECT), since a cache may show what was never written.
+Whatever is written is written in chunks, so that somebody can look between two of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import random
+import stat
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+CHUNK_BYTES = 64 << 20
+"""At most so much is written between two looks."""
+ENDS_BYTES = 1 << 20
+"""So much of head and tail is looked at: every known superblock and partition table but one lies there."""
+FAR_LABELS = tuple(size << 30 for size in (1, 10, 100, 1000))
+"""Where Ceph's BlueStore keeps copies of its label, which wipefs does not know (rook #15546)."""
+SAMPLES, SAMPLE_BYTES = 1000, 4096
+
+# linux/fs.h, linux/loop.h
+_BLKROGET, _BLKGETSIZE64 = 0x125E, 0x80081272
+_BLKDISCARD, _BLKZEROOUT, _BLKFLSBUF = 0x1277, 0x127F, 0x1261
+_LOOP_GET_STATUS64 = 0x4C05
+_ZEROES = bytes(ENDS_BYTES)
+
+
+def reopened(fd: int, flags: int) -> int:
+    """The very device behind a descriptor, opened anew: by the inode and by no name."""
+    again = os.open(f"/proc/self/fd/{fd}", flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    ours, theirs = os.fstat(fd), os.fstat(again)
+    if not stat.S_ISBLK(theirs.st_mode) or ours.st_rdev != theirs.st_rdev:
+        os.close(again)
+        raise OSError(errno.ESTALE, "the descriptor leads to another device")
+    return again
+
+
+def size_of(fd: int) -> int:
+    """Bytes (BLKGETSIZE64)."""
+    (size,) = struct.unpack("Q", fcntl.ioctl(fd, _BLKGETSIZE64, bytes(8)))
+    return int(size)
+
+
+def is_read_only(fd: int) -> bool:
+    """BLKROGET."""
+    (read_only,) = struct.unpack("i", fcntl.ioctl(fd, _BLKROGET, bytes(4)))
+    return bool(read_only)
+
+
+def zero(fd: int, start: int, length: int) -> None:
+    """BLKZEROOUT: the range reads as zeroes; the kernel writes them where the disk has no command for it."""
+    fcntl.ioctl(fd, _BLKZEROOUT, struct.pack("QQ", start, length))
+
+
+def discard(fd: int, start: int, length: int) -> bool:
+    """BLKDISCARD: a hint that the range is free, and no erasure. False: this disk takes no such hint."""
+    try:
+        fcntl.ioctl(fd, _BLKDISCARD, struct.pack("QQ", start, length))
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL):
+            return False
+        raise
+    return True
+
+
+def flush(fd: int) -> None:
+    """Write back and forget what the page cache has of the device (BLKFLSBUF)."""
+    os.fsync(fd)
+    fcntl.ioctl(fd, _BLKFLSBUF)
+
+
+def loop_backing(fd: int) -> int:
+    """The number of the device that a loop device lies on, 0: on a file. OSError ENXIO: it is unused."""
+    answer = fcntl.ioctl(fd, _LOOP_GET_STATUS64, bytes(232))
+    return int(struct.unpack_from("Q", answer, 16)[0])
+
+
+def stacked_loops(device: int, sys: Path = Path("/sys")) -> list[str]:
+    """Loop devices that lie on a block device, as the kubelet puts one on each Block volume."""
+    found = []
+    for backing in sys.glob("block/loop*/loop/backing_file"):
+        name = backing.parent.parent.name
+        try:
+            fd = os.open(f"/dev/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            if loop_backing(fd) == device:
+                found.append(name)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        finally:
+            os.close(fd)
+    return sorted(found)
+
+
+class Reader:
+    """Reads a device past the page cache. To be closed."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = reopened(fd, os.O_RDONLY | os.O_DIRECT)
+        self._buffer = mmap.mmap(-1, ENDS_BYTES)
+        self.size = size_of(self._fd)
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+        self._buffer.close()
+
+    def is_zero(self, start: int, length: int) -> bool:
+        """Whether a range reads as zeroes, all of it. OSError: it can't be read."""
+        end = start + length
+        while start < end:
+            want = min(ENDS_BYTES, end - start)
+            with memoryview(self._buffer) as view:
+                got = os.preadv(self._fd, [view[:want]], start)
+            if got <= 0:
+                raise OSError(errno.EIO, f"the disk ends at byte {start}, before its size")
+            if self._buffer[:got] != _ZEROES[:got]:
+                return False
+            start += got
+        return True
+
+    def looks_zero(self, chance: random.Random) -> bool:
+        """Whether head, tail, far labels and a thousand blocks chosen by chance read as zeroes."""
+        return all(self.is_zero(start, length) for start, length in places(self.size, chance))
+
+
+def places(size: int, chance: random.Random) -> Iterator[tuple[int, int]]:
+    """Where to look on a disk of that size: start and length, in the disk's order but for the head."""
+    ends = min(ENDS_BYTES, size)
+    yield 0, ends
+    yield size - ends, ends
+    blocks = size // SAMPLE_BYTES
+    far = [start for start in FAR_LABELS if start + SAMPLE_BYTES <= size]
+    chosen = {chance.randrange(blocks) * SAMPLE_BYTES for _ in range(SAMPLES)} if blocks else set()
+    for start in sorted({*chosen, *far}):
+        yield start, SAMPLE_BYTES
+
+
+def chunks(start: int, size: int, most: int = CHUNK_BYTES) -> Iterator[tuple[int, int]]:
+    """A range in pieces: start and length of each."""
+    while start < size:
+        length = min(most, size - start)
+        yield start, length
+        start += length

@@ -1,0 +1,227 @@
+"""What is on a device entry's disk: the device itself, and the file system that we made on it.
+
+The name is followed once, to a device number; from then on there is only the open descriptor. Whether the
+disk may be used at all comes before what is on it. What is found is compared with what the journal has as
+made: only that is ours, and what should be there and is not is damage, never blankness.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from disk_daemon import blockdev, journal, tools
+from disk_daemon.facts import folder, hardware, mounts, system
+from disk_daemon.facts.folder import Absent, Rules
+from disk_daemon.identity import has_unique_fact
+from disk_daemon.jobs import Job
+from disk_daemon.known import Entry, Facts, Raw, User
+from tidb_volume.value import Identity, Presence
+
+_OPTICAL = "5"
+"""SCSI's peripheral device type (SPC) of a CD or DVD drive."""
+_NEVER = ("sr", "fd", "ram", "zram", "nbd")
+
+
+@contextmanager
+def opened(name: str) -> Iterator[int]:
+    """A readable descriptor of the block device that a name leads to now. Raises Absent, OSError."""
+    try:
+        pinned = os.open(name, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise Absent(Presence.NOT_PRESENT, f"{name} does not exist") from error
+    try:
+        if not stat.S_ISBLK(os.fstat(pinned).st_mode):
+            raise Absent(Presence.REFUSED, f"{name} is no block device")
+        try:
+            fd = blockdev.reopened(pinned, os.O_RDONLY)
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENOMEDIUM, errno.ENODEV):
+                raise Absent(Presence.NOT_PRESENT, f"{name} leads to no disk: {error.strerror}") from error
+            raise
+    finally:
+        os.close(pinned)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def stand(fd: int, job: Job, rules: Rules) -> Facts:
+    """Whether an opened device may be used, and which it is; its content is not looked at.
+
+    Raises Absent, OSError.
+    """
+    name, device = job.source.device, hardware.number(os.fstat(fd).st_rdev)
+    own = hardware.folder(device)
+    whole = own.parent if (own / "partition").exists() else own
+    vital = system.serves(os.fstat(fd).st_rdev, (rules.state,))
+    refusal = f"is the disk that holds {vital}" if vital else _refusal(own, whole)
+    if refusal:
+        raise Absent(Presence.REFUSED, f"{name} {refusal}")
+    size = blockdev.size_of(fd)
+    if size == 0:
+        raise Absent(Presence.NOT_PRESENT, f"{name} has no medium in it")
+    try:
+        identity = hardware.identity(device, virtual_disks=rules.virtual_disks)
+    except hardware.Virtual as error:
+        raise Absent(Presence.REFUSED, str(error)) from error
+    if not has_unique_fact(identity):
+        raise Absent(Presence.REFUSED, f"nothing tells {name} from other disks")
+    if size != identity.size_bytes:
+        raise Absent(Presence.STUCK, f"{name} changes its size: {identity.size_bytes}, now {size}")
+    wanted = " ".join(job.source.serial.split())
+    if wanted and wanted != identity.serial:
+        seen = identity.serial or "none"
+        raise Absent(Presence.WRONG_DISK, f"{name} should have serial {wanted}, and has {seen}")
+    return Facts(
+        presence=Presence.OK,
+        boot=folder.boot_id(rules),
+        device=device,
+        name=own.name,
+        identity=identity,
+        read_only=blockdev.is_read_only(fd),
+        capacity_bytes=size,
+        raw=Raw(mode=job.volume_mode),
+    )
+
+
+def _refusal(own: Path, whole: Path) -> str:
+    """Why a device is never used, from its kind and from what is built on it; empty: it may be."""
+    if whole.name.startswith(_NEVER) or _read(whole / "device" / "type") == _OPTICAL:
+        return f"is {whole.name}, which is no disk to keep data on"
+    if _read(whole / "removable") == "1":
+        return f"is {whole.name}, a removable disk"
+    if (whole / "dm").exists() or (whole / "md").exists() or any(_names(own / "slaves")):
+        return (
+            f"is {whole.name}, which is put together of other disks (dm, md); mount it, and list the folder"
+        )
+    parts = [each for each in own.iterdir() if (each / "partition").exists()]
+    for each in (own, *parts):
+        above = _names(each / "holders")
+        if above:
+            return f"is part of {above[0]} (LVM, RAID, multipath or encryption)"
+    if parts:
+        count = f"{len(parts)} partition" + ("s" if len(parts) > 1 else "")
+        return f"has {count} ({parts[0].name}); list the partition, or remove the table by hand"
+    return ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _names(directory: Path) -> list[str]:
+    return sorted(os.listdir(directory)) if directory.is_dir() else []
+
+
+def look(fd: int, job: Job, rules: Rules, *, ours: bool = False) -> Facts:
+    """All that is to know of an opened device, its users and content. Raises Absent, OSError.
+
+    ours: who asks holds the device exclusively.
+    """
+    facts = stand(fd, job, rules)
+    assert facts.identity is not None
+    known = journal.load(rules.state, facts.identity)
+    entry = known if isinstance(known, Entry) else None
+    place = rules.place(job.volume)
+    holders = mounts.holders(facts.device, place)
+    if _is_mounted(facts.device, place):
+        return _mounted(facts, entry, place, holders, rules)
+    return _unmounted(fd, facts, entry, holders, rules, ours=ours)
+
+
+def _is_mounted(device: str, place: str) -> bool:
+    return any(
+        mount.device == device and mount.target == place and mount.root == "/"
+        for mount in mounts.parse(mounts.read())
+    )
+
+
+def _mounted(facts: Facts, entry: Entry | None, place: str, holders: tuple[User, ...], rules: Rules) -> Facts:
+    """What is mounted at our place is ours only if it is what the journal has as made."""
+    assert facts.raw is not None
+    with folder.opened(place) as root:
+        inner = folder.look(root, place, rules)
+    identity, uuid = facts.identity, inner.identity.fs_uuid if inner.identity else ""
+    if inner.device != facts.device:
+        raise Absent(Presence.STUCK, f"something else is mounted over {place}")
+    made = entry.made if entry is not None else None
+    if made is None or made.uuid != uuid:
+        found = f"a file system ({uuid}) that the journal does not know, mounted at {place}"
+        raw = msgspec.structs.replace(
+            facts.raw, found=found, uuid=uuid, signature=True, at_place=True, holders=holders
+        )
+        raw = msgspec.structs.replace(raw, damage=_not_ours(entry, found))
+        users = (User(who=f"mount {place}", root="/"), *holders)
+        return msgspec.structs.replace(facts, identity=_with(identity, uuid), raw=raw, users=users)
+    raw = msgspec.structs.replace(facts.raw, mounted=True, uuid=uuid, holders=holders)
+    return msgspec.structs.replace(inner, identity=_with(identity, uuid), name=facts.name, raw=raw)
+
+
+def _unmounted(
+    fd: int, facts: Facts, entry: Entry | None, holders: tuple[User, ...], rules: Rules, *, ours: bool
+) -> Facts:
+    assert facts.raw is not None
+    found = tools.probe(rules.tools, fd)
+    held = "" if holders or ours else _held(fd)
+    made = entry.made if entry is not None else None
+    identity = _with(facts.identity, found.uuid)
+    raw = msgspec.structs.replace(
+        facts.raw,
+        found=found.words,
+        uuid=found.uuid,
+        signature=bool(found.words),
+        holders=holders,
+        held=held,
+    )
+    facts = msgspec.structs.replace(facts, identity=identity, users=holders, users_unknown=held)
+    if entry is not None and made is not None and entry.making is None:
+        if (found.uuid, found.fs_type) != (made.uuid, made.fs_type):
+            raw = msgspec.structs.replace(raw, damage=_not_ours(entry, found.words))
+        elif not entry.unmounted:
+            said = f"the {made.fs_type} that we made on it ({made.uuid}) is not mounted"
+            raw = msgspec.structs.replace(raw, mountable=True)
+            return msgspec.structs.replace(facts, presence=Presence.NOT_MOUNTED, message=said, raw=raw)
+    if not found.words:
+        with blockdev.Reader(fd) as reader:
+            raw = msgspec.structs.replace(raw, blank=reader.looks_zero(random.SystemRandom()))
+        if not raw.blank:
+            raw = msgspec.structs.replace(raw, found="data of no known kind")
+    return msgspec.structs.replace(facts, raw=raw)
+
+
+def _with(identity: Identity | None, uuid: str) -> Identity | None:
+    return msgspec.structs.replace(identity, fs_uuid=uuid) if identity is not None else None
+
+
+def _not_ours(entry: Entry | None, found: str) -> str:
+    made = entry.made if entry is not None else None
+    if made is None:
+        return ""
+    there = f"there is {found}" if found else "nothing is found"
+    return (
+        f"the {made.fs_type} that we made on it ({made.uuid}) is damaged or gone: {there}; "
+        "it is neither mounted nor formatted; repair it, or say what is to become of it"
+    )
+
+
+def _held(fd: int) -> str:
+    """Who holds a device exclusively is not in any one table; that somebody does, the kernel says."""
+    try:
+        os.close(blockdev.reopened(fd, os.O_RDONLY | os.O_EXCL))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return "held exclusively, by no mount that any process's table shows"
+    return ""

@@ -1,0 +1,145 @@
+"""Mounting what we made, and making device nodes: always by the device number of an open descriptor.
+
+mount(2) wants a name. A name under /dev is whatever udev made of it by now, so a node of our own is made for
+the number that was compared, below /dev/tidb-volume, and what got mounted is compared once more.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from disk_daemon import journal, kernel
+from disk_daemon.facts import device, folder, hardware, mounts
+from disk_daemon.facts.folder import Absent, Rules
+from disk_daemon.jobs import Job, Mounted
+from disk_daemon.known import Entry, Made
+from disk_daemon.observe import said
+
+_PLACE_MODE, _NODES_MODE, _NODE_MODE = 0o700, 0o755, 0o600
+
+
+@contextmanager
+def locked(fd: int) -> Iterator[None]:
+    """flock on the whole disk, as udev takes it too; BlockingIOError where another process of ours has it."""
+    own = hardware.folder(hardware.number(os.fstat(fd).st_rdev))
+    lock = os.dup(fd)
+    if (own / "partition").exists():
+        os.close(lock)
+        lock = os.open(f"/dev/{own.parent.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        whole = own.parent if (own / "partition").exists() else own
+        if hardware.number(os.fstat(lock).st_rdev) != (whole / "dev").read_text().strip():
+            raise OSError(errno.ESTALE, "another device than sysfs says", f"/dev/{whole.name}")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)
+
+
+def node(fd: int, name: str, rules: Rules) -> str:
+    """A device node of that name for the opened device; one that leads elsewhere is replaced."""
+    wanted = os.fstat(fd).st_rdev
+    os.makedirs(rules.nodes, mode=_NODES_MODE, exist_ok=True)
+    path = f"{rules.nodes.rstrip('/')}/{name}"
+    with suppress(FileNotFoundError):
+        there = os.lstat(path)
+        if stat.S_ISBLK(there.st_mode) and there.st_rdev == wanted:
+            return path
+        os.unlink(path)
+    os.mknod(path, stat.S_IFBLK | _NODE_MODE, wanted)
+    return path
+
+
+def mount(fd: int, volume: str, made: Made, rules: Rules) -> None:
+    """Mount the file system on the opened device at its place, and see that it is the one that is meant.
+
+    OSError where it can't be mounted, or was another: then nothing is mounted afterwards.
+    """
+    place = rules.place(volume)
+    os.makedirs(place, mode=_PLACE_MODE, exist_ok=True)
+    with _bare(place):
+        kernel.mount(node(fd, volume, rules), place, made.fs_type)
+    try:
+        with folder.opened(place) as root:
+            wanted, seen = os.fstat(fd).st_rdev, os.fstat(root).st_dev
+            uuid = hardware.filesystem_uuid(root, hardware.number(seen))
+            if seen != wanted or uuid != made.uuid:
+                raise OSError(errno.ESTALE, f"mounted was {uuid}, meant is {made.uuid}", place)
+    except BaseException:
+        kernel.unmount(place)
+        raise
+
+
+@contextmanager
+def _bare(place: str) -> Iterator[None]:
+    """The place is a folder of ours with nothing in it, reached through no symlink."""
+    bare = kernel.open_path(place)
+    try:
+        if not folder.is_empty(bare):
+            raise OSError(errno.ENOTEMPTY, "something lies where the disk is to be mounted", place)
+        yield
+    finally:
+        os.close(bare)
+
+
+def unmount(volume: str, rules: Rules) -> None:
+    """Unmount a device entry's file system; OSError with EBUSY while it is in use. Never lazily."""
+    kernel.unmount(rules.place(volume))
+
+
+def recall(rules: Rules) -> tuple[tuple[str, str], ...]:
+    """Volume and device of each disk that the journal wants mounted or shown."""
+    return tuple(
+        (entry.volume, entry.source)
+        for entry in journal.every(rules.state)
+        if _is_wanted(entry) and entry.volume
+    )
+
+
+def _is_wanted(entry: Entry) -> bool:
+    return entry.made is not None and entry.making is None and not entry.unmounted
+
+
+def from_journal(job: Job, rules: Rules) -> Mounted:
+    """Mount a disk as the journal has it, if hardware and file system are those; else say why not.
+
+    Needs nobody's permission: the disk is as we left it, and pods wait for it.
+    """
+    try:
+        with device.opened(job.source.device) as fd, locked(fd):
+            facts = device.look(fd, job, rules)
+            entry = journal.load(rules.state, facts.identity) if facts.identity is not None else None
+            if not isinstance(entry, Entry) or entry.volume != job.volume:
+                return Mounted(ok=False, said=f"the journal does not know {job.source} as {job.volume}'s")
+            raw = facts.raw
+            assert raw is not None
+            if raw.mountable and entry.made is not None:
+                mount(fd, job.volume, entry.made, rules)
+                return Mounted(ok=True, said=f"mounted at {rules.place(job.volume)}")
+            if raw.mounted:
+                return Mounted(ok=True, said="mounted already")
+            return Mounted(ok=False, said=raw.damage or raw.held or facts.message or raw.found)
+    except BlockingIOError:
+        return Mounted(ok=False, said="another process of ours works on this disk")
+    except Absent as error:
+        return Mounted(ok=False, said=str(error))
+    except OSError as error:
+        return Mounted(ok=False, said=said(error))
+
+
+def drop_copies(rules: Rules) -> None:
+    """Let go of the copies of our mounts that this container got when it was started.
+
+    A hostPath volume brings what was mounted below it, and a private copy would keep the file system alive
+    after the host has let it go (mkfs: EBUSY). To be called in the container's own namespace, and only there;
+    a copy that passes its unmount on to the host is left alone.
+    """
+    inside = f"{rules.mounts.rstrip('/')}/"
+    for each in reversed(list(mounts.parse(mounts.read()))):
+        if each.target.startswith(inside) and not each.shared:
+            kernel.detach(each.target)

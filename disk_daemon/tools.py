@@ -1,0 +1,89 @@
+"""Programs of our image, run on a device that is already open.
+
+A child works in the host's mount namespace; mkfs and blkid lie in the container's. So a program is started
+in the namespace that the daemon came from and gets the device as a descriptor, `/proc/self/fd/N`, never as a
+name. It dies with the child that started it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+
+import msgspec
+
+from disk_daemon import kernel
+
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "BLKID_FILE": "/dev/null"}
+_NOTHING, _AMBIVALENT = 2, 8
+"""blkid(8): nothing was found; several things that contradict each other were."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What libblkid finds on a device. `words` is empty where it surely finds nothing."""
+
+    words: str = ""
+    fs_type: str = ""
+    uuid: str = ""
+
+
+def run(namespace: int, argv: list[str], fd: int) -> tuple[int, str, str]:
+    """Run a program on an open device, named by the word `{}` in argv. namespace: a descriptor, -1: this one.
+
+    Returns its exit status and what it printed on stdout and stderr. OSError: it could not be started.
+    """
+    parent = os.getpid()
+
+    def become() -> None:
+        kernel.die_with_parent(parent, signal.SIGKILL)
+        if namespace >= 0:
+            kernel.enter_mounts(namespace)
+
+    done = subprocess.run(
+        [f"/proc/self/fd/{fd}" if word == "{}" else word for word in argv],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        pass_fds=(fd,),
+        env=_ENVIRONMENT,
+        cwd="/",
+        preexec_fn=become,
+        check=False,
+    )
+    out, err = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+    return done.returncode, out, err.strip()
+
+
+def probe(namespace: int, fd: int) -> Found:
+    """What is on a device, by libblkid's own look at it; udev's data may be stale (kubernetes #59050).
+
+    What contradicts itself is found all the same: it is not nothing. OSError where nobody can tell.
+    """
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    status, out, err = run(namespace, ["blkid", "-p", "-o", "export", "{}"], fd)
+    facts = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    facts.pop("DEVNAME", None)
+    if status == _AMBIVALENT:
+        return Found(words="several signatures that contradict each other")
+    if status == _NOTHING and not facts:
+        return Found()
+    if status != 0 or not facts:
+        raise OSError(errno.EIO, f"blkid ended with {status}: {err or 'it said nothing'}")
+    kind = facts.get("TYPE", "")
+    words = kind or (f"{facts['PTTYPE']} partition table" if "PTTYPE" in facts else "a signature")
+    label = facts.get("LABEL", "")
+    return Found(
+        words=f"{words} (label {label})" if label else words, fs_type=kind, uuid=facts.get("UUID", "")
+    )
+
+
+def make_filesystem(namespace: int, fd: int, fs_type: str, uuid: str) -> None:
+    """mkfs, with a UUID of ours and without discards. OSError where it fails, with its own words."""
+    argv = {
+        "xfs": ["mkfs.xfs", "-q", "-f", "-K", "-m", f"uuid={uuid}", "{}"],
+        "ext4": ["mkfs.ext4", "-q", "-F", "-E", "nodiscard", "-U", uuid, "{}"],
+    }[fs_type]
+    status, _, err = run(namespace, argv, fd)
+    if status != 0:
+        raise OSError(errno.EIO, f"mkfs.{fs_type} ended with {status}: {err}")

@@ -1,0 +1,290 @@
+"""What carrying out an order takes on any kind of disk: reading, looking, telling, and the last word.
+
+A reading of the API is good for LIVE_FOR_S seconds of CLOCK_BOOTTIME, so that a process that was frozen does
+not wake up with an old permission in hand.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from disk_daemon import guards, journal, kernel, observe
+from disk_daemon.facts import folder
+from disk_daemon.guards import When
+from disk_daemon.jobs import Ended, Job, Link
+from disk_daemon.known import (
+    AlreadyDone,
+    Broken,
+    Case,
+    DeviceVerdict,
+    Dropped,
+    Entry,
+    Facts,
+    Journal,
+    Live,
+    Refuse,
+    Wait,
+)
+from disk_daemon.wipe.files import ForeignMount, Tick
+from tidb_volume.units import Instant, format_instant
+from tidb_volume.value import Order, Presence, Work, WorkState
+
+LIVE_FOR_S = 5.0
+READINGS = 3
+LOOK_EVERY_S = 2.0
+TELL_FIRST_S, TELL_EVERY_S = 0.2, 2.0
+PATIENCE_S = 2.0
+"""How long a child stays for a PersistentVolume that is about to go; after that the parent waits instead."""
+HALT_S = 1.0
+
+Conclusion = Refuse | Wait | Dropped | AlreadyDone
+
+
+class Concluded(Exception):  # noqa: N818 - the end of the work, good or bad
+    """The work ends here, with a word that is no error of the system."""
+
+    def __init__(self, conclusion: Conclusion, *, begun: bool) -> None:
+        super().__init__(str(conclusion))
+        self.conclusion = conclusion
+        self.begun = begun
+
+
+class Carrier:
+    """One order at work. Who inherits says how the disk is opened, locked and looked at, and what is done.
+
+    tick: called before each change, for tests. sleep: seconds.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        order: Order,
+        link: Link,
+        rules: folder.Rules,
+        tick: Tick,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._job, self._order, self._link, self._rules = job, order, link, rules
+        self._tick, self._sleep = tick, sleep
+        self._live = Live(read_at=0.0, error="not read yet")
+        self._began_at = kernel.boottime()
+        self._told_at = 0.0
+        self._begun = False
+        self._files = 0
+        self._used_bytes = self._done_bytes = 0
+        self._seen: Facts | None = None
+        """The last look at everything, users too."""
+
+    def _work(self) -> Ended:
+        """Open, lock, decide, do. Raises what `run` catches."""
+        raise NotImplementedError
+
+    def _look(self, *, whole: bool) -> Facts:
+        """The disk as it is now; `whole`: with who uses it. Raises Absent, OSError."""
+        raise NotImplementedError
+
+    def _look_at_hardware(self) -> Facts:
+        """Whether it is still there and the same; its content is not looked at. Raises Absent, OSError."""
+        raise NotImplementedError
+
+    def _decide(self, case: Case) -> DeviceVerdict:
+        raise NotImplementedError
+
+    def run(self) -> Ended:
+        """Carry out the order as far as it goes now."""
+        try:
+            return self._work()
+        except folder.Absent as error:
+            facts = folder.absent(error, self._rules)
+            concluded = guards.disk_is_there(self._case(facts, None))
+            assert isinstance(concluded, Refuse | Wait)
+            return self._ended(concluded, begun=self._known_as_begun(), facts=facts)
+        except Concluded as end:
+            return self._ended(end.conclusion, begun=end.begun)
+        except ForeignMount as error:
+            return self._failed("ForeignMount", str(error))
+        except OSError as error:
+            return self._failed(errno.errorcode.get(error.errno or 0, "OSError"), observe.said(error))
+
+    # --- reading and looking -----------------------------------------------------------------------
+
+    def _settled(self) -> Case:
+        """The case to decide, once nothing in it goes away by itself within a moment."""
+        pause, waited = 0.01, 0.0
+        while True:
+            case = self._fresh_case()
+            verdict = self._decide(case)
+            if not (isinstance(verdict, Wait) and verdict.reason == "PvTerminating") or waited >= PATIENCE_S:
+                return case
+            self._sleep(pause)
+            waited, pause = waited + pause, min(1.0, pause * 2)
+
+    def _fresh_case(self) -> Case:
+        """Disk and API, both read now, the API's reading still good once the disk has been looked at."""
+        for _ in range(READINGS):
+            self._live = self._link.live(lean=False)
+            self._seen = facts = self._look(whole=True)
+            if self._is_good():
+                break
+        else:
+            self._live = Live(read_at=0.0, error="it answers too slowly")
+        return self._case(facts, self._entry(facts))
+
+    def _is_good(self) -> bool:
+        return kernel.boottime() - self._live.read_at <= LIVE_FOR_S
+
+    def _entry(self, facts: Facts) -> Journal:
+        return journal.load(self._rules.state, facts.identity) if facts.identity is not None else None
+
+    def _case(self, facts: Facts, known: Journal) -> Case:
+        return Case(
+            order=self._order,
+            volume=self._job.volume,
+            uid=self._job.uid,
+            live=self._live,
+            disk=facts,
+            journal=known,
+            device=bool(self._job.source.device),
+        )
+
+    def _known_as_begun(self) -> bool:
+        """For a disk that cannot be locked or seen: what the journal says of the one that is meant."""
+        if self._begun or self._order.identity is None:
+            return self._begun
+        known = journal.load(self._rules.state, self._order.identity)
+        return self._case(Facts(presence=Presence.NOT_PRESENT), known).begun
+
+    @staticmethod
+    def _is_withdrawn(case: Case) -> bool:
+        volume = case.live.volume
+        return volume is not None and volume.spec.order is not None and volume.spec.order.withdrawn
+
+    # --- the journal -------------------------------------------------------------------------------
+
+    def _known(self, facts: Facts) -> Entry | None:
+        """The record of the disk at work. OSError where it can't be read: nothing may stand on that."""
+        entry = self._entry(facts)
+        if isinstance(entry, Broken):
+            raise OSError(errno.EIO, entry.why)
+        return entry
+
+    def _store(self, entry: Entry) -> None:
+        self._tick("journal")
+        journal.store(
+            self._rules.state,
+            msgspec.structs.replace(entry, source=str(self._job.source), volume=self._job.volume),
+        )
+
+    def _note(self, *, begun: bool) -> None:
+        facts = self._look_at_hardware()
+        assert facts.identity is not None
+        entry = self._known(facts)
+        self._store(journal.noted(entry, facts.identity, self._order, begun=begun, at=now()))
+        self._begun = begun
+
+    def _journal_done(self) -> None:
+        facts = self._look_at_hardware()
+        assert facts.identity is not None
+        entry = self._known(facts)
+        self._store(journal.finished(entry, facts.identity, self._order, at=now()))
+
+    # --- between two pieces of work ----------------------------------------------------------------
+
+    def _tell_if_due(self, measure: Callable[[], None]) -> None:
+        """Say how far it is, every so often. measure: brings the figures up to date."""
+        if (
+            kernel.boottime() - max(self._told_at, self._began_at + TELL_FIRST_S - TELL_EVERY_S)
+            >= TELL_EVERY_S
+        ):
+            measure()
+            self._tell(Work(order_id=self._order.id, state=WorkState.RUNNING))
+
+    def _look_around(self) -> None:
+        """Is the order still current, the disk still this one, and the stop button not pressed? While it is,
+        the work halts here, with the lock held."""
+        halted = ""
+        while (found := self._objection()) is not None:
+            if not isinstance(found, Wait) or found.until != "api":
+                raise Concluded(found, begun=True)
+            if found.reason != halted:
+                halted = found.reason
+                self._tell(self._running(found))
+            self._sleep(HALT_S)
+
+    def _objection(self) -> guards.Objection | None:
+        self._live = self._link.live(lean=True)
+        try:
+            facts = self._look_at_hardware()
+        except folder.Absent as error:
+            facts = folder.absent(error, self._rules)
+        found = guards.objection(self._case(facts, None), When.ALWAYS)
+        if found is None and not self._is_good():
+            return Wait("ApiUnreadable", "what was read of the API is too old", "api")
+        return found
+
+    def _tell(self, work: Work) -> None:
+        self._told_at = kernel.boottime()
+        self._link.tell(self._measured(work, begun=True))
+
+    # --- the last word -----------------------------------------------------------------------------
+
+    def _running(self, wait: Wait) -> Work:
+        return Work(
+            order_id=self._order.id, state=WorkState.RUNNING, reason=wait.reason, message=wait.message
+        )
+
+    def _measured(self, work: Work, *, begun: bool) -> Work:
+        return msgspec.structs.replace(
+            work,
+            begun=begun,
+            done_files=self._files,
+            done_bytes=self._done_bytes,
+            total_bytes=self._used_bytes if begun else 0,
+            attempt=self._order.attempt,
+            at=now(),
+        )
+
+    def _ended(self, conclusion: Conclusion, *, begun: bool, facts: Facts | None = None) -> Ended:
+        ended = self._told(facts)
+        if isinstance(conclusion, Dropped):
+            return msgspec.structs.replace(ended, dropped=True)
+        if isinstance(conclusion, Wait):
+            work = self._measured(self._running(conclusion), begun=begun)
+            return msgspec.structs.replace(ended, work=work, until=conclusion.until, pids=conclusion.pids)
+        if isinstance(conclusion, Refuse):
+            work = Work(order_id=self._order.id, state=WorkState.REFUSED)
+            work = msgspec.structs.replace(work, reason=conclusion.reason, message=conclusion.message)
+        else:
+            self._done_bytes = self._used_bytes if begun else 0
+            work = Work(order_id=self._order.id, state=WorkState.DONE)
+        return msgspec.structs.replace(ended, work=self._measured(work, begun=begun))
+
+    def _failed(self, reason: str, message: str) -> Ended:
+        work = Work(order_id=self._order.id, state=WorkState.FAILED, reason=reason, message=message)
+        work = self._measured(work, begun=self._known_as_begun())
+        return msgspec.structs.replace(self._told(None), work=work)
+
+    def _told(self, facts: Facts | None) -> Ended:
+        """The disk as it is now. Who uses it is what the last whole look found: what was made since is not
+        known to anybody yet."""
+        if facts is not None:
+            return Ended(seen_at=kernel.boottime(), facts=facts)
+        ended = observe.told(self._look_or_say, self._rules)
+        if self._seen is None or ended.facts.raw is not None:
+            return ended
+        users, unknown = self._seen.users, self._seen.users_unknown
+        seen = msgspec.structs.replace(ended.facts, users=users, users_unknown=unknown)
+        return msgspec.structs.replace(ended, facts=seen)
+
+    def _look_or_say(self) -> Facts:
+        """The disk at the end, whatever has become of it."""
+        raise NotImplementedError
+
+
+def now() -> str:
+    """The wall clock, as it is written to the API."""
+    return format_instant(Instant(time.time()))

@@ -1,0 +1,305 @@
+"""Carrying out an order on a device: lock the whole disk, mount what is ours, decide, move, and tell.
+
+Why something is done stands in `step_device.py`; here is how. The lock is taken before anything else and kept
+to the end, by mkfs too, which inherits it; so a second daemon, or one that was frozen, stays out however this
+process ends. What is done in the mounted file system is done by `on_folder.py` under this same lock.
+
+O_EXCL is held from the unmount to mkfs, which would fail under it and takes it itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from disk_daemon import blockdev, guards, journal, mounting, observe, step_device, tools
+from disk_daemon.facts import device
+from disk_daemon.guards import When
+from disk_daemon.jobs import Ended
+from disk_daemon.known import (
+    AlreadyDone,
+    Case,
+    DeviceVerdict,
+    Do,
+    Entry,
+    Facts,
+    GiveBack,
+    LetGo,
+    Made,
+    MakeFilesystem,
+    MountIt,
+    Move,
+    Note,
+    OnFolder,
+    Refuse,
+    TakeUp,
+    Unmount,
+    Wait,
+)
+from disk_daemon.wipe.frame import Carrier, Concluded, Conclusion, now
+from disk_daemon.wipe.on_folder import FolderCarrier
+from tidb_volume.value import Presence
+
+LOCK_TRIES, LOCK_PAUSE_S = 5, 0.1
+"""udev holds the lock for a moment while it probes."""
+
+
+class DeviceCarrier(Carrier):
+    """An order on a device entry with a file system."""
+
+    _fd = -1
+    _exclusive = -1
+
+    def _work(self) -> Ended:
+        with device.opened(self._job.source.device) as fd:
+            self._fd = fd
+            self._compare_hardware()
+            with self._locked():
+                try:
+                    return self._under_lock()
+                finally:
+                    self._let_go()
+
+    def _look(self, *, whole: bool) -> Facts:
+        """While we hold the device ourselves, that our file system is not mounted is no trouble."""
+        facts = device.look(self._fd, self._job, self._rules, ours=self._exclusive >= 0)
+        if self._exclusive >= 0 and facts.raw is not None and facts.raw.mountable:
+            facts = msgspec.structs.replace(facts, presence=Presence.OK, message="")
+        return facts
+
+    def _look_at_hardware(self) -> Facts:
+        return device.stand(self._fd, self._job, self._rules)
+
+    def _look_or_say(self) -> Facts:
+        self._let_go()
+        return observe.look_at(self._job, self._rules)
+
+    def _decide(self, case: Case) -> DeviceVerdict:
+        return step_device.decide(case)
+
+    def _compare_hardware(self) -> None:
+        facts = self._look_at_hardware()
+        found = guards.identity_matches(self._case(facts, None))
+        if found is not None:
+            raise Concluded(found, begun=self._known_as_begun())
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        for left in range(LOCK_TRIES, -1, -1):
+            lock = mounting.locked(self._fd)
+            try:
+                lock.__enter__()
+            except BlockingIOError as error:
+                if left:
+                    self._sleep(LOCK_PAUSE_S)
+                    continue
+                said = "another process of ours, or udev, works on this disk"
+                raise Concluded(Wait("Locked", said, "lock"), begun=self._known_as_begun()) from error
+            break
+        try:
+            yield
+        finally:
+            lock.__exit__(None, None, None)
+
+    def _under_lock(self) -> Ended:
+        self._mount_if_ours()
+        case = self._settled()
+        self._begun = case.maybe_begun
+        verdict = self._decide(case)
+        conclusion: Conclusion
+        match verdict:
+            case Do():
+                for move in verdict.moves:
+                    self._do(move, case)
+                if isinstance(verdict.moves[-1], MountIt):
+                    return self._on_folder()
+                conclusion = AlreadyDone()
+            case OnFolder():
+                return self._on_folder()
+            case GiveBack():
+                self._give_back()
+                conclusion = Refuse("Withdrawn", "the order was withdrawn; no byte is gone")
+            case _:
+                conclusion = verdict
+        return self._ended(conclusion, begun=self._begun)
+
+    def _on_folder(self) -> Ended:
+        """What is left is done in the mounted file system; decided anew there, from what is seen there."""
+        self._let_go()
+        return FolderCarrier(self._job, self._order, self._link, self._rules, self._tick, self._sleep).run()
+
+    # --- the moves ---------------------------------------------------------------------------------
+
+    def _do(self, move: Move, case: Case) -> None:
+        match move:
+            case Note():
+                self._note(begun=move.begun)
+            case Unmount():
+                self._take(case)
+            case MakeFilesystem():
+                self._make()
+            case MountIt():
+                self._mount()
+            case TakeUp():
+                self._take_up(case)
+            case LetGo():
+                self._take(case)
+                self._journal_unmounted()
+
+    def _mount_if_ours(self) -> None:
+        """What an order finds unmounted though the journal has it as made is mounted before it is judged."""
+        facts = self._look(whole=False)
+        if facts.raw is not None and facts.raw.mountable:
+            self._mount()
+
+    def _mount(self) -> None:
+        facts = self._look_at_hardware()
+        entry = self._known(facts)
+        if entry is None or entry.made is None:
+            raise OSError(errno.ENODATA, "the journal has no file system as made")
+        self._let_go()
+        self._tick("mount")
+        mounting.mount(self._fd, self._job.volume, entry.made, self._rules)
+
+    def _take(self, before: Case) -> None:
+        """Unmount, hold exclusively, and look once more: from here on nobody can come to the disk.
+
+        Whatever speaks against it now, the disk is mounted again as it was.
+        """
+        raw = before.disk.raw
+        assert raw is not None
+        try:
+            if raw.mounted:
+                self._tick("unmount")
+                mounting.unmount(self._job.volume, self._rules)
+            self._tick("hold")
+            self._exclusive = blockdev.reopened(self._fd, os.O_RDWR | os.O_EXCL)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            self._put_back()
+            raise Concluded(self._busy(), begun=self._begun) from error
+        case = self._fresh_case()
+        found: Conclusion | None = guards.objection(case, When.START if self._begun else When.BEGIN)
+        if case.order.kind == "unmount":
+            found = None
+        elif not self._begun and guards.order_is_current(case) is None and self._is_withdrawn(case):
+            found = Refuse("Withdrawn", "the order was withdrawn; no byte is gone")
+        if found is None and not self._begun:
+            found = self._changed(before, case)
+        if found is not None:
+            self._put_back()
+            raise Concluded(found, begun=self._begun)
+
+    def _changed(self, before: Case, case: Case) -> Refuse | None:
+        """Whether what lies on the disk now is what the order was judged by."""
+        was, is_now = before.disk.raw, case.disk.raw
+        assert was is not None
+        assert is_now is not None
+        same = is_now.mountable and was.uuid == is_now.uuid if was.mounted else was.blank == is_now.blank
+        if same or self._order.whole_disk:
+            return None
+        return Refuse(
+            "HasData", f"the disk changed under the order; there is {is_now.found or 'nothing'} now"
+        )
+
+    def _busy(self) -> Wait:
+        facts = self._look(whole=True)
+        holders = facts.raw.holders if facts.raw is not None else ()
+        pids = tuple(each.pid for each in holders if each.pid)
+        who = holders[0].who if holders else "somebody whom no process's mount table shows"
+        return Wait("InUse", f"the device is held by {who}", "mounts", pids)
+
+    def _put_back(self) -> None:
+        """As it was before: mounted if it is ours, and no order at work unless bytes are gone."""
+        self._let_go()
+        self._mount_if_ours()
+        if not self._begun:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        entry = self._known(self._look_at_hardware())
+        if isinstance(entry, Entry) and entry.order is not None and not entry.order.begun:
+            self._tick("journal")
+            journal.store(self._rules.state, journal.given_back(entry))
+
+    def _let_go(self) -> None:
+        if self._exclusive >= 0:
+            os.close(self._exclusive)
+            self._exclusive = -1
+
+    def _make(self) -> None:
+        """Journal the UUID together with `begun`, make the file system, read it back, journal it as made."""
+        making = self._begin()
+        blockdev.flush(self._exclusive)
+        self._let_go()
+        self._tick("mkfs")
+        tools.make_filesystem(self._rules.tools, self._fd, making.fs_type, making.uuid)
+        self._tick("read back")
+        blockdev.flush(self._fd)
+        found = tools.probe(self._rules.tools, self._fd)
+        if (found.uuid, found.fs_type) != (making.uuid, making.fs_type):
+            raise OSError(
+                errno.EIO, f"mkfs made {making.fs_type} {making.uuid}, and {found.words} is read back"
+            )
+        entry = self._known(self._look_at_hardware())
+        assert entry is not None
+        self._store(journal.made(entry))
+
+    def _begin(self) -> Made:
+        """Journal that bytes may be gone from here on, and be sure that this is still wanted afterwards."""
+        while True:
+            facts = self._look_at_hardware()
+            assert facts.identity is not None
+            entry = self._known(facts)
+            noted = journal.noted(entry, facts.identity, self._order, begun=True, at=now())
+            wanted = self._job.fs_type or "xfs"
+            making = noted.making or Made(uuid=str(uuid.uuid4()), fs_type=wanted)
+            self._store(journal.making(noted, making))
+            was_begun, self._begun = self._begun, True
+            if self._is_good():
+                return making
+            if not was_begun:
+                assert entry is not None
+                self._store(entry)
+            self._begun = was_begun
+            case = self._fresh_case()
+            found = guards.objection(case, When.START if was_begun else When.BEGIN)
+            if found is not None:
+                self._put_back()
+                raise Concluded(found, begun=self._begun)
+
+    # --- mount and unmount as such -----------------------------------------------------------------
+
+    def _take_up(self, case: Case) -> None:
+        """A claimed disk whose record is lost: what the order names must be found, else all is as before."""
+        raw, order = case.disk.raw, self._order
+        assert raw is not None
+        made = Made(uuid=raw.uuid, fs_type=tools.probe(self._rules.tools, self._fd).fs_type)
+        if not raw.at_place:
+            self._tick("mount")
+            mounting.mount(self._fd, self._job.volume, made, self._rules)
+        facts = FolderCarrier(self._job, order, self._link, self._rules, self._tick, self._sleep).inside()
+        if facts.tenancies != (order.next,):
+            if not raw.at_place:
+                mounting.unmount(self._job.volume, self._rules)
+            said = (
+                f"the order means tenancy {order.next}, on the disk is {', '.join(facts.tenancies) or 'none'}"
+            )
+            raise Concluded(Refuse("HasData", said), begun=False)
+        seen = self._look_at_hardware()
+        assert seen.identity is not None
+        entry = self._known(seen) or Entry(identity=seen.identity)
+        known = msgspec.structs.replace(entry, made=made, making=None, unmounted=False, handed=order.next)
+        self._store(journal.taken_up(known, order, at=now()))
+
+    def _journal_unmounted(self) -> None:
+        facts = self._look_at_hardware()
+        entry = self._known(facts)
+        if entry is not None:
+            self._store(journal.let_go(entry, self._order, at=now()))
