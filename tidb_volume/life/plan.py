@@ -244,16 +244,20 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
 
 
 def _ask_again(world: World, seen: Seen) -> Plan:
-    """A `done` found at start counts for nothing: the daemon answers a fresh id by what the disk shows."""
+    """A `done` found at start counts for nothing: the daemon answers a fresh id by what the disk shows.
+
+    Without a commit it is asked in a way in which no answer could delete anything.
+    """
     order = seen.order
     assert order is not None
+    committed = bool(world.volume.status.committed)
     return _write(
         world,
         seen,
-        kind=order.kind,
+        kind=order.kind if committed else "prepare",
         ends=order.ends,
         next_=order.next,
-        answer=order.answer,
+        answer=order.answer if committed else "",
         why="asked again under this leader",
         attempt=order.attempt,
         again_of=order,

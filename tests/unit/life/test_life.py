@@ -473,3 +473,16 @@ def test_taking_back_a_volume_that_a_hand_put_on_offer_commits_no_wipe() -> None
     assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
     assert not sim.pvs
     assert not sim.wiped
+
+
+def test_a_leader_that_asks_again_without_a_commit_asks_for_nothing_that_could_delete() -> None:
+    sim = released(after="0s")
+    assert sim.status.phase is Phase.AVAILABLE
+    assert sim.spec.order.kind == "reclaim"
+    sim.delete_pvs()
+    sim.cluster.change_volume(status=VolumeStatus())
+    sim.new_leader()
+    sim.log.clear()
+    sim.settle()
+    orders = [action.order for action in sim.log if isinstance(action, actions.WriteOrder)]
+    assert {order.kind for order in orders if order is not None} <= {"prepare"}

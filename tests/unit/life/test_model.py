@@ -176,12 +176,13 @@ class Life(RuleBasedStateMachine):
                 asked = volume.spec.admin.wipe_now
                 if pv.status.phase in ("Released", "Failed"):
                     wiped_now = asked is not None and asked.question in self.said_wipe
-                    forget = volume.spec.admin.forget
-                    if forget is not None and forget.question == self.question_of(volume):
-                        return
                     policy = pv.spec.persistent_volume_reclaim_policy
                     kept = volume.spec.wipe.on_release == "keep"
-                    assert (policy == "Delete" and not kept) or wiped_now, "deleted what is kept"
+                    if (policy != "Delete" or kept) and not wiped_now:
+                        forget = volume.spec.admin.forget
+                        assert forget is not None, "deleted what is kept"
+                        assert forget.question == self.question_of(volume), "deleted what is kept"
+                        return
                     assert claim is not None
                     living = {each.metadata.uid for each in etcd.claims.values()}
                     assert claim.uid not in living, "deleted the volume of a claim that is there"
@@ -496,6 +497,9 @@ class Life(RuleBasedStateMachine):
         for pv in tuple(self.cluster.etcd.pvs.values()):
             if pv.spec.claim_ref is not None and pv.status.phase in ("Released", "Failed"):
                 self.careless.add(tenancy_of(pv))
+                volume = self.cluster.etcd.volume
+                if volume is None or volume.status.tenancy != tenancy_of(pv):
+                    self.unseen.add(tenancy_of(pv))
                 self.cluster.change_pv(pv.metadata.name, spec=change(pv.spec, claim_ref=None))
         self.cluster.kube()
 
@@ -526,10 +530,12 @@ class Life(RuleBasedStateMachine):
         elif volume is None:
             return
         elif what == "status":
+            self.unseen |= self.careless  # two hands at once leave nobody who knows
             self.cluster.change_volume(status=VolumeStatus())
         elif what == "order":
             self.cluster.change_volume(spec=change(volume.spec, order=None))
         else:
+            self.unseen |= self.careless
             self.cluster.delete_volume()
 
     # --- disks, machines, etcd ---
