@@ -444,11 +444,11 @@ def steps(disk: RawDisk, order: Order, rules: Rules) -> list[str]:
 def test_killed_before_any_step_of_a_format_the_next_process_ends_it(
     own_mounts: None, rules: Rules, tmp_path: Path
 ) -> None:
-    step, ended = 0, False
+    step, ended, base = 0, False, rules
     while not ended:
         step += 1
         # A new file may get the inode, which is a loop disk's identity, of the one before.
-        rules = msgspec.structs.replace(rules, state=f"{rules.state}-{step}")
+        rules = msgspec.structs.replace(base, state=f"{base.state}-{step}")
         disk = RawDisk.make(tmp_path, f"raw-{step}", rules)
         try:
             identity = identity_of(disk, rules)
@@ -473,11 +473,11 @@ def test_killed_before_any_step_of_a_format_the_next_process_ends_it(
 def test_killed_before_any_step_of_the_first_format_the_next_process_ends_it(
     own_mounts: None, rules: Rules, tmp_path: Path
 ) -> None:
-    step, ended = 0, False
+    step, ended, base = 0, False, rules
     while not ended:
         step += 1
         # A new file may get the inode, which is a loop disk's identity, of the one before.
-        rules = msgspec.structs.replace(rules, state=f"{rules.state}-{step}")
+        rules = msgspec.structs.replace(base, state=f"{base.state}-{step}")
         disk = RawDisk.make(tmp_path, f"raw-{step}", rules)
         try:
             order = prepare(identity_of(disk, rules))
