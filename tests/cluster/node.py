@@ -142,11 +142,16 @@ class Node:
         for pid in all_pids():
             with contextlib.suppress(OSError):
                 command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-                if name.encode() in command and os.readlink(f"/proc/{pid}/ns/pid") == own:
+                here = os.readlink(f"/proc/{pid}/ns/pid") == own or self._contains(pid)
+                if name.encode() in command and here:
                     process = identify(pid)
                     if process:
                         found.append(process)
         return found
+
+    def _contains(self, pid: int) -> bool:
+        """Whether it runs in a container of this node: those have a PID namespace each, and the node's groups."""
+        return f"{self._cgroup}/" in Path(f"/proc/{pid}/cgroup").read_text()
 
     def signal(self, name: str, number: int) -> int:
         """Sends a signal to all processes with `name` in their command line, and says how many those were."""
