@@ -150,7 +150,7 @@ class Node:
         return found
 
     def _contains(self, pid: int) -> bool:
-        """Whether it runs in a container of this node: those have a PID namespace each, and the node's groups."""
+        """Whether it runs in a container of this node: those have PID namespaces, and the node's groups."""
         return f"{self._cgroup}/" in Path(f"/proc/{pid}/cgroup").read_text()
 
     def signal(self, name: str, number: int) -> int:
