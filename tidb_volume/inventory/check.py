@@ -292,9 +292,10 @@ class _Checking:
                 and settings.one_of(found[key][1], f"{whose}: {key}", allowed, self.problems) is None
             ):
                 return ()
-        if "mountBy" in told:
-            mark = found["mountBy"][1].mark
-            self.problems.extend(settings.not_yet("mountBy", told["mountBy"], f"{whose}: mountBy", mark))
+        for key in ("mountBy", "volumeMode"):
+            if key in told:
+                mark = found[key][1].mark
+                self.problems.extend(settings.not_yet(key, told[key], f"{whose}: {key}", mark))
         entry = Entry(
             source=Source(
                 path=told.get("path", ""), device=told.get("device", ""), serial=told.get("serial", "")

@@ -148,9 +148,15 @@ NOT_YET = (
     ),
     NotYet(
         key="wipe",
-        refuses=lambda value: policy.base(value) in {"overwrite", "nvme-format"},
-        values="`overwrite:N`, `nvme-format`",
-        way_out="write wipe: zero",
+        refuses=lambda value: policy.base(value) in {"discard", "zero", "overwrite", "nvme-format"},
+        values="`discard`, `zero`, `overwrite:N`, `nvme-format`",
+        way_out="write wipe: auto, which formats a device anew",
+    ),
+    NotYet(
+        key="volumeMode",
+        refuses=lambda value: value == "Block",
+        values="`Block`",
+        way_out="leave it out; the daemon makes a file system on the device",
     ),
     NotYet(
         key="mountBy",
