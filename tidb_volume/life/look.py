@@ -96,11 +96,11 @@ def _state(world: World, pv: Pv | None) -> PvState:
         return "reserved"
     if state == "released" and ref.uid:
         had = owner.claim.uid if owner is not None and owner.claim is not None else ""
-        if world.claim is not None:
+        if world.claim is not None and world.claim.spec.volume_name in ("", pv.metadata.name):
             # The claim's end has not been heard yet, or it is back: Kubernetes binds it again then.
             return "claimed"
         pointed = had not in ("", ref.uid) and tenancy_of(pv) == world.volume.status.tenancy
-        return "reserved" if pointed else "released"
+        return "reserved" if pointed or world.claim is not None else "released"
     return state
 
 

@@ -202,6 +202,8 @@ class Node:
     def __init__(self, cluster: Cluster, machine: Machine) -> None:
         self.cluster, self.machine = cluster, machine
         self.about_to_begin: Callable[[object, Disk], None] = lambda order, disk: None
+        self.written = 0
+        """How often the daemons wrote a status."""
 
     def live(self) -> Live:
         etcd = self.cluster.etcd
@@ -254,7 +256,9 @@ class Node:
         work = before.status.work
         if letter.work is not None and (work is None or change(work, at=letter.work.at) != letter.work):
             work = letter.work
-        return self.cluster.change_status(letter.uid, disk=letter.disk, work=work) is not before
+        changed = self.cluster.change_status(letter.uid, disk=letter.disk, work=work) is not before
+        self.written += changed
+        return changed
 
     def obey(self, daemon: Daemon) -> bool:
         """Carry out the order to its end, look, and tell. Whether anything changed."""

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from disk_daemon.known import User
 from tests.unit.life.machine import Item
-from tests.unit.life.simulate import NAME, Sim, desired, pool
+from tests.unit.life.simulate import NAME, Sim, change, desired, pool
 from tidb_volume.life import actions
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import Adopt, Answer, Fleet, Meta, Phase, Presence, VolumeStatus, Work, WorkState
+from tidb_volume.value import (
+    Adopt,
+    Answer,
+    Fleet,
+    Meta,
+    Phase,
+    Presence,
+    Restore,
+    VolumeStatus,
+    Work,
+    WorkState,
+)
 
 
 def on_offer(**pool_settings: object) -> Sim:
@@ -486,3 +497,97 @@ def test_a_leader_that_asks_again_without_a_commit_asks_for_nothing_that_could_d
     sim.settle()
     orders = [action.order for action in sim.log if isinstance(action, actions.WriteOrder)]
     assert {order.kind for order in orders if order is not None} <= {"prepare"}
+
+
+def test_a_blank_disk_costs_six_writes_until_it_is_on_offer() -> None:
+    """The TidbVolume, a report, the order, its answer, the PersistentVolume, the status."""
+    sim = Sim()
+    sim.obey()
+    sim.settle()
+    assert 1 + len(sim.log) + sim.node_side.written == 6
+
+
+def test_a_disk_costs_at_most_ten_writes_from_its_release_to_its_new_offer() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    before = len(sim.log) + sim.node_side.written
+    sim.release()
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert len(sim.log) + sim.node_side.written - before <= 10
+
+
+def test_a_disk_at_rest_costs_no_write_however_long() -> None:
+    sim = on_offer()
+    before = sim.cluster.writes
+    for _ in range(5):
+        sim.later(1e5)
+    assert sim.cluster.writes == before
+
+
+def test_an_offer_is_never_made_on_a_done_that_another_leader_ordered() -> None:
+    sim = Sim()
+    sim.obey()
+    sim.until(actions.WriteOrder)
+    sim.obey()
+    first = sim.spec.order.id
+    sim.new_leader()
+    sim.settle()
+    assert [type(each).__name__ for each in sim.log][:2] == ["WriteOrder", "CreatePv"]
+    assert sim.spec.order.id != first
+    assert sim.status.work is not None
+    assert sim.status.work.order_id == sim.spec.order.id
+
+
+def test_no_volume_is_made_beside_another_one_and_one_that_came_late_is_deleted() -> None:
+    sim = Sim()
+    sim.obey()
+    sim.until(actions.WriteOrder)
+    sim.obey()
+    create = sim.plan().action
+    assert isinstance(create, actions.CreatePv)
+    stranger = {
+        "metadata": {"name": f"{NAME}-zzzzzzzzzzzz"},
+        "spec": {"local": {"path": "/data/disk0/.tidb-volume/zzzzzzzzzzzz"}},
+    }
+    sim.cluster.create_pv(stranger)
+    assert not isinstance(sim.plan().action, actions.CreatePv)
+    sim.settle()
+    assert [pv.metadata.name for pv in sim.pvs] == [f"{NAME}-{sim.status.tenancy}"]
+    sim.bind()
+    sim.settle()
+    sim.cluster.create_pv(stranger)
+    sim.settle()
+    assert len(sim.pvs) == 1
+    assert sim.status.phase is Phase.BOUND
+
+
+def test_a_wipe_refused_for_what_is_on_the_disk_is_owed_no_more_and_a_person_is_asked() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.release()
+    sim.disk.tenancies["bbbbbbbbbbbb"] = {Item("stranger")}
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "WipeRefused")
+    assert not sim.status.committed
+    assert sim.status.question is not None
+    assert not sim.wiped
+    sim.later(1e5)
+    assert not sim.wiped
+
+
+def test_a_volume_given_to_a_claim_that_is_bound_elsewhere_meanwhile_is_not_put_on_offer() -> None:
+    sim = released()
+    sim.cluster.create_claim("db/data-0")
+    sim.admin(restore=Restore(question=sim.answer()))
+    sim.until(actions.SetClaimRef)
+    claim = sim.cluster.etcd.claims["db/data-0"]
+    bound = change(claim, spec=change(claim.spec, volume_name="some-other-volume"))
+    sim.cluster.etcd.claims["db/data-0"] = bound
+    sim.cluster.kube()
+    assert all(pv.spec.claim_ref is not None for pv in sim.pvs)
+    sim.settle()
+    assert sim.status.phase is Phase.RELEASED
+    assert all(pv.spec.claim_ref is not None for pv in sim.pvs)

@@ -33,6 +33,7 @@ from tidb_volume.value import (
     Meta,
     Order,
     Phase,
+    Presence,
     Pv,
     Ref,
     Restore,
@@ -42,6 +43,7 @@ from tidb_volume.value import (
 
 CLAIMS = ("db/data-0", "db/data-1", "other/data-0")
 STRANGER = "stranger"
+STAGES = ("offered", "bound", "released", "ordered", "committed", "wiping")
 EXAMPLES = int(os.environ.get("LIFE_EXAMPLES", "150"))
 STEPS = int(os.environ.get("LIFE_STEPS", "40"))
 
@@ -61,9 +63,10 @@ class Life(RuleBasedStateMachine):
         after=st.sampled_from(["0s", "0s", "1h"]),
         spare=st.booleans(),
         dirty=st.sampled_from([False, False, False, True]),
-        stage=st.sampled_from(["new", "offered", "bound", "released", "released", "ordered", "committed"]),
+        stage=st.sampled_from(["new", *STAGES, "released", "ordered", "committed"]),
+        saved=st.sampled_from(["never", *STAGES]),
     )
-    def begin(self, wipe: bool, after: str, spare: bool, dirty: bool, stage: str) -> None:
+    def begin(self, wipe: bool, after: str, spare: bool, dirty: bool, stage: str, saved: str) -> None:
         self.entry = desired(pool(on_release="wipe" if wipe else "keep", after=after))
         self.wanted: Any = self.entry
         fleet = Fleet(metadata=Meta(name=names.FLEET, uid="f"))
@@ -99,27 +102,40 @@ class Life(RuleBasedStateMachine):
         self.leaked: set[tuple[str, str]] = set()
         self.unseen: set[str] = set()
         """Tenancies that an older etcd put on offer after they were used."""
-        self.come_to(stage)
+        self.come_to(stage, saved)
 
-    def come_to(self, stage: str) -> None:
-        """Begin in the middle of a life, or most of them would never get there."""
-        if stage == "new":
-            return
+    def come_to(self, stage: str, saved: str) -> None:
+        """Begin in the middle of a life, or most would never get there. saved: when etcd was saved."""
+        for each in STAGES[: STAGES.index(stage) + 1] if stage in STAGES else ():
+            getattr(self, f"come_to_be_{each}")()
+            if each == saved:
+                self.etcd_is_saved()
+
+    def come_to_be_offered(self) -> None:
         self.settle()
-        if stage == "offered":
-            return
+
+    def come_to_be_bound(self) -> None:
         self.a_tenant_moves_in("db/data-0")
         self.settle()
-        if stage == "bound":
-            return
+
+    def come_to_be_released(self) -> None:
+        self.say(hold=True)
         self.a_tenant_leaves("db/data-0")
-        if stage == "released":
-            self.settle()
-            return
-        wanted = actions.WriteOrder if stage == "ordered" else actions.DeletePv
+        self.settle()
+        self.say(hold=False)
+
+    def come_to_be_ordered(self) -> None:
+        self.leader_comes_to(actions.WriteOrder)
+
+    def come_to_be_committed(self) -> None:
+        self.leader_comes_to(actions.DeletePv)
+
+    def come_to_be_wiping(self) -> None:
+        self.leader_sees_and_acts(1)
+        self.a_daemon_works(0, 6)
+
+    def leader_comes_to(self, wanted: type) -> None:
         who = self.controllers[self.leader]
-        self.cluster.kube()
-        self.daemon_obeys(0)
         for _ in range(6):
             who.catch_up()
             self.step(self.leader)
@@ -338,9 +354,10 @@ class Life(RuleBasedStateMachine):
     def a_daemon_looks(self, number: int) -> None:
         self.node.observe(self.daemons[number])
 
+    @precondition(lambda self: self.daemons[0].letters or self.daemons[1].letters)
     @rule(number=st.integers(0, 1), last=st.booleans())
     def a_daemon_writes(self, number: int, last: bool) -> None:
-        letters = self.daemons[number].letters
+        letters = self.daemons[number].letters or self.daemons[1 - number].letters
         if letters:
             self.node.write(letters.pop(-1 if last else 0))
 
@@ -360,8 +377,10 @@ class Life(RuleBasedStateMachine):
         self.kubernetes_acts()
         self.a_pod_starts(key)
 
+    @precondition(lambda self: self.cluster.etcd.claims)
     @rule(key=st.sampled_from(CLAIMS))
     def a_tenant_leaves(self, key: str) -> None:
+        key = key if key in self.cluster.etcd.claims else next(iter(self.cluster.etcd.claims))
         self.a_pod_ends(key, kubelet=True)
         self.a_claim_is_deleted(key)
         self.kubernetes_acts()
@@ -371,6 +390,7 @@ class Life(RuleBasedStateMachine):
         if key not in self.cluster.etcd.claims:
             self.cluster.create_claim(key)
 
+    @precondition(lambda self: self.cluster.etcd.claims)
     @rule(key=st.sampled_from(CLAIMS))
     def the_scheduler_binds(self, key: str) -> None:
         if key in self.cluster.etcd.claims:
@@ -387,12 +407,14 @@ class Life(RuleBasedStateMachine):
             self.cluster.start_pod(key)
             self.run_pods()
 
+    @precondition(lambda self: self.cluster.etcd.pods)
     @rule(key=st.sampled_from(CLAIMS), kubelet=st.booleans())
     def a_pod_ends(self, key: str, kubelet: bool) -> None:
         self.cluster.etcd.pods.pop(key, None)
         if kubelet:
             self.run_pods()
 
+    @precondition(lambda self: self.cluster.etcd.claims)
     @rule(key=st.sampled_from(CLAIMS))
     def a_claim_is_deleted(self, key: str) -> None:
         if key in self.cluster.etcd.claims and key not in self.cluster.etcd.pods:
@@ -400,6 +422,7 @@ class Life(RuleBasedStateMachine):
 
     # --- people ---
 
+    @precondition(lambda self: self.cluster.etcd.pvs)
     @rule(policy=st.sampled_from(["Retain", "Delete"]))
     def the_policy_is_patched(self, policy: str) -> None:
         for pv in tuple(self.cluster.etcd.pvs.values()):
@@ -426,15 +449,25 @@ class Life(RuleBasedStateMachine):
             admin = change(volume.spec.admin, **fields)
             self.cluster.change_volume(spec=change(volume.spec, admin=admin))
 
+    def has_answers(self) -> bool:
+        volume = self.cluster.etcd.volume
+        admin = volume.spec.admin if volume is not None else None
+        return admin is not None and any(
+            getattr(admin, name) is not None
+            for name in ("adopt", "restore", "wipe_now", "accept_identity", "forget", "approve")
+        )
+
     def question(self) -> str:
         volume = self.cluster.etcd.volume
         question = volume.status.question if volume is not None else None
         return question.id if question is not None else ""
 
+    @precondition(lambda self: self.question())
     @rule(stale=st.booleans(), how=st.sampled_from(["wipe_now", "adopt"]))
     def a_person_has_it_wiped(self, stale: bool, how: str) -> None:
         self.answer("q-stale" if stale else self.question(), how)
 
+    @precondition(lambda self: self.question())
     @rule(key=st.sampled_from(CLAIMS), how=st.sampled_from(["restore", "former", "keep"]))
     def a_person_gives_it_back(self, key: str, how: str) -> None:
         volume = self.cluster.etcd.volume
@@ -452,12 +485,14 @@ class Life(RuleBasedStateMachine):
                 claim_or_former = claim if how == "restore" else None
                 self.say(restore=Restore(question=self.question(), claim=claim_or_former))
 
+    @precondition(lambda self: self.question())
     @rule(how=st.sampled_from(["accept_identity", "forget", "approve"]))
     def a_person_answers(self, how: str) -> None:
         if self.question():
             kind = Approve if how == "approve" else Answer
             self.say(**{how: kind(question=self.question())})
 
+    @precondition(lambda self: self.has_answers())
     @rule()
     def a_person_takes_every_answer_back(self) -> None:
         self.say(adopt=None, restore=None, wipe_now=None, accept_identity=None, forget=None, approve=None)
@@ -492,6 +527,7 @@ class Life(RuleBasedStateMachine):
 
     # --- careless hands ---
 
+    @precondition(lambda self: any(p.status.phase == "Released" for p in self.cluster.etcd.pvs.values()))
     @rule()
     def a_claim_ref_is_cleared(self) -> None:
         for pv in tuple(self.cluster.etcd.pvs.values()):
@@ -503,6 +539,7 @@ class Life(RuleBasedStateMachine):
                 self.cluster.change_pv(pv.metadata.name, spec=change(pv.spec, claim_ref=None))
         self.cluster.kube()
 
+    @precondition(lambda self: any(p.spec.claim_ref is None for p in self.cluster.etcd.pvs.values()))
     @rule(key=st.sampled_from(CLAIMS))
     def a_volume_is_pinned(self, key: str) -> None:
         namespace, name = key.split("/")
@@ -511,6 +548,7 @@ class Life(RuleBasedStateMachine):
                 ref = Ref(namespace=namespace, name=name)
                 self.cluster.change_pv(pv.metadata.name, spec=change(pv.spec, claim_ref=ref))
 
+    @precondition(lambda self: self.cluster.etcd.pvs)
     @rule(force=st.booleans())
     def a_volume_is_deleted_by_hand(self, force: bool) -> None:
         for name in tuple(self.cluster.etcd.pvs):
@@ -689,9 +727,9 @@ class Life(RuleBasedStateMachine):
             self.cluster.now = Instant(self.cluster.now + 4000)
             self.a_person_takes_every_answer_back()
             if turn >= 1 and self.question():
-                question = self.cluster.etcd.volume.status.question
-                if question is not None and question.kind == "identity":
-                    self.say(accept_identity=Answer(question=question.id))
+                disk = self.cluster.etcd.volume.status.disk
+                if disk is not None and disk.presence is Presence.WRONG_DISK:
+                    self.say(accept_identity=Answer(question=self.question()))
                     continue
                 self.said_wipe.pop(self.question(), None)
                 self.answer(self.question(), "adopt" if not self.cluster.etcd.pvs else "wipe_now")
