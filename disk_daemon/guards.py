@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from disk_daemon import identity
 from disk_daemon.known import Broken, Case, Dropped, Refuse, User, Wait
@@ -99,8 +99,10 @@ def _without_withdrawal(order: object) -> dict[str, object]:
     return {**fields, "withdrawn": False}
 
 
-METHODS = ("", "auto", "format", "files", "discard", "zero")
+METHODS: tuple[str, ...] = ("", "auto", "format", "files", "discard", "zero")
 """What a device may be wiped by."""
+
+BLOCK_METHODS: tuple[str, ...] = ("", "auto", "zero", "discard")
 
 _ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 
@@ -123,12 +125,15 @@ def order_is_well_formed(case: Case) -> Objection | None:
 
 @guard(prevents="doing something else than what was asked for", when=When.START)
 def method_is_known(case: Case) -> Objection | None:
-    """For a folder there is one method: deleting what is in it."""
+    """For a folder there is one method: deleting what is in it. A device knows several, by its mode."""
     if case.device:
-        if case.order.method not in METHODS:
-            return Refuse(
-                "UnknownMethod", f"method {case.order.method} is not for a device; use {METHODS[2]}"
-            )
+        raw = case.disk.raw
+        known, what = METHODS, "a device with a file system"
+        if raw is not None and raw.mode == "Block":
+            known, what = BLOCK_METHODS, "a Block volume"
+        if case.order.method not in known:
+            said = f"method {case.order.method} is not for {what}; use {', '.join(known[1:])}"
+            return Refuse("UnknownMethod", said)
         return None
     if case.order.kind not in ("reclaim", "prepare"):
         return Refuse("NotForFolders", f"a folder that the admin mounted needs no {case.order.kind}")
@@ -216,17 +221,17 @@ def no_pv_remains(case: Case) -> Objection | None:
 def not_in_use(case: Case) -> Objection | None:
     """Any mount at or below the tenancy's folder, in any mount namespace; none known is not none there."""
     if case.device and case.disk.raw is not None and not case.disk.raw.mounted and case.disk.users:
-        return _in_use(case.disk.users)
+        return _in_use(case.disk.users, "device")
     if case.disk.users_unknown:
-        return Wait("InUse", f"cannot tell who uses it: {case.disk.users_unknown}", "mounts")
+        return Wait("InUse", f"cannot tell who uses it: {case.disk.users_unknown}", "device")
     users = [user for user in case.disk.users if case.order.whole_disk or _is_ours(user.root)]
     return _in_use(users) if users else None
 
 
-def _in_use(users: Sequence[User]) -> Wait:
+def _in_use(users: Sequence[User], until: Literal["mounts", "device"] = "mounts") -> Wait:
     more = f" and {len(users) - 1} more" if len(users) > 1 else ""
     pids = tuple(user.pid for user in users if user.pid)
-    return Wait("InUse", f"{users[0].who}{more}", "mounts", pids)
+    return Wait("InUse", f"{users[0].who}{more}", until, pids)
 
 
 def _is_ours(root: str) -> bool:

@@ -71,9 +71,9 @@ class Surveyed(Value, frozen=True, tag="surveyed"):
 
 
 class Recalled(Value, frozen=True, tag="recalled"):
-    """What the journal has made and should be mounted: volume and device of each."""
+    """What the journal has made and should be mounted or shown: volume, device and mode of each."""
 
-    disks: tuple[tuple[str, str], ...] = ()
+    disks: tuple[tuple[str, str, VolumeMode], ...] = ()
 
 
 class Mounted(Value, frozen=True, tag="mounted"):

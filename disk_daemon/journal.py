@@ -87,7 +87,9 @@ def noted(entry: Entry | None, identity: Identity, order: Order, *, begun: bool,
         begun=begun,
         at=at,
     )
-    return msgspec.structs.replace(known, identity=identity, order=taken)
+    same = known.order is not None and known.order.ends == order.ends and known.order.next == order.next
+    written = known.written_bytes if same and begun else 0
+    return msgspec.structs.replace(known, identity=identity, order=taken, written_bytes=written)
 
 
 def finished(entry: Entry | None, identity: Identity, order: Order, *, at: str) -> Entry:
@@ -103,6 +105,7 @@ def finished(entry: Entry | None, identity: Identity, order: Order, *, at: str) 
         past=(*known.past, *(each for each in ended if each not in known.past))[-KEPT_TENANCIES:],
         claims=tuple(dict.fromkeys(claims))[-KEPT_TENANCIES:],
         order=None,
+        written_bytes=0,
         done=(*(each for each in known.done if each.id != order.id), past)[-KEPT_ORDERS:],
     )
 
@@ -115,6 +118,11 @@ def given_back(entry: Entry) -> Entry:
 def making(entry: Entry, made: Made) -> Entry:
     """The record with a file system about to be made; what was there before is not yet given up."""
     return msgspec.structs.replace(entry, making=made, unmounted=False)
+
+
+def written(entry: Entry, count: int) -> Entry:
+    """The record with so many bytes of the device written by the order at work."""
+    return msgspec.structs.replace(entry, written_bytes=count)
 
 
 def made(entry: Entry) -> Entry:

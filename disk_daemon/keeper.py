@@ -23,7 +23,17 @@ from disk_daemon.known import Facts, Live
 from disk_daemon.loop import READ
 from disk_daemon.minded import NEVER, Minded
 from tidb_volume.obs.log import Log
-from tidb_volume.value import DiskReport, NodeReport, Phase, Presence, Source, Volume, Work, WorkState
+from tidb_volume.value import (
+    DiskReport,
+    NodeReport,
+    Phase,
+    Presence,
+    Source,
+    Volume,
+    VolumeMode,
+    Work,
+    WorkState,
+)
 
 WIPES_AT_ONCE = 2
 LOOK_PATIENCE_S = 10.0
@@ -124,9 +134,10 @@ class Keeper:
         job = Job(id=next(self._ids), kind="recall")
         self._recalling[job.id] = self._spawn(job, LOOK_PATIENCE_S)
 
-    def _recalled(self, disks: tuple[tuple[str, str], ...]) -> None:
-        for volume, device in disks:
-            job = Job(id=next(self._ids), kind="mount", volume=volume, source=Source(device=device))
+    def _recalled(self, disks: tuple[tuple[str, str, VolumeMode], ...]) -> None:
+        for volume, device, mode in disks:
+            source = Source(device=device)
+            job = Job(id=next(self._ids), kind="mount", volume=volume, source=source, volume_mode=mode)
             self._recalling[job.id] = self._spawn(job, MOUNT_PATIENCE_S)
 
     def _has_begun(self) -> None:

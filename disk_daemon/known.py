@@ -112,7 +112,11 @@ class Facts(Value):
         """What is on the disk, in one word."""
         if self.presence is not Presence.OK:
             return Content.UNKNOWN
-        if self.raw is not None and self.raw.mode == "Filesystem" and not self.raw.mounted:
+        if (
+            self.raw is not None
+            and not self.raw.mounted
+            and not (self.raw.mode == "Block" and self.tenancies)
+        ):
             return Content.BLANK if self.raw.blank and not self.raw.damage else Content.DATA
         if self.trash or self.others or len(self.tenancies) > 1:
             return Content.DATA
@@ -179,6 +183,8 @@ class Entry(Value):
     volume: str = ""
     handed: str = ""
     """The tenancy handed over now."""
+    block: bool = False
+    """What is handed over is the device itself."""
     past: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     order: Taken | None = None
@@ -187,6 +193,8 @@ class Entry(Value):
     """The file system on the disk, made and read back. None: a folder, a Block volume, or none yet."""
     making: Made | None = None
     """The one that mkfs is making, or was when it was cut."""
+    written_bytes: int = 0
+    """Of the device, by the order at work: so far it is zeroed, and synced."""
     unmounted: bool = False
     """An order had it unmounted: it is not mounted again by itself."""
 
@@ -256,9 +264,9 @@ class Wait(msgspec.Struct, frozen=True):
 
     reason: str
     message: str
-    until: Literal["mounts", "api", "volume", "lock", "queue"]
-    """What to look at for the end of the wait: mount tables, the API's other objects, this volume's own
-    object, another process's lock, our own queue."""
+    until: Literal["mounts", "device", "api", "volume", "lock", "queue"]
+    """What to look at for the end of the wait: mount tables, who has a device open (which nothing tells),
+    the API's other objects, this volume's own object, another process's lock, our own queue."""
     pids: tuple[int, ...] = ()
     """Processes whose end may end the wait."""
 
@@ -305,8 +313,26 @@ class Unmount(msgspec.Struct, frozen=True):
     """Unmount our file system, hold the device exclusively, and look again: from here on nobody can come."""
 
 
+class Begin(msgspec.Struct, frozen=True):
+    """Journal that bytes go from here on and, for a file system, the UUID that it will have."""
+
+
+class Overwrite(msgspec.Struct, frozen=True):
+    """Write zeroes, or discard and write zeroes where that did not help; then read back."""
+
+    discard: bool
+
+
+class ReadAll(msgspec.Struct, frozen=True):
+    """Read the whole device: it must be zero."""
+
+
+class Hand(msgspec.Struct, frozen=True):
+    """Journal the order as done and, if it is offered, make the next tenancy's device node."""
+
+
 class MakeFilesystem(msgspec.Struct, frozen=True):
-    """Journal a UUID, mkfs, read it back."""
+    """mkfs with the journalled UUID, read back, journalled as made."""
 
 
 class MountIt(msgspec.Struct, frozen=True):
@@ -344,7 +370,7 @@ class OnFolder(msgspec.Struct, frozen=True):
 
 
 OfFolder = Aside | AsideAll | Note | Recheck | Erase | Verify | Remove | Make | Finish
-Move = OfFolder | Unmount | MakeFilesystem | MountIt | TakeUp | LetGo
+Move = OfFolder | Unmount | Begin | Overwrite | ReadAll | Hand | MakeFilesystem | MountIt | TakeUp | LetGo
 
 
 class Do(msgspec.Struct, frozen=True):

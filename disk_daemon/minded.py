@@ -19,9 +19,9 @@ OBSERVE_EVERY_S = 60.0
 MOUNT_EVERY_S = 30.0
 NEVER = float("inf")
 
-Until = Literal["", "mounts", "api", "volume", "lock", "queue", "crash"]
+Until = Literal["", "mounts", "device", "api", "volume", "lock", "queue", "crash"]
 
-FIRST_RETRY_S: dict[str, float] = {"api": 1.0, "lock": 0.5, "crash": 1.0, "mounts": 30.0}
+FIRST_RETRY_S: dict[str, float] = {"api": 1.0, "lock": 0.5, "crash": 1.0, "mounts": 30.0, "device": 0.5}
 """How long until an order that waits is tried without being told that anything changed."""
 LONGEST_RETRY_S = 30.0
 LONGEST_API_RETRY_S = 5.0

@@ -19,6 +19,8 @@ from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.jobs import Job, Mounted
 from disk_daemon.known import Entry, Made
 from disk_daemon.observe import said
+from tidb_volume import names
+from tidb_volume.value import VolumeMode
 
 _PLACE_MODE, _NODES_MODE, _NODE_MODE = 0o700, 0o755, 0o600
 
@@ -92,17 +94,26 @@ def unmount(volume: str, rules: Rules) -> None:
     kernel.unmount(rules.place(volume))
 
 
-def recall(rules: Rules) -> tuple[tuple[str, str], ...]:
-    """Volume and device of each disk that the journal wants mounted or shown."""
+def recall(rules: Rules) -> tuple[tuple[str, str, VolumeMode], ...]:
+    """Volume, device and mode of each disk that the journal wants mounted or shown; never a folder's."""
     return tuple(
-        (entry.volume, entry.source)
+        (entry.volume, entry.source, "Block" if entry.block else "Filesystem")
         for entry in journal.every(rules.state)
         if _is_wanted(entry) and entry.volume
     )
 
 
 def _is_wanted(entry: Entry) -> bool:
-    return entry.made is not None and entry.making is None and not entry.unmounted
+    begun = entry.order is not None and entry.order.begun
+    shown = entry.block and bool(entry.handed) and not begun
+    return shown or (entry.made is not None and entry.making is None and not entry.unmounted)
+
+
+def hide(tenancy: str, rules: Rules) -> None:
+    """Remove a tenancy's device node: no new pod finds the disk."""
+    if names.is_tenancy(tenancy):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{rules.nodes.rstrip('/')}/{tenancy}")
 
 
 def from_journal(job: Job, rules: Rules) -> Mounted:
@@ -118,6 +129,10 @@ def from_journal(job: Job, rules: Rules) -> Mounted:
                 return Mounted(ok=False, said=f"the journal does not know {job.source} as {job.volume}'s")
             raw = facts.raw
             assert raw is not None
+            if raw.mountable and raw.mode == "Block":
+                return Mounted(ok=True, said=f"made {node(fd, entry.handed, rules)}")
+            if raw.mode == "Block" and facts.tenancies:
+                return Mounted(ok=True, said="its device node is there already")
             if raw.mountable and entry.made is not None:
                 mount(fd, job.volume, entry.made, rules)
                 return Mounted(ok=True, said=f"mounted at {rules.place(job.volume)}")

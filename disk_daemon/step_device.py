@@ -21,26 +21,34 @@ from disk_daemon.known import (
     AlreadyDone,
     Aside,
     AsideAll,
+    Begin,
     Case,
     DeviceVerdict,
     Do,
     Entry,
     Erase,
     GiveBack,
+    Hand,
     LetGo,
     MakeFilesystem,
     MountIt,
     Move,
     Note,
     OnFolder,
+    Overwrite,
+    Past,
     Raw,
+    ReadAll,
     Refuse,
     TakeUp,
     Unmount,
 )
 
-_FORMAT: tuple[Move, ...] = (Unmount(), MakeFilesystem(), MountIt())
-"""What comes after the last is decided anew, by what is seen in the mounted file system."""
+
+def _format(case: Case) -> tuple[Move, ...]:
+    """What comes after the last is decided anew, by what is seen in the mounted file system."""
+    first = (Overwrite(case.order.method == "discard"),) if case.order.method in ("zero", "discard") else ()
+    return (Unmount(), Begin(), *first, MakeFilesystem(), MountIt())
 
 
 def decide(case: Case) -> DeviceVerdict:
@@ -51,6 +59,8 @@ def decide(case: Case) -> DeviceVerdict:
             return objection
     raw = case.disk.raw
     assert raw is not None
+    if raw.mode == "Block":
+        return _block(case, raw)
     if case.order.kind in ("mount", "unmount"):
         return _mount_or_unmount(case, raw)
     return _mounted(case, raw) if raw.mounted else _unmounted(case, raw)
@@ -81,7 +91,7 @@ def _mounted(case: Case, raw: Raw) -> DeviceVerdict:
     wipes = any(isinstance(move, Aside | AsideAll | Erase) for move in verdict.moves)
     if not wipes or case.disk.trash or not _formats(case, raw):
         return OnFolder()
-    return Do((Note(begun=case.begun), *_FORMAT))
+    return Do((Note(begun=case.begun), *_format(case)))
 
 
 def _formats(case: Case, raw: Raw) -> bool:
@@ -105,11 +115,11 @@ def _unmounted(case: Case, raw: Raw) -> DeviceVerdict:
     if case.begun:
         if not _is_left_by_mkfs(entry, raw):
             return _has_data(case, "mkfs was cut, and something else is on the disk now")
-        return Do((Note(begun=True), *_FORMAT))
+        return Do((Note(begun=True), *_format(case)))
     wanted = order.whole_disk or _is_blank(case, entry, raw)
     if not wanted:
         return _has_data(case, raw.damage or f"order {order.id} finds no file system of ours on the disk")
-    return Do((Note(begun=False), *_FORMAT))
+    return Do((Note(begun=False), *_format(case)))
 
 
 def _is_left_by_mkfs(entry: Entry | None, raw: Raw) -> bool:
@@ -125,6 +135,59 @@ def _is_blank(case: Case, entry: Entry | None, raw: Raw) -> bool:
     order = case.order
     unused = entry is None or (entry.made is None and entry.handed == "")
     return order.kind == "prepare" and not order.ends and raw.blank and not raw.damage and unused
+
+
+# --- a Block volume -----------------------------------------------------------------------------------------
+
+
+def _block(case: Case, raw: Raw) -> DeviceVerdict:
+    """The disk shows no tenancy, all of it is the tenant's: the witnesses are the journal and the zeroes."""
+    order, entry, disk = case.order, _entry(case), case.disk
+    handed = entry.handed if entry is not None and entry.block else ""
+    if order.kind not in ("reclaim", "prepare"):
+        return Refuse(
+            "NotForBlock", f"a Block volume's node is made from the journal; there is no {order.kind}"
+        )
+    if handed == order.next or (entry is not None and any(_is_this(past, case) for past in entry.done)):
+        return _block_once_more(case, raw, handed)
+    if step.is_withdrawn(case) and not case.begun:
+        return GiveBack()
+    objection = guards.objection(case, When.START if case.begun else When.BEGIN)
+    if objection is not None:
+        return objection
+    zeroes: tuple[Move, ...] = (Unmount(), Begin(), Overwrite(order.method == "discard"), Hand())
+    if case.begun:
+        return Do((Note(begun=True), *zeroes))
+    if order.whole_disk:
+        return Do((Note(begun=False), *zeroes))
+    if raw.found:
+        return _has_data(case, "the disk is not blank")
+    if order.kind == "reclaim":
+        if not order.ends or handed != order.ends:
+            return _has_data(case, f"the journal does not know tenancy {order.ends or 'none'} as handed over")
+        return Do((Note(begun=False), *zeroes))
+    if order.ends:
+        if handed != order.ends or not disk.empty:
+            return _has_data(case, f"tenancy {order.ends} should be handed over and unused")
+        return Do((Note(begun=False), Unmount(), ReadAll(), Hand()))
+    if not _is_blank(case, entry, raw):
+        return _has_data(case, "the disk is not a blank one")
+    return Do((Note(begun=False), *zeroes))
+
+
+def _is_this(past: Past, case: Case) -> bool:
+    return past.id == case.order.id or past.next == case.order.next
+
+
+def _block_once_more(case: Case, raw: Raw, handed: str) -> DeviceVerdict:
+    """Done before: said once more while nobody has used it, and all that is looked at is zero."""
+    order, disk = case.order, case.disk
+    in_use = guards.not_in_use(case)
+    if in_use is None and order.offer and handed == order.next and disk.empty:
+        return AlreadyDone()
+    if in_use is None and not order.offer and not handed and raw.blank:
+        return AlreadyDone()
+    return _has_data(case, f"order {order.id} was done, and the disk is in use or not zero since")
 
 
 # --- mount and unmount as such ------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from disk_daemon import blockdev, journal, tools
-from disk_daemon.facts import folder, hardware, mounts, system
+from disk_daemon.facts import folder, hardware, mounts, openers, system
 from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.identity import has_unique_fact
 from disk_daemon.jobs import Job
@@ -136,6 +136,11 @@ def look(fd: int, job: Job, rules: Rules, *, ours: bool = False) -> Facts:
     entry = known if isinstance(known, Entry) else None
     place = rules.place(job.volume)
     holders = mounts.holders(facts.device, place)
+    if job.volume_mode == "Block":
+        holders = (*holders, *openers.users(os.fstat(fd).st_rdev))
+        at_place = _is_mounted(facts.device, place)
+        facts = msgspec.structs.replace(facts, raw=Raw(mode="Block", at_place=at_place))
+        return _block(fd, facts, entry, holders, rules, ours=ours)
     if _is_mounted(facts.device, place):
         return _mounted(facts, entry, place, holders, rules)
     return _unmounted(fd, facts, entry, holders, rules, ours=ours)
@@ -194,11 +199,59 @@ def _unmounted(
             raw = msgspec.structs.replace(raw, mountable=True)
             return msgspec.structs.replace(facts, presence=Presence.NOT_MOUNTED, message=said, raw=raw)
     if not found.words:
-        with blockdev.Reader(fd) as reader:
-            raw = msgspec.structs.replace(raw, blank=reader.looks_zero(random.SystemRandom()))
-        if not raw.blank:
-            raw = msgspec.structs.replace(raw, found="data of no known kind")
+        blank = _looks_zero(fd)
+        raw = msgspec.structs.replace(raw, blank=blank, found="" if blank else "data of no known kind")
     return msgspec.structs.replace(facts, raw=raw)
+
+
+def _block(
+    fd: int, facts: Facts, entry: Entry | None, holders: tuple[User, ...], rules: Rules, *, ours: bool
+) -> Facts:
+    """A Block volume's tenancy is what the journal says, since the disk is all the tenant's. `empty` is what
+    head, tail and samples say while nobody uses it; who must know better reads all of it."""
+    assert facts.raw is not None
+    held = "" if holders or ours or facts.raw.at_place else _held(fd)
+    raw = msgspec.structs.replace(facts.raw, holders=holders, held=held)
+    facts = msgspec.structs.replace(facts, users=holders, users_unknown=held, raw=raw)
+    if entry is None or not entry.block or not entry.handed or entry.made is not None:
+        if entry is not None and entry.made is not None:
+            words = f"the {entry.made.fs_type} that we made ({entry.made.uuid}), and the entry says Block"
+            raw = msgspec.structs.replace(raw, found=words, signature=True)
+            return msgspec.structs.replace(facts, raw=raw)
+        return msgspec.structs.replace(facts, raw=_probed(fd, raw, rules))
+    at_work = entry.order is not None and entry.order.begun
+    if not at_work and not ours and not is_shown(fd, entry.handed, rules):
+        said = f"its device node for tenancy {entry.handed} is missing"
+        raw = msgspec.structs.replace(raw, mountable=True)
+        return msgspec.structs.replace(facts, presence=Presence.NOT_MOUNTED, message=said, raw=raw)
+    empty = not at_work and not holders and not held and _looks_zero(fd)
+    return msgspec.structs.replace(facts, tenancies=(entry.handed,), empty=empty)
+
+
+def is_shown(fd: int, tenancy: str, rules: Rules) -> bool:
+    """Whether the tenancy's device node is there and leads to the opened device."""
+    try:
+        about = os.lstat(f"{rules.nodes.rstrip('/')}/{tenancy}")
+    except FileNotFoundError:
+        return False
+    return stat.S_ISBLK(about.st_mode) and about.st_rdev == os.fstat(fd).st_rdev
+
+
+def _looks_zero(fd: int) -> bool:
+    with blockdev.Reader(fd) as reader:
+        return reader.looks_zero(random.SystemRandom())
+
+
+def _probed(fd: int, raw: Raw, rules: Rules) -> Raw:
+    found = tools.probe(rules.tools, fd)
+    blank = not found.words and _looks_zero(fd)
+    return msgspec.structs.replace(
+        raw,
+        found=found.words or ("" if blank else "data of no known kind"),
+        uuid=found.uuid,
+        signature=bool(found.words),
+        blank=blank,
+    )
 
 
 def _with(identity: Identity | None, uuid: str) -> Identity | None:

@@ -82,7 +82,7 @@ def users(device: str, path: str) -> tuple[User, ...]:
             if mount.device != device or (mount.root == "/" and (namespace != own or mount.target == path)):
                 continue
             holder = 0 if namespace == own else pid
-            found.append(User(who=_who(mount, holder), root=mount.root, pid=holder))
+            found.append(User(who=who(mount, holder), root=mount.root, pid=holder))
     return tuple(sorted(found, key=lambda user: user.pid))
 
 
@@ -101,8 +101,20 @@ def holders(device: str, place: str) -> tuple[User, ...]:
             ours = namespace == own and mount.target == place and mount.root == "/"
             if mount.device == device and not ours:
                 holder = 0 if namespace == own else pid
-                found.append(User(who=_who(mount, holder), root=mount.root, pid=holder))
+                found.append(User(who=who(mount, holder), root=mount.root, pid=holder))
     return tuple(sorted(found, key=lambda user: user.pid))
+
+
+def namespaces() -> Iterator[tuple[int, bool]]:
+    """A process of each mount namespace, and whether it is in our own."""
+    own = os.readlink("/proc/self/ns/mnt")
+    for pid, namespace in _namespaces():
+        yield pid, namespace == own
+
+
+def table_of(pid: int, *, own: bool) -> bytes:
+    """The mountinfo of a process's namespace; empty where the process is gone."""
+    return read() if own else _table_of(pid)
 
 
 def _namespaces() -> Iterator[tuple[int, str]]:
@@ -134,7 +146,8 @@ def _table_of(pid: int) -> bytes:
         raise
 
 
-def _who(mount: Mount, pid: int) -> str:
+def who(mount: Mount, pid: int) -> str:
+    """The user behind a mount, for people; pid: 0 in our own namespace, else a process of the mount's."""
     pod = _POD.search(mount.target)
     where = f"pod {pod[1]}" if pod else f"mount {mount.target}"
     if not pid:

@@ -209,7 +209,7 @@ class Carrier:
         halted = ""
         while (found := self._objection()) is not None:
             if not isinstance(found, Wait) or found.until != "api":
-                raise Concluded(found, begun=True)
+                raise Concluded(found, begun=self._begun)
             if found.reason != halted:
                 halted = found.reason
                 self._tell(self._running(found))

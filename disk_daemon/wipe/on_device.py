@@ -11,24 +11,27 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
 
-from disk_daemon import blockdev, guards, journal, mounting, observe, step_device, tools
+from disk_daemon import blockdev, guards, journal, kernel, mounting, observe, step_device, tools
 from disk_daemon.facts import device
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended
 from disk_daemon.known import (
     AlreadyDone,
+    Begin,
     Case,
     DeviceVerdict,
     Do,
     Entry,
     Facts,
     GiveBack,
+    Hand,
     LetGo,
     Made,
     MakeFilesystem,
@@ -36,13 +39,16 @@ from disk_daemon.known import (
     Move,
     Note,
     OnFolder,
+    Overwrite,
+    ReadAll,
     Refuse,
     TakeUp,
     Unmount,
     Wait,
 )
-from disk_daemon.wipe.frame import Carrier, Concluded, Conclusion, now
+from disk_daemon.wipe.frame import LOOK_EVERY_S, Carrier, Concluded, Conclusion, now
 from disk_daemon.wipe.on_folder import FolderCarrier
+from tidb_volume import names
 from tidb_volume.value import Presence
 
 LOCK_TRIES, LOCK_PAUSE_S = 5, 0.1
@@ -50,10 +56,14 @@ LOCK_TRIES, LOCK_PAUSE_S = 5, 0.1
 
 
 class DeviceCarrier(Carrier):
-    """An order on a device entry with a file system."""
+    """An order on a device entry, be it for a file system of ours or a Block volume."""
 
     _fd = -1
     _exclusive = -1
+
+    @property
+    def _is_block(self) -> bool:
+        return self._job.volume_mode == "Block"
 
     def _work(self) -> Ended:
         with device.opened(self._job.source.device) as fd:
@@ -141,6 +151,14 @@ class DeviceCarrier(Carrier):
                 self._note(begun=move.begun)
             case Unmount():
                 self._take(case)
+            case Begin():
+                self._begin()
+            case Overwrite():
+                self._overwrite(discard=move.discard)
+            case ReadAll():
+                self._read_all()
+            case Hand():
+                self._hand()
             case MakeFilesystem():
                 self._make()
             case MountIt():
@@ -154,8 +172,15 @@ class DeviceCarrier(Carrier):
     def _mount_if_ours(self) -> None:
         """What an order finds unmounted though the journal has it as made is mounted before it is judged."""
         facts = self._look(whole=False)
-        if facts.raw is not None and facts.raw.mountable:
+        if facts.raw is None or not facts.raw.mountable:
+            return
+        if not self._is_block:
             self._mount()
+            return
+        entry = self._known(facts)
+        if entry is not None and names.is_tenancy(entry.handed):
+            self._tick("mknod")
+            mounting.node(self._fd, entry.handed, self._rules)
 
     def _mount(self) -> None:
         facts = self._look_at_hardware()
@@ -174,9 +199,12 @@ class DeviceCarrier(Carrier):
         raw = before.disk.raw
         assert raw is not None
         try:
-            if raw.mounted:
+            if raw.mounted or (self._is_block and raw.at_place):
                 self._tick("unmount")
                 mounting.unmount(self._job.volume, self._rules)
+            if self._is_block:
+                self._tick("hide")
+                self._hide(before)
             self._tick("hold")
             self._exclusive = blockdev.reopened(self._fd, os.O_RDWR | os.O_EXCL)
         except OSError as error:
@@ -201,7 +229,12 @@ class DeviceCarrier(Carrier):
         was, is_now = before.disk.raw, case.disk.raw
         assert was is not None
         assert is_now is not None
-        same = is_now.mountable and was.uuid == is_now.uuid if was.mounted else was.blank == is_now.blank
+        if self._is_block:
+            same = (before.disk.tenancies, was.blank) == (case.disk.tenancies, is_now.blank)
+        elif was.mounted:
+            same = is_now.mountable and was.uuid == is_now.uuid
+        else:
+            same = was.blank == is_now.blank
         if same or self._order.whole_disk:
             return None
         return Refuse(
@@ -233,9 +266,79 @@ class DeviceCarrier(Carrier):
             os.close(self._exclusive)
             self._exclusive = -1
 
+    def _hide(self, case: Case) -> None:
+        entry = case.journal if isinstance(case.journal, Entry) else None
+        for tenancy in {case.order.ends, entry.handed if entry is not None else ""} - {""}:
+            mounting.hide(tenancy, self._rules)
+
+    def _hand(self) -> None:
+        """Journal before the node is made: a node that is missing is made again from the journal."""
+        self._let_go()
+        self._journal_done()
+        if self._order.offer:
+            self._tick("mknod")
+            mounting.node(self._fd, self._order.next, self._rules)
+
+    # --- writing and reading all of it -------------------------------------------------------------
+
+    def _overwrite(self, *, discard: bool) -> None:
+        """Zeroes everywhere, in chunks; then what can be read past the cache must be zero.
+
+        What is written is synced before the journal says so, and a cut wipe goes on from there.
+        """
+        entry = self._known(self._look_at_hardware())
+        assert entry is not None
+        size = self._used_bytes = blockdev.size_of(self._exclusive)
+        noted_at = kernel.boottime()
+        with blockdev.Reader(self._fd) as reader:
+            for start, length in blockdev.chunks(min(entry.written_bytes, size), size):
+                self._between()
+                self._tick("overwrite")
+                if not discard or not blockdev.discard(self._exclusive, start, length):
+                    blockdev.zero(self._exclusive, start, length)
+                elif not reader.is_zero(start, length):
+                    # A discard is a hint; a disk that kept what was there is written.
+                    blockdev.zero(self._exclusive, start, length)
+                self._done_bytes = start + length
+                if kernel.boottime() - noted_at >= LOOK_EVERY_S:
+                    os.fsync(self._exclusive)
+                    self._store(journal.written(entry, self._done_bytes))
+                    noted_at = kernel.boottime()
+            blockdev.flush(self._exclusive)
+            self._tick("read back")
+            if blockdev.size_of(self._exclusive) != size:
+                raise OSError(errno.ESTALE, "the disk changed its size while it was being written")
+            if not reader.looks_zero(random.SystemRandom()):
+                raise OSError(errno.EIO, "what was written as zero reads otherwise")
+
+    def _read_all(self) -> None:
+        """Nothing is written: a volume that nobody had must be zero from end to end."""
+        size = blockdev.size_of(self._exclusive)
+        blockdev.flush(self._exclusive)
+        with blockdev.Reader(self._fd) as reader:
+            for start, length in blockdev.chunks(0, size):
+                try:
+                    self._between()
+                except Concluded:
+                    self._put_back()
+                    raise
+                self._tick("read")
+                if not reader.is_zero(start, length):
+                    self._put_back()
+                    said = f"the volume should be unused, and is not zero near byte {start}"
+                    raise Concluded(Refuse("HasData", said), begun=False)
+
+    def _between(self) -> None:
+        self._tell_if_due(lambda: None)
+        if kernel.boottime() - self._live.read_at >= LOOK_EVERY_S:
+            self._look_around()
+
     def _make(self) -> None:
-        """Journal the UUID together with `begun`, make the file system, read it back, journal it as made."""
-        making = self._begin()
+        """Make the file system with the journalled UUID, read it back, journal it as made."""
+        entry = self._known(self._look_at_hardware())
+        assert entry is not None
+        making = entry.making
+        assert making is not None
         blockdev.flush(self._exclusive)
         self._let_go()
         self._tick("mkfs")
@@ -247,23 +350,24 @@ class DeviceCarrier(Carrier):
             raise OSError(
                 errno.EIO, f"mkfs made {making.fs_type} {making.uuid}, and {found.words} is read back"
             )
-        entry = self._known(self._look_at_hardware())
-        assert entry is not None
         self._store(journal.made(entry))
 
-    def _begin(self) -> Made:
+    def _begin(self) -> None:
         """Journal that bytes may be gone from here on, and be sure that this is still wanted afterwards."""
         while True:
             facts = self._look_at_hardware()
             assert facts.identity is not None
             entry = self._known(facts)
             noted = journal.noted(entry, facts.identity, self._order, begun=True, at=now())
-            wanted = self._job.fs_type or "xfs"
-            making = noted.making or Made(uuid=str(uuid.uuid4()), fs_type=wanted)
-            self._store(journal.making(noted, making))
+            if self._is_block:
+                noted = msgspec.structs.replace(noted, block=True, made=None, making=None)
+            else:
+                wanted = Made(uuid=str(uuid.uuid4()), fs_type=self._job.fs_type or "xfs")
+                noted = journal.making(msgspec.structs.replace(noted, block=False), noted.making or wanted)
+            self._store(noted)
             was_begun, self._begun = self._begun, True
             if self._is_good():
-                return making
+                return
             if not was_begun:
                 assert entry is not None
                 self._store(entry)

@@ -49,7 +49,7 @@ def entry_of(disk: RawDisk, rules: Rules) -> Entry:
 
 def boot(disk: RawDisk, rules: Rules) -> Mounted:
     """What the daemon does at its start, before it knows any volume."""
-    assert mounting.recall(rules) == (("volume-a", str(disk.by_id)),)
+    assert mounting.recall(rules) == (("volume-a", str(disk.by_id), "Filesystem"),)
     return mounting.from_journal(Job(id=1, kind="mount", volume="volume-a", source=source_of(disk)), rules)
 
 

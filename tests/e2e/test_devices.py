@@ -85,7 +85,7 @@ class Tenant:
         return found.status.tenancy
 
 
-@pytest.fixture(params=["xfs", "ext4"])
+@pytest.fixture(params=["xfs", "ext4", "Block"])
 def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

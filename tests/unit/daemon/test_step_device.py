@@ -1,0 +1,318 @@
+"""What is decided about a device, from each state in which one can be found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from disk_daemon.guards import GUARDS
+from disk_daemon.known import (
+    AlreadyDone,
+    Begin,
+    Broken,
+    Case,
+    DeviceVerdict,
+    Do,
+    GiveBack,
+    Hand,
+    LetGo,
+    Made,
+    MakeFilesystem,
+    MountIt,
+    Note,
+    OnFolder,
+    Overwrite,
+    Past,
+    Raw,
+    ReadAll,
+    Refuse,
+    TakeUp,
+    Trash,
+    Unmount,
+    User,
+    Wait,
+)
+from disk_daemon.step_device import decide
+from tests.unit.daemon.cases import DISK, NEXT, OLD, OTHER, case, entry, facts, live, order, taken, with_order
+from tidb_volume.value import Admin, Adopt, Order, Presence
+
+MADE = Made(uuid="u-made", fs_type="xfs")
+MAKING = Made(uuid="u-making", fs_type="xfs")
+HOLDER = User(who="sleep (pid 7)", root="/", pid=7)
+
+
+def mounted(given: Order | None = None, *, journal: Any = "ours", holders: Any = (), **fields: Any) -> Case:
+    """Our file system is mounted, with the released tenancy in it."""
+    raw = Raw(mode="Filesystem", mounted=True, uuid=MADE.uuid, holders=holders)
+    known = entry(made=MADE) if journal == "ours" else journal
+    return case(given, disk=facts(raw=raw, **fields), journal=known, device=True)
+
+
+def unmounted(given: Order | None = None, *, journal: Any = None, disk: Any = None, **raw: Any) -> Case:
+    """Nothing of ours is mounted: what is seen is the bare device."""
+    seen = facts(raw=Raw(mode="Filesystem", **raw), tenancies=(), folder=False, **(disk or {}))
+    return case(given, disk=seen, journal=journal, device=True)
+
+
+def block(given: Order | None = None, *, journal: Any = "ours", disk: Any = None, **raw: Any) -> Case:
+    """A Block volume with the released tenancy, as the journal has it."""
+    known = entry(block=True) if journal == "ours" else journal
+    handed = known.handed if known is not None and not isinstance(known, Broken) else ""
+    fields = {"tenancies": (handed,) if handed else (), "folder": False, **(disk or {})}
+    return case(given, disk=facts(raw=Raw(mode="Block", **raw), **fields), journal=known, device=True)
+
+
+def first(**fields: Any) -> Order:
+    return order(**{"kind": "prepare", "ends": "", **fields})
+
+
+def moves(verdict: DeviceVerdict) -> list[type]:
+    assert isinstance(verdict, Do), verdict
+    return [type(each) for each in verdict.moves]
+
+
+def reason(verdict: DeviceVerdict) -> str:
+    assert isinstance(verdict, Refuse | Wait), verdict
+    return verdict.reason
+
+
+FORMAT = [Note, Unmount, Begin, MakeFilesystem, MountIt]
+
+
+@pytest.mark.parametrize(
+    ("method", "holders", "formats"),
+    [
+        ("auto", (), True),
+        ("", (), True),
+        ("format", (), True),
+        ("files", (), False),
+        ("auto", (HOLDER,), False),
+        ("format", (HOLDER,), True),
+    ],
+)
+def test_a_wipe_formats_where_the_method_says_so_and_auto_where_nobody_else_holds_the_disk(
+    method: str, holders: tuple[User, ...], formats: bool
+) -> None:
+    verdict = decide(mounted(order(method=method), holders=holders))
+    if formats:
+        assert moves(verdict) == FORMAT
+    else:
+        assert isinstance(verdict, OnFolder)
+
+
+@pytest.mark.parametrize(("method", "discard"), [("zero", False), ("discard", True)])
+def test_a_stronger_method_overwrites_before_the_file_system_is_made(method: str, discard: bool) -> None:
+    verdict = decide(mounted(order(method=method)))
+    assert moves(verdict) == [Note, Unmount, Begin, Overwrite, MakeFilesystem, MountIt]
+    assert isinstance(verdict, Do)
+    assert Overwrite(discard=discard) in verdict.moves
+
+
+def test_what_was_begun_by_deleting_goes_on_by_deleting() -> None:
+    trash = (Trash(order="order-1", entries=(OLD,)),)
+    begun = entry(made=MADE, order=taken(begun=True))
+    assert isinstance(decide(mounted(journal=begun, tenancies=(), trash=trash)), OnFolder)
+
+
+def test_what_a_folder_refuses_a_mounted_device_refuses() -> None:
+    assert reason(decide(mounted(tenancies=(OTHER,)))) == "HasData"
+    assert reason(decide(mounted(journal=entry(made=MADE, handed=OTHER)))) == "HasData"
+    used = (User(who="pod", root=f"/.tidb-volume/{OLD}"),)
+    assert reason(decide(mounted(users=used))) == "InUse"
+    assert isinstance(decide(mounted(first(ends=OLD), empty=True)), OnFolder)
+
+
+def test_a_blank_device_is_formatted_and_nothing_else_is() -> None:
+    assert moves(decide(unmounted(first(), blank=True))) == FORMAT
+    for raw in ({"found": "ext4", "signature": True}, {"found": "data of no known kind"}, {}):
+        assert reason(decide(unmounted(first(), **raw))) == "HasData"
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [entry(made=MADE, handed=""), entry(made=None), entry(block=True)],
+    ids=["made", "handed", "block"],
+)
+def test_a_blank_device_that_the_journal_remembers_is_not_a_new_one(journal: Any) -> None:
+    assert reason(decide(unmounted(first(), journal=journal, blank=True))) == "HasData"
+
+
+def test_damage_is_said_and_never_formatted_but_on_a_persons_word() -> None:
+    journal = entry(made=MADE)
+    for given in (order(), first(), first(ends=OLD)):
+        verdict = decide(unmounted(given, journal=journal, damage="it is damaged", blank=True))
+        assert reason(verdict) == "HasData"
+        assert isinstance(verdict, Refuse)
+        assert "it is damaged" in verdict.message
+    given = first(answer="q", whole_disk=True)
+    made = unmounted(given, journal=journal, damage="it is damaged")
+    assert made.live.volume is not None
+    spec = msgspec.structs.replace(
+        made.live.volume.spec, admin=Admin(adopt=Adopt(question="q", action="Wipe"))
+    )
+    volume = msgspec.structs.replace(made.live.volume, spec=spec)
+    made = msgspec.structs.replace(made, live=msgspec.structs.replace(made.live, volume=volume))
+    assert moves(decide(made)) == FORMAT
+
+
+@pytest.mark.parametrize(
+    ("raw", "goes_on"),
+    [
+        ({}, True),
+        ({"found": "data of no known kind"}, True),
+        ({"found": "xfs", "signature": True, "uuid": MAKING.uuid}, True),
+        ({"found": "xfs", "signature": True, "uuid": MADE.uuid}, True),
+        ({"found": "xfs", "signature": True, "uuid": "another"}, False),
+        ({"found": "dos partition table", "signature": True}, False),
+    ],
+)
+def test_a_cut_mkfs_goes_on_over_what_it_left_and_over_nothing_else(raw: Any, goes_on: bool) -> None:
+    journal = entry(made=MADE, making=MAKING, order=taken(begun=True))
+    verdict = decide(unmounted(journal=journal, **raw))
+    if goes_on:
+        assert moves(verdict) == FORMAT
+    else:
+        assert reason(verdict) == "HasData"
+
+
+def test_a_cut_first_format_goes_on_under_a_fresh_order_too() -> None:
+    begun = entry(handed="", making=MAKING, order=taken(id="order-0", kind="prepare", ends="", begun=True))
+    assert moves(decide(unmounted(first(id="order-2"), journal=begun))) == FORMAT
+
+
+def test_an_order_that_is_done_is_not_done_again_on_a_bare_device() -> None:
+    done = entry(handed=NEXT, done=(Past(id="order-1", kind="reclaim", ends=OLD, next=NEXT, at=""),))
+    assert reason(decide(unmounted(journal=done, blank=True))) == "HasData"
+    assert reason(decide(unmounted(first(), journal=done, blank=True))) == "HasData"
+
+
+def test_a_withdrawn_order_is_given_back() -> None:
+    assert isinstance(decide(with_order(unmounted(first(), blank=True), withdrawn=True)), GiveBack)
+    assert isinstance(decide(with_order(block(), withdrawn=True)), GiveBack)
+    assert isinstance(decide(with_order(mounted(), withdrawn=True)), OnFolder)
+
+
+@pytest.mark.parametrize("kind", ["mounted", "block"])
+def test_nothing_is_done_on_a_broken_journal_or_another_disk(kind: str) -> None:
+    make = mounted if kind == "mounted" else block
+    assert reason(decide(make(journal=Broken(why="it is torn")))) == "JournalBroken"
+    other = msgspec.structs.replace(DISK, serial="S2")
+    assert reason(decide(make(order(identity=other)))) == "WrongDisk"
+    absent = facts(presence=Presence.NOT_PRESENT)
+    assert reason(decide(msgspec.structs.replace(make(), disk=absent))) == "NotPresent"
+
+
+def test_the_file_system_is_no_part_of_a_devices_identity() -> None:
+    """It is made anew by each wipe; which one is ours the journal says."""
+    recorded = msgspec.structs.replace(DISK, fs_uuid="the one before")
+    assert moves(decide(mounted(order(identity=recorded)))) == FORMAT
+
+
+ZERO = [Note, Unmount, Begin, Overwrite, Hand]
+
+
+def test_a_block_volume_is_zeroed_after_a_release_and_before_its_first_offer() -> None:
+    assert moves(decide(block())) == ZERO
+    assert moves(decide(block(first(), journal=None, blank=True))) == ZERO
+    assert reason(decide(block(first(), journal=None, found="ext4", signature=True))) == "HasData"
+
+
+def test_a_block_volume_that_the_journal_does_not_know_is_not_zeroed() -> None:
+    assert reason(decide(block(journal=None))) == "HasData"
+    assert reason(decide(block(journal=entry(block=True, handed=OTHER)))) == "HasData"
+    assert reason(decide(block(journal=entry(block=False), disk={"tenancies": ()}))) == "HasData"
+
+
+def test_a_fresh_offer_of_a_block_volume_reads_it_and_writes_nothing() -> None:
+    assert moves(decide(block(first(ends=OLD), disk={"empty": True}))) == [Note, Unmount, ReadAll, Hand]
+    assert reason(decide(block(first(ends=OLD), disk={"empty": False}))) == "HasData"
+
+
+def test_a_cut_zeroing_goes_on() -> None:
+    journal = entry(block=True, order=taken(begun=True))
+    assert moves(decide(block(journal=journal))) == ZERO
+
+
+@pytest.mark.parametrize(
+    ("disk", "said"),
+    [
+        ({"empty": True}, "done"),
+        ({"empty": False}, "HasData"),
+        ({"empty": True, "users": (HOLDER,)}, "HasData"),
+        ({"empty": True, "users_unknown": "held"}, "HasData"),
+    ],
+)
+def test_a_block_order_done_is_said_once_more_only_while_unused(disk: Any, said: str) -> None:
+    verdict = decide(block(journal=entry(block=True, handed=NEXT), disk=disk))
+    assert isinstance(verdict, AlreadyDone) if said == "done" else reason(verdict) == said
+
+
+@pytest.mark.parametrize("disk", [{"users": (HOLDER,)}, {"users_unknown": "held by nobody seen"}])
+def test_a_block_volume_in_use_is_waited_for(disk: Any) -> None:
+    assert reason(decide(block(disk=disk))) == "InUse"
+    assert reason(decide(unmounted(first(), blank=True, disk=disk))) == "InUse"
+
+
+@pytest.mark.parametrize(
+    ("made", "method", "good"),
+    [
+        *[(mounted, method, True) for method in ("", "auto", "format", "files", "zero", "discard")],
+        *[(block, method, True) for method in ("", "auto", "zero", "discard")],
+        *[(block, method, False) for method in ("format", "files", "nvme-format")],
+        (mounted, "nvme-format", False),
+    ],
+)
+def test_a_method_fits_the_mode_or_is_refused(made: Any, method: str, good: bool) -> None:
+    verdict = decide(made(order(method=method)))
+    assert isinstance(verdict, Do | OnFolder) if good else reason(verdict) == "UnknownMethod"
+
+
+def mount(**fields: Any) -> Order:
+    meant = msgspec.structs.replace(DISK, fs_uuid=MADE.uuid)
+    return order(**{"kind": "mount", "ends": "", "identity": meant, **fields})
+
+
+def test_a_lost_journal_is_made_up_for_only_where_all_agree() -> None:
+    there = {"found": "xfs", "signature": True, "uuid": MADE.uuid}
+    assert moves(decide(unmounted(mount(), **there))) == [TakeUp]
+    assert reason(decide(unmounted(mount(identity=DISK), **{**there, "uuid": "u2"}))) == "WrongDisk"
+    nothing = msgspec.structs.replace(DISK, fs_uuid="")
+    assert reason(decide(unmounted(mount(identity=nothing), **there))) == "WrongDisk"
+    assert reason(decide(unmounted(mount(), journal=entry(made=MAKING), **there))) == "WrongDisk"
+    assert (
+        reason(decide(unmounted(mount(), held="somebody", disk={"users_unknown": "x"}, **there))) == "InUse"
+    )
+    assert reason(decide(block(mount()))) == "NotForBlock"
+
+
+def test_an_unmount_waits_for_users() -> None:
+    given = order(kind="unmount", ends="", next="")
+    assert moves(decide(mounted(given))) == [LetGo]
+    used = (User(who="pod", root=f"/.tidb-volume/{OLD}"),)
+    assert reason(decide(mounted(given, users=used))) == "InUse"
+
+
+@pytest.mark.parametrize("made", [mounted, block])
+@pytest.mark.parametrize("guard", [each.name for each in GUARDS if each.destroying_only])
+def test_no_guard_of_destruction_is_passed_by_on_a_device(made: Any, guard: str) -> None:
+    """Each is tried with its own case in test_guards; here: that a device asks it at all."""
+    asked: list[str] = []
+    for index, each in enumerate(GUARDS):
+        if each.name == guard:
+            GUARDS[index] = each._replace(check=lambda _: asked.append(guard))
+            try:
+                decide(made())
+            finally:
+                GUARDS[index] = each
+    assert asked
+
+
+def test_an_uncommitted_wipe_of_a_device_waits() -> None:
+    for made in (mounted(), block()):
+        assert made.live.volume is not None
+        status = msgspec.structs.replace(made.live.volume.status, committed="")
+        volume = msgspec.structs.replace(made.live.volume, status=status)
+        uncommitted = msgspec.structs.replace(made, live=live(made.order, volume=volume))
+        assert reason(decide(uncommitted)) == "NotCommitted"
