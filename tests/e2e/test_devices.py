@@ -10,6 +10,7 @@ import pytest
 from tests.cluster import Disk, Node
 from tests.e2e.lab import NAMESPACE, Lab, until
 from tidb_volume import names
+from tidb_volume.inventory import settings
 from tidb_volume.value import Phase, Source
 
 pytestmark = pytest.mark.cluster
@@ -87,7 +88,10 @@ class Tenant:
 
 @pytest.fixture(params=["xfs", "ext4", "Block"])
 def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+    mode = str(request.param)
+    if any(row.key == "volumeMode" and row.refuses(mode) for row in settings.NOT_YET):
+        pytest.skip(f"the inventory does not let volumeMode {mode} through yet")
+    return mode
 
 
 def test_a_pod_on_a_device_comes_back_to_its_data_and_so_it_does_after_a_reboot(
