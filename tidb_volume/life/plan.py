@@ -439,6 +439,9 @@ def _stands_for_wipe(world: World, seen: Seen) -> bool:
 
 def _committed(now: Instant, world: World, seen: Seen) -> Plan:
     order = seen.order
+    if seen.pv is not None and seen.pv_state == "offered" and not memory.offered_anew(world, seen):
+        # Late, or made by hand, and no tenancy of this wipe: the daemon does not begin beside it.
+        return _delete(seen.pv, "this record does not know its tenancy")
     if answers.gives(world, seen) is not None:
         return _take_back(world, seen)
     if not memory.begun(seen):

@@ -14,6 +14,7 @@ from tidb_volume.value import (
     Meta,
     Phase,
     Presence,
+    Ref,
     Restore,
     VolumeStatus,
     Work,
@@ -579,7 +580,7 @@ def test_a_wipe_refused_for_what_is_on_the_disk_is_owed_no_more_and_a_person_is_
 
 
 def test_a_volume_given_to_a_claim_that_is_bound_elsewhere_meanwhile_is_not_put_on_offer() -> None:
-    sim = released()
+    sim = released(on_release="keep")
     sim.cluster.create_claim("db/data-0")
     sim.admin(restore=Restore(question=sim.answer()))
     sim.until(actions.SetClaimRef)
@@ -591,3 +592,40 @@ def test_a_volume_given_to_a_claim_that_is_bound_elsewhere_meanwhile_is_not_put_
     sim.settle()
     assert sim.status.phase is Phase.RELEASED
     assert all(pv.spec.claim_ref is not None for pv in sim.pvs)
+
+
+def test_a_volume_on_offer_that_no_order_made_does_not_stop_a_committed_wipe() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.release()
+    sim.until(actions.DeletePv)
+    sim.step()
+    assert sim.status.committed
+    path = "/data/disk0/.tidb-volume/zzzzzzzzzzzz"
+    sim.cluster.create_pv({"metadata": {"name": f"{NAME}-zzzzzzzzzzzz"}, "spec": {"local": {"path": path}}})
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert [pv.metadata.name for pv in sim.pvs] == [f"{NAME}-{sim.status.tenancy}"]
+
+
+def test_a_volume_that_a_hand_pointed_at_a_claim_not_yet_heard_of_is_not_wiped() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.admin(hold=True)
+    sim.release()
+    sim.settle()
+    made = sim.cluster.create_claim("db/rescue")
+    (pv,) = sim.pvs
+    ref = Ref(namespace="db", name="rescue", uid=made.metadata.uid)
+    sim.cluster.change_pv(pv.metadata.name, spec=change(pv.spec, claim_ref=ref))
+    sim.admin(hold=False)
+    sim.controller.catch_up()
+    sim.controller.view.claims = {}  # the watch of the claims is late
+    for _ in range(10):
+        sim.controller.step()
+        sim.controller.view.claims = {}
+    assert not any(isinstance(action, actions.DeletePv) for action in sim.log)
+    sim.settle()
+    assert sim.status.phase is Phase.BOUND
