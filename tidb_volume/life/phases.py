@@ -30,7 +30,7 @@ PHASES: tuple[Row, ...] = (
     ),
     Row(
         Phase.WIPING,
-        lambda s: s.committed and not s.claimed and s.pv_state != "offered",
+        lambda s: s.committed and not s.claimed and (s.was_claimed or s.pv_state != "offered"),
         "the point of no return is passed; it runs, or waits, or its new offer is being made",
     ),
     Row(Phase.BOUND, lambda s: s.claimed, "a claim has it"),

@@ -605,6 +605,7 @@ def test_a_volume_on_offer_that_no_order_made_does_not_stop_a_committed_wipe() -
     path = "/data/disk0/.tidb-volume/zzzzzzzzzzzz"
     sim.cluster.create_pv({"metadata": {"name": f"{NAME}-zzzzzzzzzzzz"}, "spec": {"local": {"path": path}}})
     sim.settle()
+    sim.later(31)
     assert sim.status.phase is Phase.AVAILABLE
     assert [pv.metadata.name for pv in sim.pvs] == [f"{NAME}-{sim.status.tenancy}"]
 
