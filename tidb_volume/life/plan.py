@@ -15,12 +15,12 @@ import msgspec
 
 from tidb_volume import names
 from tidb_volume.inventory import policy
-from tidb_volume.life import actions, answers, memory, offer, release, show, status
+from tidb_volume.life import actions, answers, memory, offer, orders, release, show, status
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen, look, pv_state, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant
-from tidb_volume.value import Content, Identity, Order, Phase, Pv, Ref, VolumeSpec, VolumeStatus, WipePolicy
+from tidb_volume.value import Content, Phase, Pv, Ref, VolumeSpec, VolumeStatus, WipePolicy
 
 SETTLE = 1.0
 """Seconds for which a reason that ends by itself is not worth a write."""
@@ -94,7 +94,7 @@ def _step(now: Instant, world: World, seen: Seen) -> Plan:
         return Plan()
     second = _second_offer(world, seen)
     if second is not None:
-        return _delete(second, "a disk has one PersistentVolume")
+        return orders.delete(second, "a disk has one PersistentVolume")
     if seen.pv is not None and seen.pv_state != "terminating":
         annotation = seen.pv.metadata.annotations.get(names.PROVISIONED_BY)
         if annotation != names.PROVISIONER:
@@ -109,7 +109,7 @@ def _step(now: Instant, world: World, seen: Seen) -> Plan:
     if world.volume.status.committed:
         return _committed(now, world, seen)
     if seen.claimed:
-        if _stands_for_wipe(world, seen):
+        if orders.stands_for_wipe(world, seen):
             return Plan(action=actions.WriteOrder(order=None, why="a claim has it"))
         return _edit(world, seen, free=False)
     if seen.was_claimed:
@@ -127,7 +127,7 @@ def _forget(world: World, seen: Seen) -> Plan:
         return (
             Plan()
             if seen.pv_state == "terminating"
-            else _delete_pv(world, seen, "forgotten by a person: NOT WIPED")
+            else orders.delete_pv(world, seen, "forgotten by a person: NOT WIPED")
         )
     return Plan(action=actions.DeleteVolume(why="forgotten by a person: NOT WIPED"))
 
@@ -141,7 +141,7 @@ def _free(now: Instant, world: World, seen: Seen) -> Plan:
     if seen.pv_state == "offered":
         why = _why_not_on_offer(world, seen)
         if why:
-            return _delete_pv(world, seen, why)
+            return orders.delete_pv(world, seen, why)
         return _edit(world, seen, free=False)
     if not world.listed:
         return Plan(action=actions.DeleteVolume(why="no entry lists it, and nobody had it"))
@@ -193,7 +193,7 @@ def _first_order(world: World, seen: Seen, attempt: int = 0) -> Plan:
     assert disk is not None
     if seen.disk_known:
         ends = disk.tenancy if disk.content is Content.TENANCY else ""
-        return _write(
+        return orders.write(
             world, seen, kind="prepare", ends=ends, why="clean: made ready to be offered", attempt=attempt
         )
     if release.adopt_wipe(world) and status_now.question is not None and not release.moment(world, seen):
@@ -206,7 +206,7 @@ def _adopt(world: World, seen: Seen, attempt: int = 0) -> Plan:
     assert question is not None
     if world.volume.status.tenancy not in world.mine.counted and question.id not in world.mine.counted:
         return Plan(action=actions.CountWipe(tenancy=question.id))
-    return _write(
+    return orders.write(
         world,
         seen,
         kind="prepare",
@@ -227,7 +227,7 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
         if not order.offer or not seen.ready:
             return _first_order(world, seen)
         if not seen.mine:
-            return _ask_again(world, seen)
+            return orders.ask_again(world, seen)
         return _offer(world, seen)
     if seen.failed or seen.refused:
         again = memory.retry_at(world, seen)
@@ -241,27 +241,6 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
             action=actions.WriteOrder(order=None, why="another leader's order that was never committed")
         )
     return Plan()
-
-
-def _ask_again(world: World, seen: Seen) -> Plan:
-    """A `done` found at start counts for nothing: the daemon answers a fresh id by what the disk shows.
-
-    Without a commit it is asked in a way in which no answer could delete anything.
-    """
-    order = seen.order
-    assert order is not None
-    committed = bool(world.volume.status.committed)
-    return _write(
-        world,
-        seen,
-        kind=order.kind if committed else "prepare",
-        ends=order.ends,
-        next_=order.next,
-        answer=order.answer if committed else "",
-        why="asked again under this leader",
-        attempt=order.attempt,
-        again_of=order,
-    )
 
 
 def _offer(world: World, seen: Seen) -> Plan:
@@ -322,7 +301,7 @@ def _shape(spec: VolumeSpec, pool: str, mode: object, fs_type: str, wipe: WipePo
 def _released(now: Instant, world: World, seen: Seen) -> Plan:
     if seen.pv_state == "offered":
         # Its claimRef was cleared by hand: taken back before a claim finds it.
-        return _delete_pv(world, seen, "its data is another tenant's")
+        return orders.delete_pv(world, seen, "its data is another tenant's")
     stricter = _edit(world, seen, free=False)
     if stricter.action is not None:
         return stricter
@@ -333,7 +312,7 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
     order = seen.order
     if found is not None:
         # An order that has not begun the wipe of this tenancy is taken back; one already answered is history.
-        if _stands_for_wipe(world, seen):
+        if orders.stands_for_wipe(world, seen):
             return Plan(action=actions.WriteOrder(order=None, why=f"not now: {found.word}"))
         return Plan(again_at=found.again_at)
     if seen.pv is None or seen.pv_state == "terminating":
@@ -352,9 +331,9 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
     if tenancy not in world.mine.counted:
         return Plan(action=actions.CountWipe(tenancy=tenancy))
     if order is not None and seen.mine and order.ends == tenancy and order.pv_uid == seen.pv.metadata.uid:
-        return _delete(seen.pv, "the wipe is ordered")
+        return orders.delete(seen.pv, "the wipe is ordered")
     question, claim_ref = world.volume.status.question, seen.pv.spec.claim_ref
-    return _write(
+    return orders.write(
         world,
         seen,
         kind="reclaim",
@@ -422,18 +401,6 @@ def _give_anew(world: World, seen: Seen, to: Ref) -> Plan:
     return Plan(action=actions.CreatePv(manifest=offer.given(manifest, to, path)))
 
 
-def _stands_for_wipe(world: World, seen: Seen) -> bool:
-    order = seen.order
-    return (
-        order is not None
-        and not (seen.done or seen.failed or seen.refused)
-        and not (seen.work is not None and seen.work.begun)
-        and order.ends == world.volume.status.tenancy
-        and order.next != world.volume.status.tenancy
-        and (order.kind == "reclaim" or bool(order.answer))
-    )
-
-
 # --- committed: the point of no return is passed ---
 
 
@@ -441,7 +408,7 @@ def _committed(now: Instant, world: World, seen: Seen) -> Plan:
     order = seen.order
     if seen.pv is not None and seen.pv_state == "offered" and not memory.offered_anew(world, seen):
         # Late, or made by hand, and no tenancy of this wipe: the daemon does not begin beside it.
-        return _delete(seen.pv, "this record does not know its tenancy")
+        return orders.delete(seen.pv, "this record does not know its tenancy")
     if answers.gives(world, seen) is not None:
         return _take_back(world, seen)
     if not memory.begun(seen):
@@ -453,20 +420,20 @@ def _committed(now: Instant, world: World, seen: Seen) -> Plan:
             return _hold_back(seen, barred.word)
     if order is None or order.withdrawn:
         # Taken away by a hand or by a leader that did not know: the wipe is still owed.
-        return _continue(world, seen, "the committed wipe has no order")
+        return orders.go_on(world, seen, "the committed wipe has no order")
     if order.id != world.volume.status.committed and not seen.mine:
-        return _continue(world, seen, "another leader's order that is not the committed one")
+        return orders.go_on(world, seen, "another leader's order that is not the committed one")
     if seen.done:
         if not order.offer:
             return Plan()
-        return _offer(world, seen) if seen.mine else _ask_again(world, seen)
+        return _offer(world, seen) if seen.mine else orders.ask_again(world, seen)
     if seen.failed or seen.refused:
         again = memory.retry_at(world, seen)
         if again is not None and now < again:
             return Plan(again_at=again)
         if release.moment(world, seen) is not None:
             return Plan()
-        return _continue(world, seen, "tried again", attempt=order.attempt + 1)
+        return orders.go_on(world, seen, "tried again", attempt=order.attempt + 1)
     return Plan()
 
 
@@ -488,7 +455,7 @@ def _take_back(world: World, seen: Seen) -> Plan:
     """
     order = seen.order
     if order is None or (memory.given_back(seen) and not seen.mine):
-        plan = _continue(world, seen, "a person asked to have it back")
+        plan = orders.go_on(world, seen, "a person asked to have it back")
         assert isinstance(plan.action, actions.WriteOrder) and plan.action.order is not None  # noqa: PT018
         taken = msgspec.structs.replace(plan.action.order, withdrawn=True)
         return Plan(action=actions.WriteOrder(order=taken, why=plan.action.why))
@@ -498,83 +465,3 @@ def _take_back(world: World, seen: Seen) -> Plan:
     if not memory.given_back(seen):
         return Plan()
     return _give(world, seen) or Plan()
-
-
-def _continue(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
-    order = seen.order
-    same = order is not None and (order.ends == world.volume.status.tenancy or bool(order.answer))
-    if order is None or not same:
-        return _write(world, seen, kind="reclaim", ends=world.volume.status.tenancy, why=why, attempt=attempt)
-    return _write(
-        world,
-        seen,
-        kind=order.kind,
-        ends=order.ends,
-        answer=order.answer,
-        next_=order.next,
-        why=why,
-        attempt=attempt,
-        again_of=order,
-    )
-
-
-# --- writing ---
-
-
-def _delete_pv(world: World, seen: Seen, why: str) -> Plan:
-    """Delete it for another reason than the wipe. An order that stands would be committed by this very
-    delete, so it is taken back first."""
-    assert seen.pv is not None
-    if _stands_for_wipe(world, seen):
-        return Plan(action=actions.WriteOrder(order=None, why=f"not now: {why}"))
-    return _delete(seen.pv, why)
-
-
-def _delete(pv: Pv, why: str) -> Plan:
-    meta = pv.metadata
-    return Plan(
-        action=actions.DeletePv(name=meta.name, uid=meta.uid, resource_version=meta.resource_version, why=why)
-    )
-
-
-def _write(
-    world: World,
-    seen: Seen,
-    *,
-    kind: str,
-    ends: str,
-    why: str,
-    next_: str = "",
-    answer: str = "",
-    pv_name: str = "",
-    pv_uid: str = "",
-    claim_uid: str = "",
-    attempt: int = 0,
-    again_of: Order | None = None,
-) -> Plan:
-    spec = world.volume.spec
-    fleet = world.fleet
-    wanted = world.desired is not None and not spec.admin.cordon and not spec.admin.retire
-    order = Order(
-        id=world.fresh.order,
-        kind=kind,  # type: ignore[arg-type]
-        method=again_of.method if again_of is not None else spec.wipe.method,
-        identity=_identity(world, seen),
-        ends=ends,
-        next=next_ or world.fresh.tenancy,
-        offer=again_of.offer if again_of is not None and seen.done else wanted,
-        pv_name=pv_name or (again_of.pv_name if again_of else ""),
-        pv_uid=pv_uid or (again_of.pv_uid if again_of else ""),
-        claim_uid=claim_uid or (again_of.claim_uid if again_of else ""),
-        answer=answer,
-        whole_disk=bool(answer) and kind == "prepare",
-        epoch=fleet.status.breaker.epoch if fleet is not None else 0,
-        attempt=attempt,
-        leader=world.leader,
-    )
-    return Plan(action=actions.WriteOrder(order=order, why=why))
-
-
-def _identity(world: World, seen: Seen) -> Identity | None:
-    """The recorded disk; before it is recorded, the disk seen now."""
-    return world.volume.status.identity or (seen.disk.identity if seen.disk is not None else None)

@@ -1,0 +1,124 @@
+"""Writing an order, and deleting a PersistentVolume: what an order names, and what a delete speaks for."""
+
+from __future__ import annotations
+
+from tidb_volume.life import actions
+from tidb_volume.life.actions import Plan
+from tidb_volume.life.look import Seen
+from tidb_volume.life.world import World
+from tidb_volume.value import Identity, Order, Pv
+
+
+def stands_for_wipe(world: World, seen: Seen) -> bool:
+    """An order to wipe the tenancy on record stands, has no answer yet, and no byte is gone for it."""
+    order = seen.order
+    return (
+        order is not None
+        and not (seen.done or seen.failed or seen.refused)
+        and not (seen.work is not None and seen.work.begun)
+        and order.ends == world.volume.status.tenancy
+        and order.next != world.volume.status.tenancy
+        and (order.kind == "reclaim" or bool(order.answer))
+    )
+
+
+def ask_again(world: World, seen: Seen) -> Plan:
+    """A `done` found at start counts for nothing: the daemon answers a fresh id by what the disk shows.
+
+    Without a commit it is asked in a way in which no answer could delete anything.
+    """
+    order = seen.order
+    assert order is not None
+    committed = bool(world.volume.status.committed)
+    return write(
+        world,
+        seen,
+        kind=order.kind if committed else "prepare",
+        ends=order.ends,
+        next_=order.next,
+        answer=order.answer if committed else "",
+        why="asked again under this leader",
+        attempt=order.attempt,
+        again_of=order,
+    )
+
+
+def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
+    """A fresh order for the wipe that is committed already, towards the same next tenancy."""
+    order = seen.order
+    same = order is not None and (order.ends == world.volume.status.tenancy or bool(order.answer))
+    if order is None or not same:
+        return write(world, seen, kind="reclaim", ends=world.volume.status.tenancy, why=why, attempt=attempt)
+    return write(
+        world,
+        seen,
+        kind=order.kind,
+        ends=order.ends,
+        answer=order.answer,
+        next_=order.next,
+        why=why,
+        attempt=attempt,
+        again_of=order,
+    )
+
+
+def delete_pv(world: World, seen: Seen, why: str) -> Plan:
+    """Delete it for another reason than the wipe. An order that stands would be committed by this very
+    delete, so it is taken back first."""
+    assert seen.pv is not None
+    if stands_for_wipe(world, seen):
+        return Plan(action=actions.WriteOrder(order=None, why=f"not now: {why}"))
+    return delete(seen.pv, why)
+
+
+def delete(pv: Pv, why: str) -> Plan:
+    """Delete it as it was read: its UID and its resourceVersion are the preconditions."""
+    meta = pv.metadata
+    return Plan(
+        action=actions.DeletePv(name=meta.name, uid=meta.uid, resource_version=meta.resource_version, why=why)
+    )
+
+
+def write(
+    world: World,
+    seen: Seen,
+    *,
+    kind: str,
+    ends: str,
+    why: str,
+    next_: str = "",
+    answer: str = "",
+    pv_name: str = "",
+    pv_uid: str = "",
+    claim_uid: str = "",
+    attempt: int = 0,
+    again_of: Order | None = None,
+) -> Plan:
+    """Write an order with a fresh id. again_of: the order that this one goes on with; what is not given is
+    taken from there. An order on an answer and without a PersistentVolume is for the whole disk."""
+    spec = world.volume.spec
+    fleet = world.fleet
+    wanted = world.desired is not None and not spec.admin.cordon and not spec.admin.retire
+    order = Order(
+        id=world.fresh.order,
+        kind=kind,  # type: ignore[arg-type]
+        method=again_of.method if again_of is not None else spec.wipe.method,
+        identity=_identity(world, seen),
+        ends=ends,
+        next=next_ or world.fresh.tenancy,
+        offer=again_of.offer if again_of is not None and seen.done else wanted,
+        pv_name=pv_name or (again_of.pv_name if again_of else ""),
+        pv_uid=pv_uid or (again_of.pv_uid if again_of else ""),
+        claim_uid=claim_uid or (again_of.claim_uid if again_of else ""),
+        answer=answer,
+        whole_disk=bool(answer) and kind == "prepare",
+        epoch=fleet.status.breaker.epoch if fleet is not None else 0,
+        attempt=attempt,
+        leader=world.leader,
+    )
+    return Plan(action=actions.WriteOrder(order=order, why=why))
+
+
+def _identity(world: World, seen: Seen) -> Identity | None:
+    """The recorded disk; before it is recorded, the disk seen now."""
+    return world.volume.status.identity or (seen.disk.identity if seen.disk is not None else None)
