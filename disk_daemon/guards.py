@@ -300,6 +300,17 @@ def no_restore_is_asked(case: Case) -> Objection | None:
     return None
 
 
+def is_asked_back(case: Case) -> bool:
+    """Whether a person's answer to the question that stands now is that the data stays somebody's."""
+    volume = case.live.volume
+    if volume is None or volume.status.question is None:
+        return False
+    admin = volume.spec.admin
+    keep = admin.adopt if admin.adopt is not None and admin.adopt.action == "Keep" else None
+    answers = (admin.restore, keep)
+    return any(each is not None and each.question == volume.status.question.id for each in answers)
+
+
 @guard(prevents="ending unknown data on an answer that a person has taken back", when=When.BEGIN)
 def answer_stands(case: Case) -> Objection | None:
     """An order that names an answer finds it in `spec.admin`, still given to that very question."""

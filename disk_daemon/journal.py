@@ -17,11 +17,12 @@ from pathlib import Path
 import msgspec
 
 from disk_daemon.identity import hardware_key, same_hardware, words
-from disk_daemon.known import Broken, Entry, Journal, Made, Past, Taken
+from disk_daemon.known import Broken, Entry, Given, Journal, Made, Past, Taken
 from tidb_volume.value import Identity, Order
 
 KEPT_ORDERS = 64
 KEPT_TENANCIES = 256
+KEPT_TAKEN_BACK = 64
 
 
 def file_of(state: str, identity: Identity) -> Path:
@@ -111,8 +112,29 @@ def finished(entry: Entry | None, identity: Identity, order: Order, *, at: str) 
 
 
 def given_back(entry: Entry) -> Entry:
-    """The record after an order was taken back: no order at work, all else as it was."""
+    """The record after an order was given up before it began: none at work, all else as it was."""
     return msgspec.structs.replace(entry, order=None)
+
+
+def taken_back(entry: Entry | None, identity: Identity, order: Order, *, restore: bool, shown: bool) -> Entry:
+    """The record after an order was withdrawn: this id is never obeyed again, whatever the API says of it.
+
+    restore: a person asked to have the data back and gets it, so a claim may write there again. shown: what
+    the order ends is on the disk; where there was no record, it is recorded as in `noted`.
+    """
+    known = entry or Entry(identity=identity, handed=order.ends if shown else "")
+    ids = (*(each for each in known.taken_back if each != order.id), order.id)
+    given = known.given
+    if restore and order.ends:
+        back = Given(tenancy=order.ends, claim_uid=order.claim_uid)
+        given = (*(each for each in given if each != back), back)
+    return msgspec.structs.replace(
+        known,
+        identity=identity,
+        order=known.order if known.order is not None and known.order.begun else None,
+        taken_back=ids[-KEPT_TAKEN_BACK:],
+        given=given[-KEPT_TAKEN_BACK:],
+    )
 
 
 def making(entry: Entry, made: Made) -> Entry:

@@ -175,6 +175,13 @@ class Past(Value):
     at: str
 
 
+class Given(Value):
+    """A tenancy whose data a person asked to have back before a byte was gone, and whose claim had it."""
+
+    tenancy: str
+    claim_uid: str
+
+
 class Entry(Value):
     """The node's own record of one disk."""
 
@@ -189,6 +196,9 @@ class Entry(Value):
     claims: tuple[str, ...] = ()
     order: Taken | None = None
     done: tuple[Past, ...] = ()
+    taken_back: tuple[str, ...] = ()
+    """Ids of orders that were answered as withdrawn."""
+    given: tuple[Given, ...] = ()
     made: Made | None = None
     """The file system on the disk, made and read back. None: a folder, a Block volume, or none yet."""
     making: Made | None = None

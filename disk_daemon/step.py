@@ -62,6 +62,9 @@ def decide(case: Case) -> Verdict:
             return objection
     if _was_done(case):
         return _once_more(case)
+    stale = was_taken_back(case)
+    if stale:
+        return _has_data(case, stale)
     if is_withdrawn(case) and not case.begun:
         return _take_back(case)
     objection = guards.objection(case, When.START if case.begun else When.BEGIN)
@@ -128,6 +131,23 @@ def is_withdrawn(case: Case) -> bool:
     """Whether the controller takes the order back."""
     volume = case.live.volume
     return volume is not None and volume.spec.order is not None and volume.spec.order.withdrawn
+
+
+def was_taken_back(case: Case) -> str:
+    """Why the order is older than what the journal knows, for people; empty: it is not.
+
+    An etcd that was restored from before the withdrawal shows the order as if nothing had been, and a
+    controller that reads it there writes another. Meanwhile a claim may have written.
+    """
+    order, journal = case.order, _entry(case)
+    if journal is None or is_withdrawn(case):
+        return ""
+    if order.id in journal.taken_back:
+        return f"order {order.id} was withdrawn once, and does not come back"
+    given = any((each.tenancy, each.claim_uid) == (order.ends, order.claim_uid) for each in journal.given)
+    if given and order.kind == "reclaim" and not order.answer:
+        return f"tenancy {order.ends} was given back to claim {order.claim_uid or 'unknown'} by a person"
+    return ""
 
 
 def _take_back(case: Case) -> Verdict:

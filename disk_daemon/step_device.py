@@ -107,6 +107,9 @@ def _unmounted(case: Case, raw: Raw) -> DeviceVerdict:
     order, entry, withdrawn = case.order, _entry(case), step.is_withdrawn(case)
     if entry is not None and any(past.id == order.id or past.next == order.next for past in entry.done):
         return _has_data(case, raw.damage or f"order {order.id} was done, and the disk does not show it")
+    stale = step.was_taken_back(case)
+    if stale:
+        return _has_data(case, stale)
     if withdrawn and not case.begun:
         return GiveBack()
     objection = guards.objection(case, When.START if case.begun else When.BEGIN)
@@ -150,6 +153,9 @@ def _block(case: Case, raw: Raw) -> DeviceVerdict:
         )
     if handed == order.next or (entry is not None and any(_is_this(past, case) for past in entry.done)):
         return _block_once_more(case, raw, handed)
+    stale = step.was_taken_back(case)
+    if stale:
+        return _has_data(case, stale)
     if step.is_withdrawn(case) and not case.begun:
         return GiveBack()
     objection = guards.objection(case, When.START if case.begun else When.BEGIN)

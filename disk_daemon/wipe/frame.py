@@ -163,6 +163,16 @@ class Carrier:
         volume = case.live.volume
         return volume is not None and volume.spec.order is not None and volume.spec.order.withdrawn
 
+    def _withdrawn(self, case: Case) -> Refuse:
+        """Journal that the order was withdrawn; only then may anybody be told. What was put aside is back."""
+        facts = self._look_at_hardware()
+        assert facts.identity is not None
+        given = not self._begun and guards.is_asked_back(case)
+        shown = case.order.ends in case.disk.tenancies
+        entry = self._known(facts)
+        self._store(journal.taken_back(entry, facts.identity, self._order, restore=given, shown=shown))
+        return Refuse("Withdrawn", "the order was withdrawn; no byte is gone")
+
     # --- the journal -------------------------------------------------------------------------------
 
     def _known(self, facts: Facts) -> Entry | None:

@@ -133,7 +133,10 @@ class DeviceCarrier(Carrier):
                 return self._on_folder()
             case GiveBack():
                 self._give_back()
-                conclusion = Refuse("Withdrawn", "the order was withdrawn; no byte is gone")
+                conclusion = self._withdrawn(case)
+            case Refuse(reason="Withdrawn"):
+                self._withdrawn(case)
+                conclusion = verdict
             case _:
                 conclusion = verdict
         return self._ended(conclusion, begun=self._begun)
@@ -216,13 +219,18 @@ class DeviceCarrier(Carrier):
         found: Conclusion | None = guards.objection(case, When.START if self._begun else When.BEGIN)
         if case.order.kind == "unmount":
             found = None
-        elif not self._begun and guards.order_is_current(case) is None and self._is_withdrawn(case):
-            found = Refuse("Withdrawn", "the order was withdrawn; no byte is gone")
+        else:
+            self._stop_if_withdrawn(case)
         if found is None and not self._begun:
             found = self._changed(before, case)
         if found is not None:
             self._put_back()
             raise Concluded(found, begun=self._begun)
+
+    def _stop_if_withdrawn(self, case: Case) -> None:
+        if not self._begun and guards.order_is_current(case) is None and self._is_withdrawn(case):
+            self._put_back()
+            raise Concluded(self._withdrawn(case), begun=False)
 
     def _changed(self, before: Case, case: Case) -> Refuse | None:
         """Whether what lies on the disk now is what the order was judged by."""
@@ -373,6 +381,7 @@ class DeviceCarrier(Carrier):
                 self._store(entry)
             self._begun = was_begun
             case = self._fresh_case()
+            self._stop_if_withdrawn(case)
             found = guards.objection(case, When.START if was_begun else When.BEGIN)
             if found is not None:
                 self._put_back()

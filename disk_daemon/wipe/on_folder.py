@@ -147,7 +147,10 @@ class FolderCarrier(Carrier):
                 conclusion: Conclusion = AlreadyDone()
             case GiveBack():
                 self._put_back(root, ours)
-                conclusion = Refuse("Withdrawn", "the order was withdrawn; no byte is gone")
+                conclusion = self._withdrawn(case)
+            case Refuse(reason="Withdrawn"):
+                self._withdrawn(case)
+                conclusion = verdict
             case _:
                 conclusion = verdict
         return self._ended(conclusion, begun=self._begun)
@@ -206,8 +209,7 @@ class FolderCarrier(Carrier):
         withdrawn = guards.order_is_current(case) is None and self._is_withdrawn(case)
         if withdrawn and not self._begun:
             self._put_back(root, ours)
-            said = "the order was withdrawn; no byte is gone"
-            raise Concluded(Refuse("Withdrawn", said), begun=False)
+            raise Concluded(self._withdrawn(case), begun=False)
         found = guards.objection(case, When.START if self._begun else When.BEGIN)
         if found is None:
             return

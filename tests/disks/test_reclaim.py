@@ -16,7 +16,7 @@ import pytest
 
 from disk_daemon import journal, kernel
 from disk_daemon.facts.folder import Rules
-from disk_daemon.known import Entry
+from disk_daemon.known import Entry, Given
 from disk_daemon.wipe import frame, on_folder
 from tests.disks.bench import (
     NEXT,
@@ -32,7 +32,7 @@ from tests.disks.bench import (
     reclaim,
     volume_with,
 )
-from tidb_volume.value import Adopt, Content, Order, Work, WorkState
+from tidb_volume.value import Adopt, Content, Order, Question, Restore, Work, WorkState
 
 CLEAN = [".tidb-volume", f".tidb-volume/{NEXT}"]
 
@@ -267,11 +267,12 @@ def test_killed_and_then_withdrawn_it_is_given_back_unless_it_had_begun(disk: Di
     folder = disk.tenancy()
     fill(folder)
     before = disk.tree()
-    order = reclaim(identity_of(disk, rules))
+    identity = identity_of(disk, rules)
     seen: list[str] = []
     step = 0
     while True:
         step += 1
+        order = reclaim(identity, id=f"order-{step}")  # one that was withdrawn does not come back
         in_child(lambda: obey(disk, order, rules, tick=die_at(step)))  # noqa: B023
         api = Api(volume_with(disk, order))
         api.change_order(withdrawn=True)
@@ -285,6 +286,37 @@ def test_killed_and_then_withdrawn_it_is_given_back_unless_it_had_begun(disk: Di
         assert disk.tree() == before, step
     assert disk.tree() == CLEAN
     assert seen.count("refused") >= 4
+
+
+@pytest.mark.parametrize("reading", [1, 2])
+def test_a_withdrawn_order_is_journalled_before_it_is_answered_and_never_obeyed_again(
+    disk: Disk, rules: Rules, reading: int
+) -> None:
+    fill(disk.tenancy())
+    before = disk.tree()
+    order = reclaim(identity_of(disk, rules), claim_uid="c1")
+    api = Api(volume_with(disk, order))
+    asked = Question(id="q1", kind="restore", about=OLD, text="")
+    status = msgspec.structs.replace(api.volume.status, question=asked)
+    api.volume = msgspec.structs.replace(api.volume, status=status)
+
+    def on_read(number: int) -> None:
+        if number == reading:
+            api.change_admin(restore=Restore(question="q1"))
+            api.change_order(withdrawn=True)
+
+    api.on_read = on_read
+    assert state(obey(disk, order, rules, api).work) == ("refused", "Withdrawn")
+    found = entry_of(disk, rules)
+    assert (found.handed, found.order, found.taken_back) == (OLD, None, ("order-1",))
+    assert found.given == (Given(tenancy=OLD, claim_uid="c1"),)
+    assert state(obey(disk, order, rules, api).work) == ("refused", "Withdrawn")
+    assert state(obey(disk, order, rules).work) == ("refused", "HasData")
+    fresh = msgspec.structs.replace(order, id="order-2")
+    assert state(obey(disk, fresh, rules).work) == ("refused", "HasData")
+    assert disk.tree() == before
+    of_another = msgspec.structs.replace(fresh, claim_uid="c2")
+    assert state(obey(disk, of_another, rules).work) == ("done", "")
 
 
 # --- others ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from disk_daemon import journal
-from disk_daemon.known import Broken, Entry
+from disk_daemon.known import Broken, Entry, Given
 from tests.unit.daemon.cases import DISK, NEXT, OLD, OTHER, order
 from tidb_volume.value import Identity
 
@@ -76,6 +76,43 @@ def test_a_done_order_hands_the_next_tenancy_over_and_remembers_the_old_one() ->
 def test_a_lost_record_takes_the_tenancy_on_the_disk_for_the_one_handed_over() -> None:
     noted = journal.noted(None, DISK, order(), begun=False, at="t")
     assert journal.given_back(noted).handed == OLD
+
+
+def test_a_withdrawn_order_is_remembered_and_what_a_person_asked_to_have_back_with_its_claim() -> None:
+    given = order(claim_uid="c1")
+    begun = journal.noted(Entry(identity=DISK, handed=OLD), DISK, given, begun=False, at="t")
+    plain = journal.taken_back(begun, DISK, given, restore=False, shown=True)
+    assert (plain.handed, plain.order, plain.taken_back, plain.given) == (OLD, None, ("order-1",), ())
+    back = journal.taken_back(plain, DISK, given, restore=True, shown=True)
+    assert back.taken_back == ("order-1",)
+    assert back.given == (Given(tenancy=OLD, claim_uid="c1"),)
+    assert journal.taken_back(back, DISK, given, restore=True, shown=True) == back
+
+
+def test_a_withdrawn_order_makes_a_record_where_there_was_none() -> None:
+    assert journal.taken_back(None, DISK, order(), restore=False, shown=True).handed == OLD
+    assert journal.taken_back(None, DISK, order(), restore=False, shown=False).handed == ""
+
+
+def test_of_withdrawn_orders_the_last_are_kept() -> None:
+    entry: Entry | None = None
+    for number in range(70):
+        each = order(id=f"o{number}", ends=f"{number:012}", claim_uid="c")
+        entry = journal.taken_back(entry, DISK, each, restore=True, shown=True)
+    assert entry is not None
+    assert entry.taken_back == tuple(f"o{number}" for number in range(6, 70))
+    assert len(entry.given) == 64
+    assert entry.given[-1].tenancy == f"{69:012}"
+
+
+def test_a_record_of_the_version_before_is_read(tmp_path: Path) -> None:
+    path = journal.file_of(str(tmp_path), DISK)
+    path.parent.mkdir()
+    identity = msgspec.json.encode(DISK).decode()
+    path.write_text(f'{{"identity": {identity}, "handed": "{OLD}", "past": ["{OTHER}"]}}')
+    found = journal.load(str(tmp_path), DISK)
+    assert isinstance(found, Entry)
+    assert (found.handed, found.taken_back, found.given) == (OLD, (), ())
 
 
 LETTERS = string.ascii_lowercase + "234567"

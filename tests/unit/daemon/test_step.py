@@ -19,6 +19,7 @@ from disk_daemon.known import (
     Erase,
     Finish,
     GiveBack,
+    Given,
     Make,
     Note,
     Past,
@@ -279,6 +280,30 @@ def test_trash_that_the_journal_cannot_explain_is_not_given_back_as_untouched() 
     verdict = decide(withdrawn(case(disk=ASIDE, journal=None)))
     assert isinstance(verdict, Refuse)
     assert verdict.reason == "Withdrawn"
+
+
+def test_an_order_that_was_withdrawn_once_does_not_come_back_out_of_a_restored_etcd() -> None:
+    back = entry(taken_back=("order-1",))
+    for disk in (facts(), ASIDE):
+        verdict = decide(case(disk=disk, journal=back))
+        assert isinstance(verdict, Refuse)
+        assert verdict.reason == "HasData"
+    assert decide(withdrawn(case(journal=back))) == GiveBack()
+    assert decide(case(fresh(), journal=back)) == wipe("order-2", aside=True)
+
+
+def test_a_tenancy_given_back_to_its_claim_is_not_ended_for_that_claim_without_an_answer() -> None:
+    back = entry(given=(Given(tenancy=OLD, claim_uid="c1"),))
+    verdict = decide(case(fresh(claim_uid="c1"), journal=back))
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason == "HasData"
+    assert "given back" in verdict.message
+    assert "by hand" in verdict.message
+    assert isinstance(decide(case(fresh(claim_uid="c2"), journal=back)), Do)
+    said = with_admin(case(fresh(claim_uid="c1", answer="q"), journal=back), wipe_now=Answer(question="q"))
+    assert isinstance(decide(said), Do)
+    going_on = entry(given=(Given(tenancy=OTHER, claim_uid="c1"),))
+    assert isinstance(decide(case(fresh(claim_uid="c1"), journal=going_on)), Do)
 
 
 def test_an_order_that_is_not_current_is_nobodys_business() -> None:

@@ -233,7 +233,11 @@ class Child:
             case GiveBack():
                 yield "put back"
                 self._put_back(disk)
+                self._withdrawn(disk, case)
                 raise Stop(Refuse("Withdrawn", "no byte is gone"), begun=False)
+            case Refuse(reason="Withdrawn"):
+                self._withdrawn(disk, case)
+                raise Stop(verdict, begun=self._begun)
             case _:
                 raise Stop(verdict, begun=self._begun)
 
@@ -331,6 +335,7 @@ class Child:
         )
         if withdrawn and not self._begun:
             self._put_back(disk)
+            self._withdrawn(disk, case)
             raise Stop(Refuse("Withdrawn", "no byte is gone"), begun=False)
         found = guards.objection(case, When.START if self._begun else When.BEGIN)
         if found is None:
@@ -353,6 +358,14 @@ class Child:
         if isinstance(entry, Entry) and entry.order is not None:
             self._machine.journals[hardware_key(disk.identity)] = journal.given_back(entry)
         self._begun = False
+
+    def _withdrawn(self, disk: Disk, case: Case) -> None:
+        restore = not self._begun and guards.is_asked_back(case)
+        shown = self.order.ends in case.disk.tenancies
+        entry = self._entry(disk)
+        self._machine.journals[hardware_key(disk.identity)] = journal.taken_back(
+            entry, disk.identity, self.order, restore=restore, shown=shown
+        )
 
     def _erase(self, disk: Disk, order: str) -> Iterator[str]:
         for items in disk.trash.get(order, {}).values():

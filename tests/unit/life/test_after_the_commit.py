@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tests.unit.life.machine import Daemon
 from tests.unit.life.simulate import Sim, change, desired, pool
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life import actions
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import Answer, Meta, Phase, Pv, Ref, VolumeStatus, Work, WorkState
+from tidb_volume.value import Answer, Meta, Phase, Pv, Ref, Restore, VolumeStatus, Work, WorkState
 
 AT_ONCE = pool(after="0s")
 
@@ -54,6 +55,40 @@ def test_an_edit_after_the_commit_holds_a_wipe_that_has_not_begun(
     assert word in sim.status.message
     sim.want(desired(AT_ONCE))
     sim.admin(gates_passed={"tombstone": sim.status.tenancy})  # a gate once in force stays in force
+    sim.settle()
+    assert len(sim.wiped) == 1
+    assert sim.phase() is Phase.AVAILABLE
+
+
+def test_a_withdrawn_order_out_of_a_restored_etcd_is_not_obeyed_again() -> None:
+    sim = committed()
+    saved = sim.cluster.etcd.copy()
+    sim.admin(restore=Restore(question=sim.answer()))
+    back(sim)
+    sim.bind()
+    sim.settle()
+    assert sim.phase() is Phase.BOUND
+    sim.cluster.etcd = saved
+    sim.daemon = Daemon()
+    sim.new_leader()
+    sim.settle()
+    for _ in range(4):
+        sim.later(3600)
+    assert not sim.wiped
+    assert sim.data
+    assert not sim.pvs
+    work = sim.status.work
+    assert work is not None
+    assert (work.state, work.reason) == (WorkState.REFUSED, "HasData")
+
+
+def test_an_order_withdrawn_for_no_restore_is_followed_by_one_that_goes_through() -> None:
+    sim = committed()
+    sim.want(None)
+    back(sim)
+    assert sim.spec.order.withdrawn
+    assert not sim.wiped
+    sim.want(desired(AT_ONCE))
     sim.settle()
     assert len(sim.wiped) == 1
     assert sim.phase() is Phase.AVAILABLE
