@@ -6,7 +6,7 @@ import pytest
 
 from tests.cluster import Disk, Node
 from tests.e2e.lab import Lab, never, until
-from tests.e2e.test_offer import listing
+from tests.e2e.test_offer import is_bound, listing
 from tidb_volume.value import Phase
 
 pytestmark = pytest.mark.cluster
@@ -86,11 +86,6 @@ def test_a_deleted_claims_disk_is_wiped_only_after_the_pod_and_its_mount_are_gon
     assert lab.sh(tenant.namespace, "db-0", "ls -A /data").strip() == ""
     history = [(line.what, line.who) for line in found.status.history]
     assert ("wiped", f"{tenant.namespace}/data-db-0") in history
-
-
-def is_bound(lab: Lab, volume: str) -> bool:
-    found = lab.volume(volume)
-    return found is not None and found.status.phase is Phase.BOUND
 
 
 def test_retain_waits_and_a_patch_to_delete_begins_and_one_back_cancels(lab: Lab, node: Node) -> None:
