@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _SYSTEM_BYTES = 16 << 30
+_SERVICE = "node-service.sh"
 
 
 class Disk(msgspec.Struct, frozen=True):
@@ -231,7 +233,10 @@ class Node:
                 return False
             return self._cluster.get_text(f"/api/v1/nodes/{self.name}/proxy/healthz") == "ok"
 
-        until(f"{self.name} to be Ready (see {self._cluster.layout.log(self.name)})", ready, timeout=timeout)
+        try:
+            until(f"{self.name} to be Ready", ready, timeout=timeout)
+        except ClusterError as error:
+            raise ClusterError(f"{error}\n{tail(self._log('kubelet'))}") from error
 
     # Its disks
 
@@ -438,10 +443,9 @@ class Node:
         return f"/{self._cluster.layout.tag}/{self.name}"
 
     def _start_containerd(self) -> None:
-        config = f"--config={self.folder}/containerd.toml"
-        if not self.processes(config):
-            self.spawn("containerd", ["containerd", config])
-        # The socket's file outlives a crash: only an answer counts.
+        self._serve("containerd", ["containerd", f"--config={self.folder}/containerd.toml"])
+        # The socket's file outlives a crash: only an answer counts. The CRI behind it may be served later still;
+        # the kubelet ends if it finds none, and is started again.
         until(
             f"containerd (see {self._log('containerd')})", lambda: self.exec(["ctr", "version"]), timeout=30
         )
@@ -449,11 +453,18 @@ class Node:
             self.load(image.basic_images())
 
     def _start_kubelet(self) -> None:
-        config = f"--config={self.folder}/kubelet.yaml"
-        if not self.processes(config):
-            credentials = f"--kubeconfig={self.folder}/kubelet.kubeconfig"
-            names = [f"--hostname-override={self.name}", f"--node-ip={self.address}"]
-            self.spawn("kubelet", [self._cluster.record.programs["kubelet"], config, credentials, *names])
+        files = [f"--config={self.folder}/kubelet.yaml", f"--kubeconfig={self.folder}/kubelet.kubeconfig"]
+        names = [f"--hostname-override={self.name}", f"--node-ip={self.address}"]
+        self._serve("kubelet", [self._cluster.record.programs["kubelet"], *files, *names])
+
+    def _serve(self, name: str, argv: Sequence[str]) -> None:
+        """Runs a program of the node for good: one that ends is started again."""
+        if self.processes(f"{_SERVICE} {name} "):
+            return
+        (self.folder / f"{name}.command").write_text(f"exec {shlex.join(argv)}\n")
+        # Of the checkout the node may see nothing: it has a /tmp of its own.
+        shutil.copyfile(_HERE / _SERVICE, self.folder / _SERVICE)
+        self.spawn(name, ["sh", str(self.folder / _SERVICE), name, str(self.folder)])
 
     def _log(self, program: str) -> Path:
         return self._cluster.layout.log(f"{self.name}-{program}")

@@ -252,6 +252,30 @@ def test_a_frozen_kubelet_is_seen_as_a_lost_node_until_it_runs_again(cluster: Cl
     cluster.kubectl("wait", "--for=condition=Ready", f"node/{other.name}", "--timeout=60s")
 
 
+@pytest.mark.parametrize("program", ["kubelet", "containerd"])
+def test_a_program_that_ends_is_started_again_as_a_service_manager_would(
+    cluster: Cluster, other: Node, program: str
+) -> None:
+    command = f"--config={other.folder}/{program}."
+    (before,) = other.processes(command)
+    end(before)
+    until(f"another {program}", lambda: [one for one in other.processes(command) if one != before])
+    other.wait_ready()
+
+
+def test_a_kubelet_that_is_up_before_its_containerd_ends_and_is_started_again(
+    cluster: Cluster, other: Node
+) -> None:
+    log = cluster.layout.log(f"{other.name}-kubelet")
+    said = len(log.read_text())
+    for command in ("node-service.sh containerd ", "/containerd.toml", "/kubelet.yaml"):
+        for process in other.processes(command):
+            end(process)
+    until("the kubelet to give up", lambda: "kubelet ended with 1," in log.read_text()[said:], timeout=60)
+    other.start()
+    cluster.kubectl("wait", "--for=condition=Ready", f"node/{other.name}", "--timeout=60s")
+
+
 def nothing_is_left(layout: Layout) -> bool:
     assert not marked(layout.folder)
     assert not disks.attached_below(layout.folder)
