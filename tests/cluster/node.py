@@ -444,8 +444,8 @@ class Node:
 
     def _start_containerd(self) -> None:
         self._serve("containerd", ["containerd", f"--config={self.folder}/containerd.toml"])
-        # The socket's file outlives a crash: only an answer counts. The CRI behind it may be served later still;
-        # the kubelet ends if it finds none, and is started again.
+        # The socket's file outlives a crash: only an answer counts. The CRI behind it may be served later
+        # still: a kubelet that finds none ends, and is started again.
         until(
             f"containerd (see {self._log('containerd')})", lambda: self.exec(["ctr", "version"]), timeout=30
         )
