@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Literal, NamedTuple
 
-from disk_daemon import identity
 from disk_daemon.known import Broken, Case, Dropped, Refuse, User, Wait
-from tidb_volume import names
+from tidb_volume import identity, names
 from tidb_volume.value import Presence
 
 Objection = Refuse | Wait | Dropped

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from disk_daemon.identity import hardware_key, same_hardware, words
 from disk_daemon.known import Broken, Entry, Given, Journal, Made, Past, Taken
+from tidb_volume.identity import hardware_key, same_hardware, words
 from tidb_volume.value import Identity, Order
 
 KEPT_ORDERS = 64

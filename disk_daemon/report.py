@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from disk_daemon.identity import same_hardware, words
 from disk_daemon.jobs import Record
 from disk_daemon.known import Facts
+from tidb_volume.identity import same_hardware, words
 from tidb_volume.value import Content, DiskReport, Identity, Presence
 
 STEPS = 20

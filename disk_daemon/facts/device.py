@@ -20,9 +20,9 @@ import msgspec
 from disk_daemon import blockdev, journal, tools
 from disk_daemon.facts import folder, hardware, mounts, openers, system
 from disk_daemon.facts.folder import Absent, Rules
-from disk_daemon.identity import has_unique_fact
 from disk_daemon.jobs import Job
 from disk_daemon.known import Entry, Facts, Raw, User
+from tidb_volume.identity import has_unique_fact
 from tidb_volume.value import Identity, Presence
 
 _OPTICAL = "5"

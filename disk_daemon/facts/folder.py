@@ -16,9 +16,9 @@ import msgspec
 
 from disk_daemon import kernel
 from disk_daemon.facts import hardware, mounts, system
-from disk_daemon.identity import has_unique_fact
 from disk_daemon.known import MOVED_UP, Facts, Mount, Trash
 from tidb_volume import names
+from tidb_volume.identity import has_unique_fact
 from tidb_volume.value import Presence
 
 LOST_AND_FOUND = "lost+found"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from disk_daemon import guards, identity
+from disk_daemon import guards
 from disk_daemon.guards import GUARDS, When, objection
 from disk_daemon.known import Broken, Case, Refuse, User, Wait
 from tests.unit.daemon.cases import (
@@ -26,6 +26,7 @@ from tests.unit.daemon.cases import (
     with_order,
     with_volume,
 )
+from tidb_volume import identity
 from tidb_volume.value import (
     Answer,
     Breaker,

@@ -14,7 +14,6 @@ import msgspec
 
 from disk_daemon import guards, journal, minded, report
 from disk_daemon.guards import When
-from disk_daemon.identity import hardware_key
 from disk_daemon.jobs import Record
 from disk_daemon.known import (
     AlreadyDone,
@@ -43,6 +42,7 @@ from disk_daemon.known import (
 )
 from disk_daemon.minded import Minded
 from disk_daemon.step import decide, is_of_this_wipe
+from tidb_volume.identity import hardware_key
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import DiskReport, Identity, Order, Presence, Volume, Work, WorkState
 

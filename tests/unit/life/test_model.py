@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from disk_daemon.identity import hardware_key
 from disk_daemon.known import Broken
 from tests.unit.life.cluster import Cluster, Conflict, change, desired, pool
 from tests.unit.life.machine import Daemon, Disk, Item, Letter, Machine
 from tests.unit.life.simulate import Controller, Node
 from tidb_volume import names, words
+from tidb_volume.identity import hardware_key
 from tidb_volume.life import actions
 from tidb_volume.life.actions import Action
 from tidb_volume.units import Instant
