@@ -471,7 +471,10 @@ class SeenDisk(Value):
     identity: Identity | None = None
     content: str = ""
     covers: tuple[str, ...] = ()
-    """Device numbers that share this disk: its partitions, and the whole of a partition."""
+    """Device numbers that share this disk: its partitions, the whole of a partition, and what it is put
+    together of, or what is put together of it."""
+    folders: tuple[str, ...] = ()
+    """Other ways to a folder on it: bind mounts that show a part of it, and symlinks that lead into it."""
 
 
 class NodeReport(Value):
