@@ -63,7 +63,7 @@ def discard(fd: int, start: int, length: int) -> bool:
     try:
         fcntl.ioctl(fd, _BLKDISCARD, struct.pack("QQ", start, length))
     except OSError as error:
-        if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL):
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EREMOTEIO):
             return False
         raise
     return True

@@ -317,6 +317,8 @@ class DeviceCarrier(Carrier):
             if blockdev.size_of(self._exclusive) != size:
                 raise OSError(errno.ESTALE, "the disk changed its size while it was being written")
             if not reader.looks_zero(random.SystemRandom()):
+                # What the journal counts as written is not: the next attempt begins at the start.
+                self._store(journal.written(entry, 0))
                 raise OSError(errno.EIO, "what was written as zero reads otherwise")
 
     def _read_all(self) -> None:

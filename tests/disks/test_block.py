@@ -129,6 +129,22 @@ def test_a_disk_that_does_not_read_as_zero_afterwards_fails(
     assert not node_of(rules, NEXT).exists()
 
 
+def test_after_a_wipe_that_did_not_read_as_zero_the_next_attempt_writes_all_of_it(
+    used: RawDisk, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal counted the first attempt's bytes as zeroed; they were not."""
+    from disk_daemon.wipe import on_device
+
+    order = reclaim(identity_of(used, rules))
+    with monkeypatch.context() as lying:
+        lying.setattr(on_device, "LOOK_EVERY_S", 0.0)
+        lying.setattr(blockdev, "zero", lambda fd, start, length: None)
+        assert state(do(used, order, rules)) == ("failed", "EIO")
+    again = msgspec.structs.replace(order, attempt=1)
+    assert state(do(used, again, rules)) == ("done", "")
+    assert not any(used.image.read_bytes())
+
+
 @pytest.mark.parametrize("method", ["format", "files"])
 def test_a_method_for_file_systems_is_refused(used: RawDisk, rules: Rules, method: str) -> None:
     assert state(do(used, reclaim(identity_of(used, rules), method=method), rules)) == (

@@ -148,15 +148,9 @@ NOT_YET = (
     ),
     NotYet(
         key="wipe",
-        refuses=lambda value: policy.base(value) in {"discard", "zero", "overwrite", "nvme-format"},
-        values="`discard`, `zero`, `overwrite:N`, `nvme-format`",
-        way_out="write wipe: auto, which formats a device anew",
-    ),
-    NotYet(
-        key="volumeMode",
-        refuses=lambda value: value == "Block",
-        values="`Block`",
-        way_out="leave it out; the daemon makes a file system on the device",
+        refuses=lambda value: policy.base(value) in {"overwrite", "nvme-format"},
+        values="`overwrite:N`, `nvme-format`",
+        way_out="write wipe: zero, which writes every block of a device once",
     ),
     NotYet(
         key="mountBy",

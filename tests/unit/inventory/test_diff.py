@@ -40,7 +40,6 @@ PATH, DEVICE = sorted(desired(BASE).disks)
         ("pools:", "never: [/data]\npools:", [(PATH, Edit.FORBIDDEN)]),
     ],
 )
-@pytest.mark.as_if_built("volumeMode: Block")
 def test_what_changed_is_told_by_the_row_of_the_table(
     old: str, new: str, expected: list[tuple[str, Edit]]
 ) -> None:

@@ -162,13 +162,11 @@ def test_a_device_is_named_by_id_or_comes_with_its_serial(device: str, serial: s
         ('{device: "/dev/disk/by-id/nvme-{A,B}", volumeMode: Block}', ""),
     ],
 )
-@pytest.mark.as_if_built("volumeMode: Block")
 def test_an_entry_says_what_fits_together(entry: str, code: str) -> None:
     found = [problem.code for problem in errors(f"{POOLS}nodes: {{n: [{entry}]}}")]
     assert found == ([code] if code else [])
 
 
-@pytest.mark.as_if_built("volumeMode: Block")
 def test_what_an_entry_leaves_out_comes_from_its_pool() -> None:
     found = desired(
         "defaultPool: a\n"

@@ -203,7 +203,6 @@ def test_an_edit_may_not_pull_a_pool_from_under_another_config_maps_disks() -> N
         assert told(decision) == ({} if sound else {"a": ["TV053"]})
 
 
-@pytest.mark.as_if_built("wipe: zero")
 def test_a_pools_edit_that_does_not_suit_another_config_maps_disks_is_refused_at_the_pool() -> None:
     decision = decide({"a": POOLS, "b": B}, {"a": POOLS.replace("wipe}", "wipe, wipe: zero}", 1), "b": B})
     (problem,) = decision.refused["a"]
@@ -212,7 +211,6 @@ def test_a_pools_edit_that_does_not_suit_another_config_maps_disks_is_refused_at
     assert "n: /data/b" in problem.what
 
 
-@pytest.mark.as_if_built("wipe: zero")
 def test_a_disk_that_does_not_suit_another_config_maps_pool_is_refused_at_the_disk() -> None:
     pools = "pools: {block: {onRelease: wipe, wipe: zero}}"
     decision = decide({"a": pools}, {"a": pools, "b": "nodes: {n: [{path: /data/b, pool: block}]}"})
@@ -220,7 +218,6 @@ def test_a_disk_that_does_not_suit_another_config_maps_pool_is_refused_at_the_di
     assert (problem.code, problem.mark.config_map) == ("TV036", "b")
 
 
-@pytest.mark.as_if_built("wipe: zero")
 def test_a_default_pool_that_does_not_suit_another_config_maps_disks_is_refused_at_the_default() -> None:
     pools = {"p": "pools: {a: {onRelease: wipe}, b: {onRelease: wipe, wipe: zero}}", "b": B}
     decision = decide({**pools, "d": "defaultPool: a"}, {**pools, "d": "defaultPool: b"})

@@ -24,7 +24,6 @@ def test_auto_is_made_definite_by_the_kind_of_disk(method: str, kind: Kind, effe
     assert effective_method(method, kind) == effective
 
 
-@pytest.mark.as_if_built("wipe: zero")
 def test_a_disks_policy_is_its_pools_with_auto_made_definite() -> None:
     found = desired(
         "pools: {p: {onRelease: wipe, wipeAfter: 5m, gates: [b, a]}, q: {onRelease: keep, wipe: zero}}\n"

@@ -32,7 +32,6 @@ def test_a_pool_that_says_only_what_it_must_has_the_documented_defaults() -> Non
     )
 
 
-@pytest.mark.as_if_built("wipe: zero")
 def test_a_pool_that_says_everything_is_read_as_written() -> None:
     text = """
 pools:
@@ -117,7 +116,6 @@ pools:
         ("mountBy: kubelet", ["TV009"]),
     ],
 )
-@pytest.mark.as_if_built("wipe: discard")
 def test_each_setting_takes_its_own_values_and_no_others(settings: str, codes: list[str]) -> None:
     assert sorted(codes_of(settings)) == sorted(codes)
 
@@ -152,7 +150,6 @@ ENTRIES = {
 
 @pytest.mark.parametrize("method", ["auto", "files", "format", "discard", "zero"])
 @pytest.mark.parametrize("kind", Kind)
-@pytest.mark.as_if_built("volumeMode: Block", "wipe: discard", "wipe: zero")
 def test_a_method_that_cannot_clean_the_disk_is_an_error_at_the_method(kind: Kind, method: str) -> None:
     text = (
         f"pools: {{p: {{onRelease: wipe, wipe: {method}}}}}\nnodes: {{n: [{ENTRIES[kind]}]}}\ndefaultPool: p"
@@ -164,7 +161,6 @@ def test_a_method_that_cannot_clean_the_disk_is_an_error_at_the_method(kind: Kin
 
 @pytest.mark.parametrize("option", [*PER_MOUNT, "nodelalloc", "lazytime", "discard", "sync"])
 @pytest.mark.parametrize("kind", Kind)
-@pytest.mark.as_if_built("volumeMode: Block")
 def test_a_path_may_only_have_options_that_a_bind_mount_has_of_its_own(kind: Kind, option: str) -> None:
     text = (
         f"pools: {{p: {{onRelease: wipe, mountOptions: [{option}]}}}}\n"
@@ -174,7 +170,6 @@ def test_a_path_may_only_have_options_that_a_bind_mount_has_of_its_own(kind: Kin
     assert [problem.code for problem in errors(text)] == (["TV037"] if ignored else [])
 
 
-@pytest.mark.as_if_built("wipe: zero")
 def test_a_misfit_is_told_once_for_a_pool_and_not_once_for_each_disk() -> None:
     pools = "defaultPool: p\npools: {p: {onRelease: wipe, wipe: zero}}\n"
     text = pools + 'nodes: {n: ["/data/x{0..99}"], m: [/data/y]}'
