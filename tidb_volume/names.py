@@ -40,6 +40,10 @@ FOLDER = ".tidb-volume"
 """Below a path disk's mount; nothing outside it is ever deleted by a reclaim."""
 TRASH = "trash-"
 
+LABEL_APP = "app.kubernetes.io/name"
+DAEMON = "disk-daemon"
+"""The value of that label on the pods of the disk-daemon's DaemonSet."""
+
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 _LONGEST = 63
 

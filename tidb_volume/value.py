@@ -573,6 +573,27 @@ class Pod(Value):
     status: PhaseOnly = PhaseOnly()
 
 
+class ConditionOnly(Value):
+    """A condition, of which only this is read."""
+
+    type: str = ""
+    status: str = ""
+
+
+class ConditionsOnly(Value):
+    """A status of which only the conditions are read."""
+
+    conditions: tuple[ConditionOnly, ...] = ()
+
+
+class DaemonPod(Value):
+    """A pod of the disk-daemon: on which node it is, and what the kubelet says of it."""
+
+    metadata: SlimMeta
+    spec: PodSpec = PodSpec()
+    status: ConditionsOnly = ConditionsOnly()
+
+
 class NodeAddress(Value):
     """One of a node's addresses."""
 

@@ -140,7 +140,15 @@ _ALL = [
         "still in use ({note}); the wipe waits for its end, however long",
         "end who uses it; a pod that hangs in Terminating: look at its node's kubelet",
     ),
-    Reason("NodeNotReady", "node {node} is not ready; the wipe waits for it", "repair the node"),
+    Reason(
+        "NodeNotReady", "node {node} is not ready; what is to be done there waits for it", "repair the node"
+    ),
+    Reason(
+        "DaemonNotReady",
+        "no disk-daemon is Ready on {node}: nothing is made ready or wiped there; pods go on",
+        "kubectl get pods -A -o wide -l app.kubernetes.io/name=disk-daemon"
+        " --field-selector spec.nodeName={node}; no pod there: look at the DaemonSet's nodeSelector",
+    ),
     Reason("Paused", "the fleet is paused", "kubectl tidb-volume resume"),
     Reason(
         "FleetMissing",

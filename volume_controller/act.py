@@ -73,12 +73,12 @@ class Actor:
                 spec = msgspec.structs.replace(volume.spec, order=order)
                 self._patch_spec(volume, spec)
                 if order is not None:
-                    self._memory.ordered(name, order.id)
+                    self._memory.did(name, ordered=order.id)
             case actions.WriteSpec(spec=spec):
                 self._patch_spec(volume, spec)
             case actions.CountWipe(tenancy=tenancy):
                 if self._count(now):
-                    self._memory.counted(name, tenancy)
+                    self._memory.did(name, counted=tenancy)
             case actions.DeletePv():
                 self._delete_pv(name, action)
             case actions.CreatePv(manifest=manifest):
@@ -167,7 +167,7 @@ class Actor:
         left = self._api.delete(
             kinds.PV, action.name, uid=action.uid, resource_version=action.resource_version
         )
-        self._memory.deleted(volume, action.uid)
+        self._memory.did(volume, deleted=action.uid)
         if left is not None:
             self._cluster.pvs.put(left)
         elif known is not None and known.metadata.uid == action.uid:

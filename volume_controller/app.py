@@ -18,6 +18,7 @@ from tidb_volume import names
 from tidb_volume.kube import client, lease, transport
 from tidb_volume.kube.events import Recorder
 from tidb_volume.kube.queue import Queue
+from tidb_volume.life.daemon import is_ready
 from tidb_volume.obs import http
 from tidb_volume.obs.log import Log
 from tidb_volume.obs.metrics import Metrics, Sample
@@ -173,6 +174,7 @@ class App:
         metrics.snapshot(
             "volumes", "Volumes by pool, phase and reason.", volumes, ["pool", "phase", "reason"]
         )
+        single("daemons_away", "Nodes with volumes and without a Ready disk-daemon.", self._daemons_away)
         single("leading", "1 while this replica decides.", self._leads)
         single("paused", "1 while the fleet is paused or its object is missing.", self._paused)
         single("breaker_open", "1 while the circuit breaker is open.", self._breaker_open)
@@ -180,6 +182,11 @@ class App:
 
     def _leads(self) -> float:
         return float(self._elector.is_leader())
+
+    def _daemons_away(self) -> float:
+        cluster = self._cluster
+        ready = {pod.spec.node_name for pod in cluster.daemons.all() if is_ready(pod)}
+        return float(len({volume.spec.node_name for volume in cluster.volumes.all()} - ready))
 
     def _paused(self) -> float:
         fleet = self._cluster.fleet

@@ -20,8 +20,9 @@ from tidb_volume.kube.queue import Priority, Queue
 from tidb_volume.kube.reflector import Reflector
 from tidb_volume.kube.store import Change, Store
 from tidb_volume.kube.transport import Stop
+from tidb_volume.life.daemon import is_ready
 from tidb_volume.life.look import tenancy_of
-from tidb_volume.value import Claim, ConfigMap, Fleet, Node, Pod, Pv, StorageClass, Volume
+from tidb_volume.value import Claim, ConfigMap, DaemonPod, Fleet, Node, Pod, Pv, StorageClass, Volume
 
 
 class Topic(StrEnum):
@@ -108,6 +109,7 @@ class Cluster:
         self.claims: Store[Claim] = Store()
         self.pods: Store[Pod] = Store()
         self.nodes: Store[Node] = Store()
+        self.daemons: Store[DaemonPod] = Store()
         self.config_maps: Store[ConfigMap] = Store()
         self.kept: Store[ConfigMap] = Store()
         self.classes: Store[StorageClass] = Store()
@@ -119,12 +121,14 @@ class Cluster:
         self.pvs.add_index(BY_TENANCY, lambda pv: filter(None, (tenancy_of(pv),)))
         self.pods.add_index(BY_CLAIM, pod_claims)
         self.nodes.add_index(BY_HOSTNAME, _hostname)
+        self.daemons.add_index(BY_NODE, lambda pod: (pod.spec.node_name,))
 
         self.volumes.on_change(self._each(lambda volume: (volume.metadata.name,)))
         self.pvs.on_change(self._each(_pv_disk))
         self.claims.on_change(self._each(self._claim_disks))
         self.pods.on_change(self._each(self._pod_disks))
         self.nodes.on_change(self._node_changed)
+        self.daemons.on_change(self._daemon_changed)
         self.fleets.on_change(self._fleet_changed)
         self.config_maps.on_change(lambda change: self._add(INVENTORY, change))
         self.kept.on_change(lambda change: self._add(INVENTORY, change))
@@ -140,6 +144,14 @@ class Cluster:
             Reflector(api, kinds.CLAIM, self.claims, stop=stop),
             Reflector(api, kinds.POD, self.pods, stop=stop),
             Reflector(api, kinds.NODE, self.nodes, stop=stop),
+            Reflector(
+                api,
+                kinds.DAEMON_POD,
+                self.daemons,
+                stop=stop,
+                namespace=self.namespace,
+                labels=f"{names.LABEL_APP}={names.DAEMON}",
+            ),
             Reflector(
                 api, kinds.CONFIG_MAP, self.config_maps, stop=stop, namespace=self.namespace, labels=ours
             ),
@@ -166,6 +178,7 @@ class Cluster:
                 self.claims,
                 self.pods,
                 self.nodes,
+                self.daemons,
                 self.config_maps,
                 self.kept,
                 self.classes,
@@ -221,6 +234,16 @@ class Cluster:
                 for other in self.nodes.by_index(BY_HOSTNAME, hostname):
                     for volume in self.volumes.by_index(BY_NODE, other.metadata.name):
                         self._add(Key(Topic.VOLUME, volume.metadata.name), change)
+
+    def _daemon_changed(self, change: Change[DaemonPod]) -> None:
+        old, new = change.old, change.new
+        before = (old.spec.node_name, is_ready(old)) if old is not None else None
+        after = (new.spec.node_name, is_ready(new)) if new is not None else None
+        if before == after:
+            return
+        for node_name in {each[0] for each in (before, after) if each is not None}:
+            for volume in self.volumes.by_index(BY_NODE, node_name):
+                self._add(Key(Topic.VOLUME, volume.metadata.name), change)
 
     def _fleet_changed(self, change: Change[Fleet]) -> None:
         old, new = change.old, change.new

@@ -6,15 +6,21 @@ import base64
 import secrets
 import threading
 
-import msgspec
-
 from tidb_volume import names
-from tidb_volume.life import answers
+from tidb_volume.life import answers, daemon
 from tidb_volume.life.look import pick_pv
-from tidb_volume.life.world import Fresh, Mine, World
+from tidb_volume.life.world import Daemon, Fresh, Mine, World
 from tidb_volume.units import Instant
 from tidb_volume.value import Claim, Pod, Pv, Volume
-from volume_controller.cluster import BY_CLAIM, BY_DISK, BY_HOSTNAME, BY_TENANCY, Cluster, Wanted
+from volume_controller.cluster import (
+    BY_CLAIM,
+    BY_DISK,
+    BY_HOSTNAME,
+    BY_NODE,
+    BY_TENANCY,
+    Cluster,
+    Wanted,
+)
 
 
 def fresh() -> Fresh:
@@ -33,6 +39,7 @@ class Memory:
         self._lock = threading.Lock()
         self._mine: dict[str, Mine] = {}
         self._since: dict[str, Instant] = {}
+        self._hands: dict[str, tuple[tuple[bool, bool], Instant]] = {}
 
     def mine(self, volume: str) -> Mine:
         """What this leader did to a volume."""
@@ -49,28 +56,33 @@ class Memory:
         with self._lock:
             self._since.pop(volume, None)
 
-    def ordered(self, volume: str, order: str) -> None:
-        """This leader wrote an order."""
+    def daemon(self, node: str, *, up: bool, ready: bool, now: Instant) -> Daemon:
+        """A node's daemon, and since when this leader has seen node and daemon like this."""
         with self._lock:
-            mine = self._mine.get(volume, Mine())
-            self._mine[volume] = msgspec.structs.replace(mine, orders=mine.orders | {order})
+            known = self._hands.get(node)
+            if known is None or known[0] != (up, ready):
+                known = self._hands[node] = ((up, ready), now)
+            return Daemon(ready=ready, since=known[1])
 
-    def deleted(self, volume: str, pv_uid: str) -> None:
-        """The delete of a PersistentVolume was answered to this leader."""
+    def did(self, volume: str, *, ordered: str = "", deleted: str = "", counted: str = "") -> None:
+        """This leader wrote an order (its id), was answered the delete of a PersistentVolume (its UID), or
+        counted a wipe in the breaker's ledger (the tenancy)."""
         with self._lock:
             mine = self._mine.get(volume, Mine())
-            self._mine[volume] = msgspec.structs.replace(mine, deleted=mine.deleted | {pv_uid})
-
-    def counted(self, volume: str, tenancy: str) -> None:
-        """This leader counted the wipe of a tenancy in the breaker's ledger."""
-        with self._lock:
-            mine = self._mine.get(volume, Mine())
-            self._mine[volume] = msgspec.structs.replace(mine, counted=mine.counted | {tenancy})
+            self._mine[volume] = Mine(
+                orders=mine.orders | _one(ordered),
+                deleted=mine.deleted | _one(deleted),
+                counted=mine.counted | _one(counted),
+            )
 
     def begun_anew(self, volume: str) -> None:
         """A new tenancy is on offer: what was remembered of the one before is of no use any more."""
         with self._lock:
             self._mine.pop(volume, None)
+
+
+def _one(what: str) -> frozenset[str]:
+    return frozenset({what} if what else ())
 
 
 def world(
@@ -86,6 +98,7 @@ def world(
     elsewhere = cluster.pvs.by_index(BY_TENANCY, tenancy) if tenancy else ()
     claim = _claim(cluster, pick_pv(pvs))
     named = answers.named(volume)
+    ready = any(map(daemon.is_ready, cluster.daemons.by_index(BY_NODE, volume.spec.node_name)))
     return World(
         volume=volume,
         desired=wanted.desired.disks.get(name),
@@ -97,6 +110,7 @@ def world(
         )
         if hostname
         else (),
+        daemon=memory.daemon(volume.spec.node_name, up=daemon.is_up(node), ready=ready, now=now),
         pvs=pvs,
         elsewhere=tuple(pv for pv in elsewhere if pv.metadata.name not in ours),
         claim=claim,

@@ -32,6 +32,7 @@ _WARNINGS = frozenset(
         "WipeRefused",
         "Terminating",
         "NodeLost",
+        "DaemonNotReady",
         "Refused",
     }
 )

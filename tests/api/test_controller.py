@@ -167,6 +167,8 @@ class Bench:
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }
         self.api.merge_patch(kinds.NODE, self.word, {"status": {"conditions": [ready]}}, subresource="status")
+        until("the namespace's service account", self._daemon_pod)
+        self.daemon_is(ready=True)
         if self.api.find(kinds.TIDB_VOLUME_FLEET, names.FLEET) is None:
             self.api.create(kinds.TIDB_VOLUME_FLEET, {"metadata": {"name": names.FLEET}})
         budget = {"wipesPerHour": 10**6, "percent": 100, "atLeast": 10**6, "claimsPerHour": 10**6}
@@ -177,6 +179,31 @@ class Bench:
             Client(slim.SlimTransport(slim.from_kubeconfig(kubeconfig)), manager="daemon"), self.word
         )
         self.apps: list[tuple[App, threading.Thread, Counting]] = []
+
+    def _daemon_pod(self) -> bool:
+        """The pod of the daemon's DaemonSet on this node; the kubelet's word is `daemon_is`."""
+        document = {
+            "metadata": {"name": "disk-daemon", "labels": {names.LABEL_APP: names.DAEMON}},
+            "spec": {"nodeName": self.word, "containers": [{"name": "main", "image": "none"}]},
+        }
+        try:
+            self.api.create(kinds.DAEMON_POD, document, self.namespace)
+        except transport.ApiError as error:
+            if error.status != 403:
+                raise
+            return False
+        return True
+
+    def daemon_is(self, *, ready: bool) -> None:
+        """What a kubelet would say of the daemon's pod."""
+        said = {"type": "Ready", "status": "True" if ready else "False"}
+        self.api.merge_patch(
+            kinds.DAEMON_POD,
+            "disk-daemon",
+            {"status": {"conditions": [said]}},
+            self.namespace,
+            subresource="status",
+        )
 
     def start(self) -> Counting:
         """Start a controller."""
@@ -212,6 +239,7 @@ class Bench:
             for pv in self.pvs(volume.metadata.name):
                 self.api.delete(kinds.PV, pv.metadata.name)
             self.api.delete(kinds.TIDB_VOLUME, volume.metadata.name)
+        self.api.delete(kinds.POD, "disk-daemon", self.namespace)
         self.api.delete(kinds.NODE, self.word)
         self.api.transport.close()
 
@@ -306,6 +334,22 @@ def test_a_disks_life_takes_five_writes_to_be_on_offer_and_at_most_ten_around(be
         "wipe committed",
         "wiped",
     ]
+
+
+def test_nothing_is_ordered_without_a_daemon_and_it_is_said_and_goes_on_when_it_is_back(bench: Bench) -> None:
+    bench.inventory("/data/a")
+    bench.start()
+    first = bench.wait("/data/a", Phase.AVAILABLE)
+    bench.claim(first)
+    bench.wait("/data/a", Phase.BOUND)
+    bench.daemon_is(ready=False)
+    bench.release(first)
+    found = bench.wait("/data/a", Phase.RELEASED, "DaemonNotReady")
+    assert found.spec.order is None or found.spec.order.kind == "prepare"
+    assert bench.pvs(first.metadata.name)
+    bench.daemon_is(ready=True)
+    bench.wait("/data/a", Phase.AVAILABLE, not_tenancy=first.status.tenancy)
+    assert bench.disks.wiped == [first.status.tenancy]
 
 
 def test_an_idle_controller_writes_nothing(bench: Bench) -> None:

@@ -151,6 +151,18 @@ class Lab:
         assert found.status.question is not None, f"{volume} asks nothing"
         self.patch("tv", volume, {"spec": {"admin": {field: {"question": found.status.question.id, **more}}}})
 
+    def keep_daemon(self, node: Node, *, away: bool) -> None:
+        """Have the DaemonSet leave one node out, or not."""
+        term = {"key": names.HOSTNAME, "operator": "NotIn", "values": [node.name]}
+        required = {"nodeSelectorTerms": [{"matchExpressions": [term]}]} if away else None
+        affinity = (
+            {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}} if away else None
+        )
+        patch = {"spec": {"template": {"spec": {"affinity": affinity}}}}
+        self.patch("daemonset", "disk-daemon", patch, "-n", NAMESPACE)
+        if away:
+            until("the daemon to be gone", lambda: not node.processes("/usr/local/bin/disk-daemon"), 60)
+
     # --- what a tenant does ---
 
     def namespace(self, prefix: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
 
 from tests.cluster import Disk, Node
-from tests.e2e.lab import NAMESPACE, Lab, until
+from tests.e2e.lab import Lab, until
 from tidb_volume import names
 from tidb_volume.inventory import settings
 from tidb_volume.value import Phase, Source
@@ -113,7 +112,7 @@ def test_after_a_reboot_pods_wait_for_a_late_daemon_and_start_with_their_data(
     tenant = Tenant(lab, f"late-{mode.lower()}", node, mode=mode)
     tenant.start()
     tenant.write("precious")
-    keep_daemon(lab, node, away=True)
+    lab.keep_daemon(node, away=True)
     try:
         node.reboot()
         end = time.monotonic() + LATE_S
@@ -121,23 +120,8 @@ def test_after_a_reboot_pods_wait_for_a_late_daemon_and_start_with_their_data(
             assert not lab.runs(tenant.namespace, "db-0"), "a pod started without its disk"
             time.sleep(1)
     finally:
-        keep_daemon(lab, node, away=False)
+        lab.keep_daemon(node, away=False)
     tenant.reads("precious")
-
-
-def keep_daemon(lab: Lab, node: Node, *, away: bool) -> None:
-    """Have the DaemonSet leave one node out, or not."""
-    term = {"key": names.HOSTNAME, "operator": "NotIn", "values": [node.name]}
-    required = {"nodeSelectorTerms": [{"matchExpressions": [term]}]} if away else None
-    affinity = (
-        {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}} if away else None
-    )
-    patch = {"spec": {"template": {"spec": {"affinity": affinity}}}}
-    lab.cluster.kubectl(
-        "-n", NAMESPACE, "patch", "daemonset", "disk-daemon", "--type=merge", f"--patch={json.dumps(patch)}"
-    )
-    if away:
-        until("the daemon to be gone", lambda: not node.processes("/usr/local/bin/disk-daemon"), 60)
 
 
 def test_a_released_device_is_wiped_and_on_offer_and_the_next_tenant_finds_nothing(

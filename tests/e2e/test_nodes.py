@@ -81,6 +81,38 @@ def test_a_node_powered_off_is_said_and_is_as_before_when_it_is_back(lab: Lab, n
     assert lab.wait(free.volume, Phase.AVAILABLE).status.tenancy == before.status.tenancy
 
 
+def test_a_daemon_that_is_away_is_said_and_a_disk_released_meanwhile_waits_for_it(
+    lab: Lab, node: Node
+) -> None:
+    waits, free = Tenant(lab, "away1", node, wipeAfter="0s"), Tenant(lab, "away2", node, wipeAfter="0s")
+    waits.start()
+    waits.write("s3cret")
+    old = lab.wait(waits.volume, Phase.BOUND).status.tenancy
+    before = lab.wait(free.volume, Phase.AVAILABLE)
+    lab.keep_daemon(node, away=True)
+    try:
+        waits.stop()
+        lab.wait(waits.volume, Phase.RELEASED, "DaemonNotReady")
+        until(
+            "it to be said of a disk that waits for nothing",
+            lambda: "Available (daemon away)" in lab.cluster.kubectl("get", "tv", free.volume),
+            60,
+            lambda: lab.story(free.volume),
+        )
+        never("an order", lambda: ordered(lab, waits.volume), 3)
+        assert waits.read() == "s3cret"
+    finally:
+        lab.keep_daemon(node, away=False)
+    lab.wait(waits.volume, Phase.AVAILABLE, tenancy_not=old, seconds=90)
+    until("all to be well", lambda: lab.wait(free.volume, Phase.AVAILABLE).status.state == "Available", 60)
+    assert lab.wait(free.volume, Phase.AVAILABLE).status.tenancy == before.status.tenancy
+
+
+def ordered(lab: Lab, volume: str) -> bool:
+    found = lab.volume(volume)
+    return found is None or (found.spec.order is not None and found.spec.order.kind == "reclaim")
+
+
 def test_the_leader_killed_in_mid_work_is_followed_by_the_other(lab: Lab, node: Node) -> None:
     tenant = Tenant(lab, "leader", node, wipeAfter="0s")
     tenant.start()

@@ -189,6 +189,9 @@ class Explainer:
             return None
         report = self._api.optional(lambda: self._api.api.find(kinds.TIDB_VOLUME_NODE, name), None)
         daemon = f"version {report.status.daemon or '?'}" if report is not None else "has not reported"
+        ready = worlds.ready_daemons(self._api)
+        if ready is not None:
+            daemon += ", Ready" if name in ready else ", not Ready: nothing is made ready or wiped here"
         view = NodeView(
             node=name,
             ready=_ready(node),

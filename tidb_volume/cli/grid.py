@@ -20,7 +20,7 @@ from tidb_volume.value import Phase, Volume
 
 ORDER = "?FfWwRrPpAaBb"
 """The worst first."""
-_AROUND = ("NodeReady", "DiskHealthy", "Cordoned", "Dropped", "EditPending", "DirtyHandedOut")
+_AROUND = ("NodeReady", "DaemonReady", "DiskHealthy", "Cordoned", "Dropped", "EditPending", "DirtyHandedOut")
 _NAMES = 60
 
 

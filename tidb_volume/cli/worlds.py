@@ -11,9 +11,9 @@ from tidb_volume.cli.reader import Reader
 from tidb_volume.inventory import expand, merge
 from tidb_volume.inventory.expand import Desired
 from tidb_volume.kube import kinds
-from tidb_volume.life import answers
+from tidb_volume.life import answers, daemon
 from tidb_volume.life.look import pick_pv
-from tidb_volume.life.world import Fresh, Mine, World
+from tidb_volume.life.world import Daemon, Fresh, Mine, World
 from tidb_volume.value import Claim, Fleet, Node, Pod, Pv, Volume
 
 NOTHING = Desired()
@@ -46,16 +46,23 @@ def gather(api: Reader, volumes: Iterable[Volume], pvs: Iterable[Pv]) -> dict[st
     wanted = desired(api, nodes)
     if wanted is None:
         return {}
-    fleet = api.fleet()
+    fleet, daemons = api.fleet(), ready_daemons(api)
     by_disk: dict[str, list[Pv]] = {}
     for pv in pvs:
         by_disk.setdefault(pv.metadata.labels.get(names.LABEL_DISK, ""), []).append(pv)
     return {
         volume.metadata.name: world(
-            volume, wanted, nodes, tuple(by_disk.get(volume.metadata.name, ())), fleet
+            volume, wanted, nodes, tuple(by_disk.get(volume.metadata.name, ())), fleet, daemons=daemons
         )
         for volume in volumes
     }
+
+
+def ready_daemons(api: Reader) -> frozenset[str] | None:
+    """Nodes whose disk-daemon is Ready; None where its pods may not be read."""
+    chosen = f"{names.LABEL_APP}={names.DAEMON}"
+    found = api.optional(lambda: api.api.list(kinds.DAEMON_POD, api.namespace, labels=chosen)[0], None)
+    return None if found is None else frozenset(pod.spec.node_name for pod in found if daemon.is_ready(pod))
 
 
 def with_users(api: Reader, of: World) -> World:
@@ -95,11 +102,13 @@ def world(
     fleet: Fleet | None,
     claim: Claim | None = None,
     pods: tuple[Pod, ...] = (),
+    daemons: frozenset[str] | None = None,
 ) -> World:
     """The snapshot that the leading controller would decide from.
 
     A leader remembers which orders are its own; the one that stands is taken to be, since another leader's
-    is asked again within a moment. No id is fresh here: what the planner says is told, never written.
+    is asked again within a moment. daemons: nodes whose daemon is Ready; None: not known, and then what the
+    controller said last is taken to be so. No id is fresh here: what the planner says is told, never written.
     """
     name, order, status = volume.metadata.name, volume.spec.order, volume.status
     node = next((each for each in nodes if each.metadata.name == volume.spec.node_name), None)
@@ -108,12 +117,15 @@ def world(
         each.metadata.name for each in nodes if each.metadata.labels.get(names.HOSTNAME, "") == hostname
     ]
     counted = {status.tenancy, status.question.id if status.question else ""}
+    said_away = any(each.type == daemon.CONDITION for each in status.conditions)
+    ready = volume.spec.node_name in daemons if daemons is not None else not said_away
     return World(
         volume=volume,
         desired=desired.disks.get(name),
         fresh=Fresh(order="-", tenancy="-", question="-"),
         node=node,
         node_names_with_hostname=tuple(sorted(sharing)) if hostname else (),
+        daemon=Daemon(ready=ready),
         pvs=pvs,
         claim=claim,
         pods=pods,

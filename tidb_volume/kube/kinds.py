@@ -49,6 +49,7 @@ TIDB_VOLUME_FLEET = Kind("TidbVolumeFleet", names.API_VERSION, "tidbvolumefleets
 PV = Kind("PersistentVolume", "v1", "persistentvolumes", value.Pv)
 CLAIM = Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims", value.Claim, namespaced=True)
 POD = Kind("Pod", "v1", "pods", value.Pod, namespaced=True)
+DAEMON_POD = Kind("Pod", "v1", "pods", value.DaemonPod, namespaced=True)
 NODE = Kind("Node", "v1", "nodes", value.Node)
 CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps", value.ConfigMap, namespaced=True)
 STORAGE_CLASS = Kind("StorageClass", "storage.k8s.io/v1", "storageclasses", value.StorageClass)

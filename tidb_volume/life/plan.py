@@ -15,7 +15,7 @@ import msgspec
 
 from tidb_volume import names
 from tidb_volume.inventory import policy
-from tidb_volume.life import actions, answers, memory, offer, orders, release, show, status
+from tidb_volume.life import actions, answers, daemon, memory, offer, orders, release, show, status
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen, look, pv_state, tenancy_of
 from tidb_volume.life.world import World
@@ -41,15 +41,24 @@ def plan(now: Instant, world: World) -> Plan:
     if accepted or _memory(wanted) != _memory(current):
         return Plan(action=actions.PatchStatus(status=wanted, why=wanted.reason))
     step = _step(now, world, seen)
-    if step.action is not None:
+    if step.action is not None and not daemon.bars(world, step.action):
         return step
+    again_at = _sooner(step.again_at, daemon.settles_at(world, now))
     if _shown(wanted) != _shown(current):
-        if wanted.reason in _TRANSIENT and wanted.phase is current.phase:
-            settled = world.transient_since + SETTLE
-            if now < settled:
-                return Plan(again_at=_sooner(step.again_at, Instant(settled)))
-        return Plan(action=actions.PatchStatus(status=wanted, why=wanted.reason), again_at=step.again_at)
-    return step
+        settled = _settles_at(now, world, wanted)
+        if wanted.phase is current.phase and settled is not None and now < settled:
+            return Plan(again_at=_sooner(again_at, settled))
+        return Plan(action=actions.PatchStatus(status=wanted, why=wanted.reason), again_at=again_at)
+    return Plan(again_at=again_at)
+
+
+def _settles_at(now: Instant, world: World, wanted: VolumeStatus) -> Instant | None:
+    """Until when a reason that may end by itself is not worth a write; None: it is to be written."""
+    if wanted.reason in _TRANSIENT:
+        return Instant(world.transient_since + SETTLE)
+    if wanted.reason == "DaemonNotReady" and wanted.phase is not Phase.RELEASED:
+        return daemon.settles_at(world, now)
+    return None
 
 
 def _memory(of: VolumeStatus) -> tuple[object, ...]:

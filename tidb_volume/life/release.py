@@ -7,6 +7,7 @@ The first obstacle that holds is what the volume shows. Those that a person or a
 
 from __future__ import annotations
 
+from tidb_volume.life import daemon
 from tidb_volume.life.answers import adopt_wipe as adopt_wipe
 from tidb_volume.life.answers import approved, named, restores
 from tidb_volume.life.answers import wipe_now as wipe_now
@@ -24,13 +25,6 @@ class Obstacle(Value):
     resets: bool = False
     """The countdown begins anew once this has fallen."""
     again_at: Instant | None = None
-
-
-def node_ready(world: World) -> bool:
-    """Whether the kubelet's heartbeat says that the node is Ready."""
-    return world.node is not None and any(
-        condition.type == "Ready" and condition.status == "True" for condition in world.node.status.conditions
-    )
 
 
 def open_gates(world: World) -> tuple[str, ...]:
@@ -118,10 +112,9 @@ def moment(world: World, seen: Seen) -> Obstacle | None:
         return Obstacle(word="Paused")
     if world.fleet.status.breaker.tripped:
         return Obstacle(word="BreakerOpen", note=world.fleet.status.breaker.reason)
-    if world.node is None:
-        return Obstacle(word="NodeLost")
-    if not node_ready(world):
-        return Obstacle(word="NodeNotReady")
+    absent = daemon.absent(world)
+    if absent:
+        return Obstacle(word=absent)
     if seen.trouble not in ("", "Cordoned", "Retired", "Dropped"):
         return Obstacle(word=seen.trouble, note=seen.trouble_note)
     if seen.disk is not None and seen.disk.in_use:

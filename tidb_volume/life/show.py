@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from tidb_volume.inventory import policy
-from tidb_volume.life import answers, memory, release
+from tidb_volume.life import answers, daemon, memory, release
 from tidb_volume.life.look import Seen, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
@@ -60,7 +60,7 @@ def reason(world: World, seen: Seen, current: Phase, now: Instant) -> tuple[str,
         return "WipeFailed", _said(seen)
     if current is Phase.WIPING:
         return _wiping_reason(world, seen)
-    return _pending_reason(world, seen)
+    return _pending_reason(world, seen, now)
 
 
 def _said(seen: Seen) -> str:
@@ -73,9 +73,11 @@ def _said(seen: Seen) -> str:
 def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
     if answers.restores(world) and not seen.done and not (seen.work and seen.work.begun):
         return "TakingBack", ""
-    barred = release.bars_committed(world, seen)
+    barred, absent = release.bars_committed(world, seen), daemon.absent(world)
     if barred is not None and not memory.begun(seen):
         return "WaitsFor", f"{barred.word} {barred.note}".strip()
+    if absent and not seen.done:
+        return absent, ""
     if seen.work is not None and seen.work.reason and not seen.done:
         return "WaitsFor", _said(seen)
     if seen.done and seen.trouble:
@@ -86,7 +88,9 @@ def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
     return "Wiping", ""
 
 
-def _pending_reason(world: World, seen: Seen) -> tuple[str, str]:
+def _pending_reason(world: World, seen: Seen, now: Instant) -> tuple[str, str]:
+    if seen.trouble == "NotObserved" and daemon.is_away(world, now):
+        return "DaemonNotReady", ""
     if seen.trouble:
         return seen.trouble, seen.trouble_note
     if seen.refused and seen.disk_known:
@@ -94,7 +98,7 @@ def _pending_reason(world: World, seen: Seen) -> tuple[str, str]:
     if seen.failed:
         return "WipeFailed", _said(seen)
     if seen.ready or seen.disk_known or (seen.order is not None and not (seen.refused or seen.done)):
-        return "Preparing", ""
+        return ("Preparing" if seen.ready else daemon.absent(world) or "Preparing"), ""
     return "HasData", has_data_note(world)
 
 
@@ -201,8 +205,11 @@ def conditions(
     wanted: list[tuple[str, bool, str, str]] = []
     if world.node is None:
         wanted.append(("NodeReady", False, "NodeLost", "the Node object is gone"))
-    elif not release.node_ready(world):
+    elif not daemon.node_ready(world):
         wanted.append(("NodeReady", False, "NodeNotReady", "the kubelet does not report"))
+    elif daemon.is_away(world, now):
+        said = "the kubelet reports no Ready pod of the disk-daemon there"
+        wanted.append((daemon.CONDITION, False, "DaemonNotReady", said))
     disk = seen.disk
     if disk is not None and disk.presence is not Presence.OK:
         wanted.append(("DiskHealthy", False, disk.presence.value, disk.message))
@@ -270,6 +277,7 @@ def edit_pending(world: World) -> bool:
 
 _WORDS = {
     "NodeReady": "node lost",
+    daemon.CONDITION: "daemon away",
     "DiskHealthy": "disk trouble",
     "Cordoned": "cordoned",
     "Dropped": "dropped",

@@ -24,6 +24,14 @@ class Mine(Value):
     """Tenancies whose wipe this leader has counted in the breaker's ledger."""
 
 
+class Daemon(Value):
+    """The disk-daemon of a node, by what the kubelet reports of its pod; no pod is the same as not Ready."""
+
+    ready: bool = False
+    since: Instant = Instant(0.0)
+    """Since when this leader has seen node and daemon as they are now."""
+
+
 class Fresh(Value):
     """Ids drawn for this one decision, never used before."""
 
@@ -43,6 +51,7 @@ class World(Value):
     node: Node | None = None
     node_names_with_hostname: tuple[str, ...] = ()
     """Every node that carries this node's hostname label; more than one offers nothing."""
+    daemon: Daemon = Daemon()
     pvs: tuple[Pv, ...] = ()
     """Every PersistentVolume that names this disk in its label, in whatever state."""
     elsewhere: tuple[Pv, ...] = ()

@@ -16,6 +16,7 @@ from tidb_volume import names
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.inventory.marks import Mark
 from tidb_volume.inventory.model import PoolSettings
+from tidb_volume.life.world import Daemon
 from tidb_volume.units import Instant
 from tidb_volume.value import (
     Breaker,
@@ -93,7 +94,7 @@ class Objects(msgspec.Struct):
 
 
 class Cluster:
-    """The API server. Only `now` and `node` are beside what etcd holds."""
+    """The API server. Only `now`, `node` and `daemon` are beside what etcd holds."""
 
     def __init__(self, wanted: DesiredDisk, fleet: Fleet | None = None) -> None:
         self.now = START
@@ -103,9 +104,23 @@ class Cluster:
             metadata=Meta(name=NODE, labels={names.HOSTNAME: "host-1"}),
             status=NodeStatus(conditions=(NodeCondition(type="Ready", status="True"),)),
         )
+        self.daemon = Daemon(ready=True)
         self.etcd = Objects(fleet=fleet or Fleet(metadata=Meta(name=names.FLEET, uid="f")))
         self.writes = 0
         self.create_volume(spec_of(wanted))
+
+    def daemon_is(self, *, ready: bool) -> None:
+        """What the kubelet says of the daemon's pod."""
+        if ready is not self.daemon.ready:
+            self.daemon = Daemon(ready=ready, since=self.now)
+
+    def node_is(self, *, ready: bool) -> None:
+        """What the heartbeat says of the node."""
+        assert self.node is not None
+        condition = NodeCondition(type="Ready", status="True" if ready else "Unknown")
+        if self.node.status.conditions != (condition,):
+            self.node = change(self.node, status=NodeStatus(conditions=(condition,)))
+            self.daemon = change(self.daemon, since=self.now)
 
     def uid(self, prefix: str) -> str:
         return f"{prefix}-{next(self.ids)}"

@@ -89,6 +89,7 @@ class Controller:
             leader=self.name,
             node=node,
             node_names_with_hostname=(NODE,) if node else (),
+            daemon=self.cluster.daemon,
             pvs=pvs,
             elsewhere=self.elsewhere,
             claim=claim,

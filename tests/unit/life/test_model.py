@@ -597,10 +597,12 @@ class Life(RuleBasedStateMachine):
 
     @rule(busy=st.booleans())
     def a_node_is_not_ready(self, busy: bool) -> None:
-        node = self.cluster.node
-        assert node is not None
-        condition = change(node.status.conditions[0], status="Unknown" if busy else "True")
-        self.cluster.node = change(node, status=change(node.status, conditions=(condition,)))
+        self.cluster.node_is(ready=not busy)
+
+    @rule(ready=st.booleans())
+    def the_kubelet_says_of_the_daemon(self, ready: bool) -> None:
+        """Readiness comes late: the daemon itself may be at work all the same."""
+        self.cluster.daemon_is(ready=ready)
 
     @rule()
     def etcd_is_saved(self) -> None:
@@ -706,6 +708,7 @@ class Life(RuleBasedStateMachine):
             key: entry for key, entry in self.machine.journals.items() if not isinstance(entry, Broken)
         }
         self.a_node_is_not_ready(False)
+        self.cluster.daemon_is(ready=True)
         if self.cluster.etcd.fleet is None:
             self.cluster.etcd.fleet = Fleet(metadata=Meta(name=names.FLEET, uid="f2", resource_version="9"))
         self.the_fleet_is_paused(False)

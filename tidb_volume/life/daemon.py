@@ -1,0 +1,76 @@
+"""Is anybody there to obey: the node by its kubelet's heartbeat, the disk-daemon by what the kubelet says of
+its pod. Both cost nothing extra, and neither says anything of the disk.
+
+What needs the daemon is held back at once, since an order that nobody reads helps nobody. It is said of the
+node's volumes only after a pause, and unsaid after another: a rolling update of the DaemonSet takes each
+daemon away for a moment, and a daemon that crashes comes and goes, and neither is worth a write for each of
+ten thousand volumes.
+"""
+
+from __future__ import annotations
+
+from tidb_volume.life.actions import Action, WriteOrder
+from tidb_volume.life.world import World
+from tidb_volume.units import Instant
+from tidb_volume.value import DaemonPod, Node
+
+PAUSE = 30.0
+"""Seconds for which a daemon is away, or back, before that is said: longer than most image pulls."""
+CONDITION = "DaemonReady"
+
+
+def is_up(node: Node | None) -> bool:
+    """Whether the kubelet's heartbeat says that a node is Ready."""
+    return node is not None and any(
+        (condition.type, condition.status) == ("Ready", "True") for condition in node.status.conditions
+    )
+
+
+def is_ready(pod: DaemonPod) -> bool:
+    """Whether the kubelet reports a daemon as Ready; one that is being deleted begins nothing any more."""
+    return not pod.metadata.deletion_timestamp and any(
+        (each.type, each.status) == ("Ready", "True") for each in pod.status.conditions
+    )
+
+
+def node_ready(world: World) -> bool:
+    """Whether the volume's node is Ready."""
+    return is_up(world.node)
+
+
+def absent(world: World) -> str:
+    """Why nobody is there to obey, as a word of `words.REASONS`; empty: the daemon is there."""
+    if world.node is None:
+        return "NodeLost"
+    if not node_ready(world):
+        return "NodeNotReady"
+    return "" if world.daemon.ready else "DaemonNotReady"
+
+
+def is_away(world: World, now: Instant) -> bool:
+    """Whether it is to be said of the volume that the daemon is away. While the pause runs, what is said
+    stays; where the node itself is away, that says it all."""
+    if not node_ready(world):
+        return False
+    if now - world.daemon.since >= PAUSE:
+        return not world.daemon.ready
+    return any(each.type == CONDITION for each in world.volume.status.conditions)
+
+
+def settles_at(world: World, now: Instant) -> Instant | None:
+    """When the pause ends that keeps something from being said or unsaid; None: nothing waits to be."""
+    is_so = absent(world) == "DaemonNotReady"
+    if not node_ready(world) or is_away(world, now) is is_so:
+        return None
+    return Instant(world.daemon.since + PAUSE)
+
+
+def bars(world: World, action: Action | None) -> bool:
+    """Whether an action is an order that nobody is there to carry out. Taking one back is not: it has to be
+    known before anybody comes back."""
+    return (
+        isinstance(action, WriteOrder)
+        and action.order is not None
+        and not action.order.withdrawn
+        and absent(world) != ""
+    )
