@@ -90,3 +90,11 @@ image: $(STAMP) ## the images of both programs, as archives, without a Docker da
 .PHONY: bench-reclaim
 bench-reclaim: $(STAMP) ## from deleting a claim to a clean disk on offer (ROUNDS=100)
 	$(call timed,$(BIN)/python -m bench.reclaim --rounds $(ROUNDS) $(ARGS))
+
+.PHONY: bench-offer
+bench-offer: $(STAMP) ## from a blank disk's line in the ConfigMap to its PersistentVolume
+	$(call timed,$(BIN)/python -m bench.offer $(ARGS))
+
+.PHONY: bench-memory
+bench-memory: $(STAMP) ## of both programs, with 10 volumes and with 10,000 (ARGS='--volumes 1000')
+	$(call timed,$(BIN)/python -m bench.memory $(ARGS))

@@ -15,20 +15,16 @@ Ends with one line of key=value; exits 1 where the median exceeds `--most` times
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import yaml
 
+from bench import record
 from tests.cluster import Cluster, Node
 from tests.e2e import deployed
 from tests.e2e.lab import STAY, Lab, until
@@ -40,7 +36,6 @@ from tidb_volume.value import Phase
 
 FILES = 2000
 FILL = f"cd /data && mkdir -p a b c && for i in $(seq 1 {FILES}); do echo $i > a/$i; done; sync"
-ROOT = Path(__file__).parents[1]
 
 
 class Bench:
@@ -242,33 +237,9 @@ def main() -> int:
         f" both_median_s={median['both']:.3f}"
     )
     if given.record:
-        record(line, samples)
+        record.write("reclaim", line, samples)
     print(line)
     return 0 if ratio <= given.most else 1
-
-
-def record(line: str, samples: dict[str, list[float]]) -> None:
-    """Write the figures with the machine and the commit that they belong to."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    cpu = next(
-        (
-            text.split(":")[1].strip()
-            for text in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in text
-        ),
-        "",
-    )
-    document = {
-        "line": line,
-        "commit": commit,
-        "machine": {"cpu": cpu, "kernel": platform.release(), "python": platform.python_version()},
-        "samples": samples,
-    }
-    target = ROOT / "bench" / "results" / "reclaim.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_bytes(msgspec.json.format(json.dumps(document).encode(), indent=1) + b"\n")
 
 
 if __name__ == "__main__":
