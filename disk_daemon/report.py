@@ -12,7 +12,7 @@ import msgspec
 
 from disk_daemon.jobs import Record
 from disk_daemon.known import Facts
-from tidb_volume.identity import same_hardware, words
+from tidb_volume.identity import same_disk, same_hardware, words
 from tidb_volume.value import Content, DiskReport, Identity, Presence
 
 STEPS = 20
@@ -40,7 +40,9 @@ def disk_report(
         return DiskReport(presence=facts.presence, message=facts.message, boot=facts.boot)
     presence: Presence = facts.presence
     message = facts.message
-    if recorded is not None and facts.identity is not None and not same_hardware(recorded, facts.identity):
+    # As before every order: the file system on a device is ours to make, the one under a folder is not.
+    same = same_disk if facts.raw is None else same_hardware
+    if recorded is not None and facts.identity is not None and not same(recorded, facts.identity):
         presence = Presence.WRONG_DISK
         message = f"recorded is {words(recorded)}, there is {words(facts.identity)}"
     content = facts.content

@@ -9,7 +9,7 @@ import pytest
 
 from disk_daemon.api import whole
 from disk_daemon.jobs import Record
-from disk_daemon.known import Trash, User
+from disk_daemon.known import Raw, Trash, User
 from disk_daemon.report import disk_report, one_disk_twice
 from tests.unit.daemon.cases import DISK, NEXT, OLD, OTHER, facts, taken
 from tidb_volume.value import Content, DiskReport, Identity, Presence
@@ -34,9 +34,16 @@ def test_another_hardware_than_the_recorded_one_is_the_wrong_disk() -> None:
     assert "S2" in report.message
 
 
-def test_another_file_system_on_the_recorded_hardware_is_told_by_its_identity() -> None:
+def test_another_file_system_under_a_folder_is_the_wrong_disk_as_every_order_for_it_says() -> None:
     recorded = msgspec.structs.replace(DISK, fs_uuid="u0")
     report = disk_report(facts(), KNOWN, recorded, None)
+    assert (report.presence, report.identity) == (Presence.WRONG_DISK, DISK)
+    assert "u0" in report.message
+
+
+def test_another_file_system_on_a_device_is_told_by_its_identity_since_it_is_ours_to_make() -> None:
+    recorded = msgspec.structs.replace(DISK, fs_uuid="u0")
+    report = disk_report(facts(raw=Raw(mode="Filesystem", mounted=True)), KNOWN, recorded, None)
     assert (report.presence, report.identity) == (Presence.OK, DISK)
 
 

@@ -68,6 +68,11 @@ class Disk:
         self.trash: dict[str, dict[str, set[Item]]] = {}
         self.lock: object | None = None
 
+    def reformat(self, uuid: str) -> None:
+        """mkfs by hand: the same hardware, another file system, and nothing on it."""
+        self.identity = change(self.identity, fs_uuid=uuid)
+        self.strays, self.tenancies, self.trash = set(), {}, {}
+
     def items(self) -> set[Item]:
         """All data on it, wherever it lies."""
         found = set(self.strays)

@@ -50,7 +50,7 @@ from tidb_volume.value import (
 __all__ = ["NAME", "NODE", "START", "Sim", "change", "desired", "pool", "tenancy"]
 
 FLEET_VOLUMES = 100
-IDENTITY = Identity(virtual="8:17", size_bytes=1 << 30)
+IDENTITY = Identity(virtual="8:17", size_bytes=1 << 30, fs_uuid="made-by-the-admin")
 
 
 class Controller:

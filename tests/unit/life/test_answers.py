@@ -337,6 +337,37 @@ def test_an_accepted_disk_with_data_is_unknown_and_not_wiped() -> None:
     assert sim.status.question is not None
 
 
+def test_a_free_disk_that_was_formatted_by_hand_is_taken_off_offer_until_a_person_accepts_it() -> None:
+    sim = on_offer()
+    sim.disk.reformat("another")
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "WrongDisk")
+    assert "made-by-the-admin" in sim.status.message
+    assert not sim.pvs
+    sim.admin(accept_identity=Answer(question=sim.answer()))
+    sim.settle()
+    assert sim.status.identity == sim.disk.identity
+    # The journal still has a tenancy there: what became of it, a person says.
+    assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "HasData")
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+
+
+def test_a_bound_disk_that_was_formatted_by_hand_is_said_and_not_wiped_when_it_is_released() -> None:
+    sim = on_offer(after="0s")
+    sim.bind(pod=False)
+    sim.settle()
+    sim.disk.reformat("another")
+    sim.settle()
+    assert sim.status.state == "Bound (disk trouble)"
+    sim.release()
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "WrongDisk")
+    assert not sim.wiped
+    assert sim.pvs
+
+
 # --- forget, retire ---
 
 

@@ -77,7 +77,7 @@ class Life(RuleBasedStateMachine):
                 spec=change(fleet.spec, budget=change(fleet.spec.budget, wipes_per_hour=1000, at_least=1000)),
             ),
         )
-        self.disks = [Disk(Identity(virtual=f"8:{n}", size_bytes=1 << 30)) for n in (1, 2)]
+        self.disks = [Disk(Identity(virtual=f"8:{n}", size_bytes=1 << 30, fs_uuid=f"fs-{n}")) for n in (1, 2)]
         if dirty:
             self.disks[0].strays.add(Item(STRANGER, "backup"))
         if spare:
@@ -589,6 +589,13 @@ class Life(RuleBasedStateMachine):
             disk.lock = None
         self.run_pods()
 
+    @rule(which=st.integers(0, 1))
+    def a_disk_is_formatted_by_hand(self, which: int) -> None:
+        """mkfs refuses a disk that anybody has mounted, so it happens with nobody there."""
+        disk = self.disks[which]
+        if disk.lock is None and all(at.disk is not disk for at in self.machine.running.values()):
+            disk.reformat(f"fs-{next(self.cluster.ids)}")
+
     @rule(broken=st.booleans())
     def the_journal_is_lost(self, broken: bool) -> None:
         self.machine.journals = (
@@ -701,7 +708,8 @@ class Life(RuleBasedStateMachine):
         volume = self.cluster.etcd.volume
         recorded = volume.status.identity if volume is not None else None
         self.machine.mounted = True
-        self.machine.slot = self.disks[1] if recorded == self.disks[1].identity else self.disks[0]
+        second = recorded is not None and recorded.virtual == self.disks[1].identity.virtual
+        self.machine.slot = self.disks[1] if second else self.disks[0]
         for disk in self.disks:
             disk.lock = None
         self.machine.journals = {
