@@ -68,9 +68,18 @@ e2e: $(STAMP) ## real kubelets, containers and disks; needs root (K8S=1.32 choos
 	  && $(BIN)/python -m pytest -v -ra tests/e2e $(ARGS); }
 
 .PHONY: e2e-deployed
-e2e-deployed: $(STAMP) ## the same on the cluster that KUBECONFIG names, as deployed there
-	@[ -n "$$KUBECONFIG" ] || { echo "say on which cluster: KUBECONFIG=… make e2e-deployed"; exit 1; }
+e2e-deployed: $(STAMP) ## a disk's life on the cluster that KUBECONFIG names, as deployed there
+	@[ -n "$$KUBECONFIG" ] && [ -n "$$E2E_DISK" ] || { \
+	  echo "say on which cluster, and on which spare disk: KUBECONFIG=… E2E_DISK=NODE=/FOLDER make e2e-deployed"; exit 1; }
 	$(call timed,$(BIN)/python -m pytest -q tests/deployed $(ARGS))
+
+.PHONY: e2e-plain
+e2e-plain: $(STAMP) ## e2e-deployed on a cluster that a plain script starts and takes away; needs root
+	$(call timed,\
+	  programs=$$($(BIN)/python -m tests.cluster build) \
+	  && PATH=$$(printf '%s\n' "$$programs" | xargs -n 1 dirname | sort -u | paste -sd :):$$PATH \
+	  && $(BIN)/python -m deploy.image \
+	  && tests/deployed/plain-cluster.sh run $(MAKE) e2e-deployed)
 
 .PHONY: demo
 demo: $(STAMP) ## the main job, start to end, on a cluster of two real nodes; needs root

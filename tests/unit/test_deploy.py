@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,22 @@ def test_no_apply_makes_or_changes_the_fleet_object_by_the_way() -> None:
     assert "TidbVolumeFleet" not in {made["kind"] for made in folder(".")}
     fleet: Json = yaml.safe_load((DEPLOY / "fleet.yaml").read_text())
     assert fleet.keys() == {"apiVersion", "kind", "metadata"}
+
+
+def test_what_runs_on_any_cluster_knows_nothing_of_ours() -> None:
+    """Its test speaks kubectl alone, and its plain cluster is shell: neither rests on tests/cluster."""
+    files = sorted((ROOT / "tests" / "deployed").iterdir())
+    names: set[str] = set()
+    for file in (one for one in files if one.suffix == ".py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add((node.module or ".").partition(".")[0])
+    assert names - sys.stdlib_module_names == {"pytest"}
+    for file in (one for one in files if one.suffix == ".sh"):
+        code = [line for line in file.read_text().splitlines() if not line.startswith("#")]
+        assert not [line for line in code if "python" in line or "tests/cluster" in line]
 
 
 def test_every_policy_is_bound_and_denies() -> None:
