@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
-from tidb_volume.life import answers, release
+from tidb_volume.life import answers, mounts, release
 from tidb_volume.life.look import Seen, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant, parse_duration, parse_instant
-from tidb_volume.value import Content, Identity, Presence, Ref, Retry, VolumeStatus
+from tidb_volume.value import Content, DiskReport, Identity, Order, Presence, Ref, Retry, VolumeStatus
 
 RETRY_FIRST = 30.0
 RETRY_MOST = 3600.0
@@ -34,7 +34,7 @@ def offered_anew(world: World, seen: Seen) -> bool:
 
 def retry_at(world: World, seen: Seen) -> Instant | None:
     """When a failed or refused order is followed by another; None: not written down yet."""
-    retry, order = world.volume.status.retry, seen.order
+    retry, order = world.volume.status.retry, seen.order or mounts.order(world)
     return (
         parse_instant(retry.at)
         if retry is not None and order is not None and retry.order == order.id
@@ -44,13 +44,21 @@ def retry_at(world: World, seen: Seen) -> Instant | None:
 
 def _retry(world: World, seen: Seen, now: Instant) -> Retry | None:
     """30 s from the first look at it, doubling to an hour: by our clock, a node's may be years off."""
-    order, old = seen.order, world.volume.status.retry
-    if order is None or not (seen.failed or seen.refused):
+    order, old = _in_vain(world, seen), world.volume.status.retry
+    if order is None:
         return None
     if old is not None and old.order == order.id:
         return old
     pause = min(RETRY_MOST, RETRY_FIRST * 2 ** min(order.attempt, 10))
     return Retry(order=order.id, at=format_instant(Instant(now + pause)))
+
+
+def _in_vain(world: World, seen: Seen) -> Order | None:
+    """The order that was answered, and after which all is as before; None: there is none."""
+    if seen.failed or seen.refused:
+        return seen.order
+    answered = mounts.is_wanted(world, seen) and mounts.answered(world) is not None
+    return mounts.order(world) if answered else None
 
 
 def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
@@ -191,7 +199,21 @@ def _identity(world: World) -> Identity | None:
         return recorded
     if answers.accepts_identity(world) or (recorded is None and disk.presence is Presence.OK):
         return disk.identity
+    if recorded is not None and _made_by_us(world, disk):
+        return msgspec.structs.replace(recorded, fs_uuid=disk.identity.fs_uuid or recorded.fs_uuid)
     return recorded
+
+
+def _made_by_us(world: World, disk: DiskReport) -> bool:
+    """A device whose file system the journal has as made, with a tenancy that it knows: the UUID is recorded,
+    for the day on which the journal is lost."""
+    return (
+        bool(world.volume.spec.source.device)
+        and disk.presence is Presence.OK
+        and disk.content is Content.TENANCY
+        and disk.tenancy == disk.journal
+        and not disk.journal_broken
+    )
 
 
 def wipe_at(world: World, seen: Seen, now: Instant) -> str:

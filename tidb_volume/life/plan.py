@@ -15,7 +15,7 @@ import msgspec
 
 from tidb_volume import names
 from tidb_volume.inventory import policy
-from tidb_volume.life import actions, answers, daemon, memory, offer, orders, release, show, status
+from tidb_volume.life import actions, answers, daemon, memory, mounts, offer, orders, release, show, status
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen, look, pv_state, tenancy_of
 from tidb_volume.life.world import World
@@ -37,7 +37,7 @@ def plan(now: Instant, world: World) -> Plan:
     current = world.volume.status
 
     # What must be remembered comes before what is done about it.
-    accepted = current.identity is not None and wanted.identity != current.identity
+    accepted = answers.accepts_identity(world) and wanted.identity != current.identity
     if accepted or _memory(wanted) != _memory(current):
         return Plan(action=actions.PatchStatus(status=wanted, why=wanted.reason))
     step = _step(now, world, seen)
@@ -120,10 +120,32 @@ def _step(now: Instant, world: World, seen: Seen) -> Plan:
     if seen.claimed:
         if orders.stands_for_wipe(world, seen):
             return Plan(action=actions.WriteOrder(order=None, why="a claim has it"))
-        return _edit(world, seen, free=False)
+        stricter = _edit(world, seen, free=False)
+        return stricter if stricter.action is not None else _mount(now, world, seen)
     if seen.was_claimed:
         return _released(now, world, seen)
     return _free(now, world, seen)
+
+
+def _mount(now: Instant, world: World, seen: Seen) -> Plan:
+    """Have a claimed disk mounted whose journal is lost, or wait until it may be tried again."""
+    if not mounts.is_wanted(world, seen):
+        return Plan()
+    stands, answered = mounts.order(world), mounts.answered(world)
+    if stands is not None and answered is None:
+        return Plan()
+    again = memory.retry_at(world, seen)
+    if again is not None and now < again:
+        return Plan(again_at=again)
+    return orders.write(
+        world,
+        seen,
+        kind="mount",
+        ends="",
+        next_=world.volume.status.tenancy,
+        why="its journal is lost, and hardware and file system are those on record",
+        attempt=stands.attempt + 1 if stands is not None else 0,
+    )
 
 
 def _second_offer(world: World, seen: Seen) -> Pv | None:

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from tidb_volume.inventory import policy
-from tidb_volume.life import answers, daemon, memory, release
+from tidb_volume.life import answers, daemon, memory, mounts, release
 from tidb_volume.life.look import Seen, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
@@ -213,6 +213,8 @@ def conditions(
     disk = seen.disk
     if disk is not None and disk.presence is not Presence.OK:
         wanted.append(("DiskHealthy", False, disk.presence.value, disk.message))
+    elif mounts.is_missing(world, seen):
+        wanted.append(("DiskHealthy", False, "TenancyMissing", mounts.said(world)))
     if world.volume.spec.admin.cordon or world.volume.spec.admin.retire:
         wanted.append(("Cordoned", True, "ByPerson", "not offered any more"))
     elif world.left_by_label:
@@ -303,10 +305,11 @@ def history(
     current: Phase,
     made: Order | None,
     given: bool,
+    accepted: bool,
     at: str,
 ) -> tuple[Record, ...]:
     """The last lines of the disk's history. made: the order whose tenancy begins now; given: the data of a
-    committed wipe was given back."""
+    committed wipe was given back. accepted: a person took another disk for this one."""
     lines: list[Record] = []
     had = before.owner.claim if before.owner else None
     if made is not None:
@@ -324,7 +327,7 @@ def history(
         lines.append(Record(at=at, what="wiped", tenancy=before.tenancy, who=str(had) if had else ""))
     if given:
         lines.append(Record(at=at, what="given back", tenancy=old.tenancy, who=str(old.reserved or "")))
-    if before.identity is not None and old.identity != before.identity:
+    if accepted:
         lines.append(Record(at=at, what="another disk accepted", note="the one before was NOT WIPED"))
     if current is Phase.BOUND and before.phase is not Phase.BOUND and seen.pv and seen.pv.spec.claim_ref:
         lines.append(Record(at=at, what="bound", tenancy=old.tenancy, who=str(seen.pv.spec.claim_ref)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from tidb_volume import words
-from tidb_volume.life import memory, show
+from tidb_volume.life import answers, memory, show
 from tidb_volume.life.look import Seen, look
 from tidb_volume.life.phases import phase
 from tidb_volume.life.world import World
@@ -22,6 +22,9 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     before = world.volume.status
     old = memory.remember(world, seen, now)
     given = memory.given_back(seen) and bool(before.committed) and not old.committed
+    accepted = (
+        answers.accepts_identity(world) and before.identity is not None and old.identity != before.identity
+    )
     # What is shown follows from what is remembered now, not from what was remembered before this look.
     world = msgspec.structs.replace(world, volume=msgspec.structs.replace(world.volume, status=old))
     anew = memory.offered_anew(world, seen) or (
@@ -58,7 +61,7 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         capacity=format_bytes(disk.capacity_bytes) if disk is not None and measured else old.capacity,
         used=format_bytes(disk.used_bytes) if disk is not None and measured else old.used,
         question=question,
-        history=show.history(before, old, seen, current, made, given, format_instant(now)),
+        history=show.history(before, old, seen, current, made, given, accepted, format_instant(now)),
         conditions=conditions,
     )
 

@@ -1,0 +1,70 @@
+"""A claimed disk whose journal is lost: the pod's data is there, and nobody on the node knows that it is.
+
+After a reboot the daemon mounts what its journal has as its own and nothing else, so without the journal the
+pod would wait for ever. The controller's record is the other witness: it has the hardware, the UUID of the
+file system and the claimed tenancy. Where the first two agree with the disk, `mount` names the third:
+the daemon mounts, unmounts again unless that very tenancy is found there, and journals it as handed over.
+
+Nothing is destroyed by it, and nothing is offered. A disk that no claim has is not taken up in this way: the
+loss of its journal makes it unknown, never clean.
+"""
+
+from __future__ import annotations
+
+from tidb_volume.life.look import Seen
+from tidb_volume.life.world import World
+from tidb_volume.value import Content, Order, Presence, Work, WorkState
+
+
+def is_missing(world: World, seen: Seen) -> bool:
+    """Whether a claim has the disk, the disk is there, and the claimed tenancy is not to be seen on it."""
+    disk = seen.disk
+    return (
+        seen.claimed
+        and disk is not None
+        and disk.presence is Presence.OK
+        and bool(world.volume.status.tenancy)
+        and disk.tenancy != world.volume.status.tenancy
+    )
+
+
+def is_wanted(world: World, seen: Seen) -> bool:
+    """Whether the order `mount` is to put that right: no journal, and the file system that is recorded."""
+    spec, recorded, disk = world.volume.spec, world.volume.status.identity, seen.disk
+    return (
+        is_missing(world, seen)
+        and bool(spec.source.device)
+        and spec.volume_mode == "Filesystem"
+        and disk is not None
+        and disk.content is Content.DATA
+        and not (disk.journal or disk.journal_broken or disk.trash)
+        and recorded is not None
+        and disk.identity is not None
+        and recorded.fs_uuid == disk.identity.fs_uuid != ""
+    )
+
+
+def order(world: World) -> Order | None:
+    """The order to mount the tenancy on record, if the one that stands is such a one."""
+    stands = world.volume.spec.order
+    is_this = stands is not None and stands.kind == "mount" and stands.next == world.volume.status.tenancy
+    return stands if is_this else None
+
+
+def answered(world: World) -> Work | None:
+    """The daemon's last word on that order; None: it has said none yet."""
+    stands, work = order(world), world.volume.status.work
+    if stands is None or work is None or work.order_id != stands.id or work.state is WorkState.RUNNING:
+        return None
+    return work
+
+
+def said(world: World) -> str:
+    """Why the claimed tenancy is not to be seen, for people."""
+    status, disk = world.volume.status, world.volume.status.disk
+    found = (disk.content_note if disk is not None else "") or "nothing that we made"
+    text = f"tenancy {status.tenancy} is not to be seen on it, there is {found}; nothing is wiped"
+    work = status.work if order(world) is not None else None
+    if work is not None and work.reason:
+        return f"{text}; to mount it: {work.reason}: {work.message}"
+    return text
