@@ -124,6 +124,23 @@ def test_after_a_reboot_pods_wait_for_a_late_daemon_and_start_with_their_data(
     tenant.reads("precious")
 
 
+def test_a_claimed_disk_whose_journal_is_lost_is_mounted_again_after_a_reboot(lab: Lab, node: Node) -> None:
+    tenant = Tenant(lab, "lost", node, mode="xfs")
+    tenant.start()
+    tenant.write("precious")
+    before = lab.wait(tenant.volume, Phase.BOUND)
+    of_this_disk = f"grep -l {tenant.volume} /var/lib/tidb-volume/journal/*.json | xargs rm"
+    node.exec(["sh", "-c", of_this_disk])
+    node.reboot()
+    tenant.reads("precious")
+    after = lab.wait(tenant.volume, Phase.BOUND)
+    assert after.status.tenancy == before.status.tenancy
+    assert after.spec.order is not None
+    assert (after.spec.order.kind, after.spec.order.next) == ("mount", before.status.tenancy)
+    ended = tenant.end()
+    lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=ended, seconds=120)
+
+
 def test_a_released_device_is_wiped_and_on_offer_and_the_next_tenant_finds_nothing(
     lab: Lab, node: Node, mode: str
 ) -> None:
