@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from tests.cluster import Disk, Node
-from tests.e2e.lab import Lab, until
+from tests.cluster import Node
+from tests.e2e.lab import NAMESPACE, Lab, until
 from tidb_volume import names
-from tidb_volume.inventory import settings
+from tidb_volume.kube import kinds
 from tidb_volume.value import Phase, Source
 
 pytestmark = pytest.mark.cluster
 
-LATE_S = 20
+LATE_S = 90
 """How long the daemon stays away after a reboot."""
+PROGRAMS = ("deployment/volume-controller", "daemonset/disk-daemon")
 
 
 @pytest.fixture
@@ -24,25 +28,32 @@ def node(lab: Lab) -> Node:
 
 
 class Tenant:
-    """One device, one StatefulSet on it."""
+    """One disk, one StatefulSet on it. mode: `path`, `Block`, or the file system that a device gets."""
 
     def __init__(
         self, lab: Lab, word: str, node: Node, *, mode: str, size: str = "512M", **pool: str
     ) -> None:
-        self.lab, self.node, self.word, self.block = lab, node, f"{word}-{lab.tag}", mode == "Block"
-        self.disk: Disk = node.add_disk(self.word, size=size, raw=True)
-        self.volume = names.volume_name(node.name, Source(device=self.disk.by_id))
+        self.lab, self.node, self.block = lab, node, mode == "Block"
+        self.word = f"{word}-{mode.lower()}-{lab.tag}"
+        if mode == "path":
+            mount = f"{lab.data}/{self.word}"
+            self.disk, self.volume = lab.path_disk(node, mount)
+            entry = f"path: {mount}"
+        else:
+            self.disk = node.add_disk(self.word, size=size, raw=True)
+            self.volume = names.volume_name(node.name, Source(device=self.disk.by_id))
+            shape = "volumeMode: Block" if self.block else f"fsType: {mode}"
+            entry = f"device: {self.disk.by_id}, {shape}"
         settings = ", ".join(
             f"{key}: {text}" for key, text in {"onRelease": "wipe", "wipeAfter": "0s", **pool}.items()
         )
-        shape = "volumeMode: Block" if self.block else f"fsType: {mode}"
         lab.inventory(
             self.word,
             f"pools: {{{self.word}: {{{settings}}}}}\n"
-            f"nodes:\n  {node.name}:\n  - {{device: {self.disk.by_id}, pool: {self.word}, {shape}}}\n",
+            f"nodes:\n  {node.name}:\n  - {{{entry}, pool: {self.word}}}\n",
         )
         lab.wait(self.volume, Phase.AVAILABLE, seconds=120)
-        self.namespace = lab.namespace(word)
+        self.namespace = lab.namespace(f"{word}-{mode.lower()}")
 
     def start(self) -> None:
         self.lab.stateful_set(self.namespace, "db", self.word, block=self.block)
@@ -85,43 +96,76 @@ class Tenant:
         return found.status.tenancy
 
 
-@pytest.fixture(params=["xfs", "ext4", "Block"])
-def mode(request: pytest.FixtureRequest) -> str:
-    mode = str(request.param)
-    if any(row.key == "volumeMode" and row.refuses(mode) for row in settings.NOT_YET):
-        pytest.skip(f"the inventory does not let volumeMode {mode} through yet")
-    return mode
-
-
-def test_a_pod_on_a_device_comes_back_to_its_data_and_so_it_does_after_a_reboot(
-    lab: Lab, node: Node, mode: str
+@pytest.mark.timeout(900)
+def test_pods_on_every_kind_of_disk_come_back_to_their_data_whatever_goes_away_meanwhile(
+    lab: Lab, node: Node
 ) -> None:
-    tenant = Tenant(lab, f"dev-{mode.lower()}", node, mode=mode)
-    tenant.start()
-    tenant.write("precious")
-    lab.cluster.kubectl("-n", tenant.namespace, "delete", "pod", "db-0")
-    tenant.reads("precious")
+    """Pods deleted, our programs restarted and removed, the node booted, and booted with a late daemon."""
+    tenants = [Tenant(lab, "stay", node, mode=mode) for mode in ("path", "xfs", "Block")]
+    for tenant in tenants:
+        tenant.start()
+        tenant.write(tenant.word)
+    before = [lab.wait(tenant.volume, Phase.BOUND).status.tenancy for tenant in tenants]
+
+    delete_pods(tenants)
+    all_read(tenants)
+    for what in PROGRAMS:
+        lab.cluster.kubectl("-n", NAMESPACE, "rollout", "restart", what)
+    delete_pods(tenants)
+    all_read(tenants)
+    with programs_away(lab):
+        assert all(lab.runs(tenant.namespace, "db-0") for tenant in tenants)
+        delete_pods(tenants)
+        all_read(tenants)
+
     node.reboot()
-    tenant.reads("precious")
-    lab.wait(tenant.volume, Phase.BOUND)
+    all_read(tenants)
 
-
-def test_after_a_reboot_pods_wait_for_a_late_daemon_and_start_with_their_data(
-    lab: Lab, node: Node, mode: str
-) -> None:
-    tenant = Tenant(lab, f"late-{mode.lower()}", node, mode=mode)
-    tenant.start()
-    tenant.write("precious")
     lab.keep_daemon(node, away=True)
     try:
         node.reboot()
         end = time.monotonic() + LATE_S
         while time.monotonic() < end:
-            assert not lab.runs(tenant.namespace, "db-0"), "a pod started without its disk"
+            for tenant in tenants[1:]:
+                assert not lab.runs(tenant.namespace, "db-0"), "a pod started without its disk"
             time.sleep(1)
+        tenants[0].reads(tenants[0].word)  # what the admin mounted needs nobody
     finally:
         lab.keep_daemon(node, away=False)
-    tenant.reads("precious")
+    all_read(tenants)
+    assert [lab.wait(each.volume, Phase.BOUND, seconds=60).status.tenancy for each in tenants] == before
+
+
+def delete_pods(tenants: list[Tenant]) -> None:
+    for tenant in tenants:
+        tenant.lab.cluster.kubectl("-n", tenant.namespace, "delete", "pod", "db-0")
+
+
+def all_read(tenants: list[Tenant]) -> None:
+    for tenant in tenants:
+        tenant.reads(tenant.word)
+
+
+@contextmanager
+def programs_away(lab: Lab) -> Iterator[None]:
+    """Neither controller nor daemon runs anywhere."""
+
+    def patch(nowhere: dict[str, str] | None) -> None:
+        word = json.dumps({"spec": {"template": {"spec": {"nodeSelector": nowhere}}}})
+        lab.cluster.kubectl("-n", NAMESPACE, "patch", "daemonset", "disk-daemon", f"--patch={word}")
+        replicas = 0 if nowhere else 2
+        lab.cluster.kubectl(
+            "-n", NAMESPACE, "scale", "deployment", "volume-controller", f"--replicas={replicas}"
+        )
+
+    patch({"nowhere": "true"})
+    try:
+        until("our programs to be gone", lambda: not lab.api.list(kinds.POD, NAMESPACE)[0], 120)
+        yield
+    finally:
+        patch(None)
+        for what in PROGRAMS:
+            lab.cluster.kubectl("-n", NAMESPACE, "rollout", "status", what, "--timeout=180s", timeout=200)
 
 
 def test_a_claimed_disk_whose_journal_is_lost_is_mounted_again_after_a_reboot(lab: Lab, node: Node) -> None:
@@ -141,10 +185,11 @@ def test_a_claimed_disk_whose_journal_is_lost_is_mounted_again_after_a_reboot(la
     lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=ended, seconds=120)
 
 
+@pytest.mark.parametrize("mode", ["xfs", "ext4", "Block"])
 def test_a_released_device_is_wiped_and_on_offer_and_the_next_tenant_finds_nothing(
     lab: Lab, node: Node, mode: str
 ) -> None:
-    tenant = Tenant(lab, f"wipe-{mode.lower()}", node, mode=mode)
+    tenant = Tenant(lab, "wipe", node, mode=mode)
     tenant.start()
     tenant.write("the-secret")
     ended = tenant.end()
