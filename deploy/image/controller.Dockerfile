@@ -3,7 +3,8 @@
 FROM debian:bookworm-slim AS wheels
 RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-pip
 COPY deploy/image/controller.lock /lock
-RUN pip install --require-hashes --no-deps --no-compile --only-binary=:all: --target=/site -r /lock && rm -rf /site/bin
+RUN pip install --require-hashes --no-deps --no-compile --only-binary=:all: --target=/site -r /lock \
+ && rm -rf /site/bin /site/kubernetes/aio
 COPY tidb_volume /site/tidb_volume
 COPY volume_controller /site/volume_controller
 # Its root is read-only: bytecode is made here, and not compared with times that a copy changes.

@@ -44,6 +44,8 @@ SITE = f"usr/local/lib/python{PYTHON}/dist-packages"
 GLIBC = ("manylinux_2_36", "manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_5", "manylinux1")
 """Wheels that Debian 12's C library (2.36) can load."""
 MACHINES = ("x86_64", "aarch64")
+UNUSED = ("bin", "kubernetes/aio")
+"""Of the wheels: scripts of libraries, and a second client of 66 MB that nothing here imports."""
 
 SCRIPT = """#!/usr/bin/python3
 import sys
@@ -139,7 +141,7 @@ def wheels(one: Image) -> Path:
     if importlib.util.MAGIC_NUMBER != MAGIC:
         raise ImageError(f"bytecode for the images is made by Python {PYTHON}, this is {sys.version}")
     machine = os.uname().machine
-    key = hashlib.sha256(one.lock.read_bytes()).hexdigest()[:12]
+    key = hashlib.sha256(one.lock.read_bytes() + msgspec.json.encode(UNUSED)).hexdigest()[:12]
     kept = cache_dir() / "wheels" / f"cp311-{machine}-{key}.tar"
     with locked(kept.with_suffix(".lock")):
         if not kept.exists():
@@ -148,7 +150,8 @@ def wheels(one: Image) -> Path:
                 site, layer = Path(scratch) / "site", Path(scratch) / "layer.tar"
                 only = ["--require-hashes", "--no-deps", "--no-compile", f"--target={site}"]
                 _pip("install", *only, *_platform(machine), f"--requirement={one.lock}")
-                shutil.rmtree(site / "bin", ignore_errors=True)
+                for name in UNUSED:
+                    shutil.rmtree(site / name, ignore_errors=True)
                 compile_tree(site, f"/{SITE}")
                 write_layer(layer, [(site, SITE)], {})
                 layer.rename(kept)

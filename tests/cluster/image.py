@@ -13,6 +13,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,8 +142,9 @@ def basic_images() -> Path:
 
 def load(cluster: Cluster, archive: Path) -> None:
     """Imports a docker archive into every node of a cluster; pods use it with `imagePullPolicy: Never`."""
-    for node in cluster.nodes:
-        node.load(archive)
+    with ThreadPoolExecutor(thread_name_prefix="load") as pool:
+        for _ in pool.map(lambda node: node.load(archive), cluster.nodes):
+            pass
 
 
 def _pack_tree(root: Path, layer: Path) -> None:

@@ -193,6 +193,9 @@ def test_a_dockerfile_makes_the_same_image(one: images.Image) -> None:
         assert f"/{script}" in stage
     assert f"/usr/local/lib/python{images.PYTHON}/dist-packages" in stage
     assert f"tidb-volume/{one.name}:{images.version()}" in text
+    assert " && rm -rf " + " ".join(f"/site/{name}" for name in images.UNUSED) + "\n" in text
+    shown = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    assert {*one.packages, "deploy/image"} <= shown
 
 
 @pytest.mark.parametrize("one", images.IMAGES, ids=lambda one: one.name)
