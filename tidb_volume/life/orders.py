@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidb_volume.life import actions
+from tidb_volume.life import actions, answers
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
@@ -44,17 +44,28 @@ def ask_again(world: World, seen: Seen) -> Plan:
 
 
 def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
-    """A fresh order for the wipe that is committed already, towards the same next tenancy."""
-    order = seen.order
+    """A fresh order for the wipe that is committed already, towards the same next tenancy. It stands on what
+    a person said since the commit, which a pool that came to keep does not bar."""
+    order, question = seen.order, world.volume.status.question
+    says_wipe = answers.wipe_now(world) or answers.adopt_wipe(world)
+    said = question.id if question is not None and says_wipe else ""
     same = order is not None and (order.ends == world.volume.status.tenancy or bool(order.answer))
     if order is None or not same:
-        return write(world, seen, kind="reclaim", ends=world.volume.status.tenancy, why=why, attempt=attempt)
+        return write(
+            world,
+            seen,
+            kind="reclaim",
+            ends=world.volume.status.tenancy,
+            answer=said,
+            why=why,
+            attempt=attempt,
+        )
     return write(
         world,
         seen,
         kind=order.kind,
         ends=order.ends,
-        answer=order.answer,
+        answer=order.answer or said,
         next_=order.next,
         why=why,
         attempt=attempt,

@@ -41,6 +41,14 @@ def manual(world: World) -> bool:
     return (of_pool or of_fleet) == "manual"
 
 
+def is_kept(world: World, seen: Seen) -> bool:
+    """Whether policy or pool keep the data of a released volume as long as nobody says otherwise."""
+    if seen.pv is None:
+        return False
+    kept = world.volume.spec.wipe.on_release == "keep"
+    return kept or seen.pv.spec.persistent_volume_reclaim_policy != "Delete"
+
+
 def decision(world: World, seen: Seen) -> Obstacle | None:
     """What a person or program holds against the wipe; None: it is wanted."""
     spec = world.volume.spec
@@ -76,7 +84,7 @@ def bars_committed(world: World, seen: Seen) -> Obstacle | None:
         return Obstacle(word="DroppedReleased")
     if world.desired is not None and world.desired.never:
         return Obstacle(word="Never", note=world.desired.never)
-    answered = order is not None and bool(order.answer)
+    answered = (order is not None and bool(order.answer)) or wipe_now(world) or adopt_wipe(world)
     if spec.wipe.on_release == "keep" and not answered:
         return Obstacle(word="PoolKeeps")
     if spec.admin.hold:

@@ -57,6 +57,9 @@ def reason(world: World, seen: Seen, current: Phase, now: Instant) -> tuple[str,
         found = release.obstacle(world, seen, now)
         return (found.word, found.note) if found else ("Ordered", "")
     if current is Phase.FAILED:
+        barred = release.bars_committed(world, seen)
+        if barred is not None and not memory.begun(seen):
+            return barred.word, barred.note
         return "WipeFailed", _said(seen)
     if current is Phase.WIPING:
         return _wiping_reason(world, seen)
@@ -126,12 +129,23 @@ def question(world: World, seen: Seen, current: Phase, now: Instant, why: str) -
     if subject is None:
         return None
     kind, about = subject
-    if old is not None and (old.kind, old.about) == (kind, about):
+    if old is not None and old.kind == kind and _is_about(world, seen, old, about):
         return old
     at = format_instant(now)
     return Question(id=world.fresh.question, kind=kind, about=about, text=_TEXTS[kind], at=at)
 
 
+def _is_about(world: World, seen: Seen, old: Question, about: str) -> bool:
+    """Whether a question of the same kind still stands. Whether the data would be kept without a word is part
+    of it, so that what was said while the policy was Delete decides nothing on Retain. A restore that was
+    asked for is not lost by that, and after the commit there is no policy any more."""
+    if old.about == about:
+        return True
+    stays = seen.pv is None or answers.restores(world)
+    return stays and old.about.removesuffix(_KEPT) == about.removesuffix(_KEPT)
+
+
+_KEPT = ", kept"
 _TEXTS = {
     "release": "wipe it now, give it back, or leave it to the policy?",
     "gone": "wipe it, give it back to a claim, or keep it?",
@@ -147,7 +161,12 @@ def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, s
     if current in (Phase.RELEASED, Phase.WIPING, Phase.FAILED):
         ours = seen.committed or status.volume_uid in world.mine.deleted
         gone = seen.pv is None and not ours
-        return ("gone", f"gone:{status.tenancy}{swapped}") if gone else ("release", status.tenancy + swapped)
+        kept = _KEPT if release.is_kept(world, seen) else ""
+        return (
+            ("gone", f"gone:{status.tenancy}{swapped}")
+            if gone
+            else ("release", status.tenancy + swapped + kept)
+        )
     if swapped:
         return "identity", swapped
     if current is Phase.PENDING and why == "HasData" and disk is not None:

@@ -10,7 +10,18 @@ from tests.unit.life.simulate import Sim, change, desired, pool
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life import actions
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import Answer, Meta, Phase, Pv, Ref, Restore, VolumeStatus, Work, WorkState
+from tidb_volume.value import (
+    Answer,
+    Meta,
+    Phase,
+    Presence,
+    Pv,
+    Ref,
+    Restore,
+    VolumeStatus,
+    Work,
+    WorkState,
+)
 
 AT_ONCE = pool(after="0s")
 
@@ -121,6 +132,26 @@ def test_an_old_commit_does_not_outlive_a_volume_made_again_by_hand() -> None:
     assert not sim.wiped
     assert sim.phase() is Phase.RELEASED
     assert sim.status.question is not None
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_wipe_now_goes_on_with_a_committed_wipe_that_the_pool_came_to_keep(*, refused: bool) -> None:
+    sim = committed()
+    if refused:
+        sim.is_there(Presence.WRONG_DISK)
+        back(sim)
+        sim.is_there(None)
+        assert sim.phase() is Phase.FAILED
+    sim.want(desired(pool(after="0s", on_release="keep")))
+    sim.settle()
+    back(sim)
+    assert sim.status.reason == ("PoolKeeps" if refused else "WaitsFor")
+    assert "kubectl tidb-volume wipe-now" in sim.status.message or not refused
+    sim.later(7200)
+    assert not sim.wiped
+    sim.admin(wipe_now=Answer(question=sim.answer()))
+    sim.later(7200)
+    assert len(sim.wiped) == 1
 
 
 def test_a_record_made_again_beside_a_released_volume_wipes_nothing_by_itself() -> None:

@@ -259,6 +259,56 @@ def test_an_answer_counts_for_its_own_question_alone() -> None:
     assert len(sim.wiped) == 1
 
 
+def test_wipe_now_under_a_hold_decides_nothing_once_the_policy_is_patched_to_retain() -> None:
+    sim = released()
+    sim.admin(hold=True)
+    sim.settle()
+    assert sim.status.question is not None
+    sim.admin(wipe_now=Answer(question=sim.status.question.id))
+    sim.settle()
+    sim.policy("Retain")
+    sim.settle()
+    sim.admin(hold=False)
+    sim.later(7200)
+    assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "PolicyRetain")
+    assert not sim.wiped
+    sim.admin(wipe_now=Answer(question=sim.status.question.id))
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
+
+
+def test_wipe_now_decides_nothing_once_the_pool_keeps() -> None:
+    sim = released()
+    sim.admin(hold=True)
+    sim.settle()
+    assert sim.status.question is not None
+    sim.admin(wipe_now=Answer(question=sim.status.question.id))
+    sim.settle()
+    sim.want(desired(pool(on_release="keep")))
+    sim.settle()
+    sim.admin(hold=False)
+    sim.later(7200)
+    assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "PoolKeeps")
+    assert not sim.wiped
+
+
+def test_a_restore_that_was_asked_for_is_not_lost_when_the_policy_changes() -> None:
+    """The claim's name is taken, so it waits; a patch to Delete meanwhile must not begin a countdown."""
+    sim = released()
+    sim.policy("Retain")
+    sim.settle()
+    sim.cluster.create_claim("db/data-0", volume_name="another-volume")
+    question = sim.status.question
+    assert question is not None
+    sim.admin(restore=Restore(question=question.id))
+    sim.settle()
+    for policy in ("Delete", "Retain", "Delete"):
+        sim.policy(policy)
+        sim.later(7200)
+        assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "RestoreAsked")
+    assert not sim.wiped
+
+
 def test_wipe_now_decides_on_retain_and_lifts_no_hold() -> None:
     sim = released(on_release="keep")
     sim.admin(hold=True)

@@ -95,6 +95,8 @@ class Life(RuleBasedStateMachine):
         """Tenancies whose PersistentVolume was deleted by a controller while it was released, and rightly."""
         self.said_wipe: dict[str, frozenset[Item]] = {}
         """Questions that a person answered with a wipe: what was on the disk in the slot then."""
+        self.said_on_kept: set[str] = set()
+        """Those of them that were answered while policy or pool kept the data, or that asked about that."""
         self.careless: set[str] = set()
         """Tenancies that somebody's hand put on offer."""
         self.granted: set[tuple[str, str]] = set()
@@ -194,6 +196,7 @@ class Life(RuleBasedStateMachine):
                     wiped_now = asked is not None and asked.question in self.said_wipe
                     policy = pv.spec.persistent_volume_reclaim_policy
                     kept = volume.spec.wipe.on_release == "keep"
+                    wiped_now = wiped_now and asked is not None and asked.question in self.said_on_kept
                     if (policy != "Delete" or kept) and not wiped_now:
                         forget = volume.spec.admin.forget
                         assert forget is not None, "deleted what is kept"
@@ -508,6 +511,12 @@ class Life(RuleBasedStateMachine):
             return
         on_disk = self.machine.slot.items() if self.machine.slot else set()
         self.said_wipe.setdefault(question, frozenset(on_disk))
+        volume, pvs = self.cluster.etcd.volume, self.cluster.etcd.pvs.values()
+        asked = volume.status.question if volume is not None else None
+        kept = any(pv.spec.persistent_volume_reclaim_policy != "Delete" for pv in pvs)
+        kept |= self.entry.pool.on_release == "keep" or (asked is not None and asked.about.endswith("kept"))
+        if kept or (volume is not None and volume.spec.wipe.on_release == "keep"):
+            self.said_on_kept.add(question)
         if how == "wipe_now":
             self.say(wipe_now=Answer(question=question))
         else:
