@@ -17,6 +17,7 @@ from tidb_volume.kube import kinds
 from tidb_volume.kube.client import Client
 from tidb_volume.life import actions, breaker
 from tidb_volume.life.actions import Action
+from tidb_volume.life.world import Annotated
 from tidb_volume.units import Instant
 from tidb_volume.value import Breaker, Fleet, Phase, Volume
 from volume_controller.cluster import Cluster
@@ -98,6 +99,8 @@ class Actor:
                     kinds.PV, action.name, patch, uid=action.uid, resource_version=action.resource_version
                 )
                 self._cluster.pvs.put(answer)
+                annotated = Annotated(pv_uid=action.uid, times=action.times, at=now)
+                self._memory.did(name, annotated=annotated)
             case actions.DeleteVolume():
                 meta = volume.metadata
                 left = self._api.delete(

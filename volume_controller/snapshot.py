@@ -9,7 +9,7 @@ import threading
 from tidb_volume import names
 from tidb_volume.life import answers, daemon
 from tidb_volume.life.look import pick_pv
-from tidb_volume.life.world import Daemon, Fresh, Mine, World
+from tidb_volume.life.world import Annotated, Daemon, Fresh, Mine, World
 from tidb_volume.units import Instant
 from tidb_volume.value import Claim, Pod, Pv, Volume
 from volume_controller.cluster import (
@@ -64,15 +64,24 @@ class Memory:
                 known = self._hands[node] = ((up, ready), now)
             return Daemon(ready=ready, since=known[1])
 
-    def did(self, volume: str, *, ordered: str = "", deleted: str = "", counted: str = "") -> None:
-        """This leader wrote an order (its id), was answered the delete of a PersistentVolume (its UID), or
-        counted a wipe in the breaker's ledger (the tenancy)."""
+    def did(
+        self,
+        volume: str,
+        *,
+        ordered: str = "",
+        deleted: str = "",
+        counted: str = "",
+        annotated: Annotated | None = None,
+    ) -> None:
+        """This leader wrote an order (its id), was answered the delete of a PersistentVolume (its UID),
+        counted a wipe in the breaker's ledger (the tenancy), or put an annotation back."""
         with self._lock:
             mine = self._mine.get(volume, Mine())
             self._mine[volume] = Mine(
                 orders=mine.orders | _one(ordered),
                 deleted=mine.deleted | _one(deleted),
                 counted=mine.counted | _one(counted),
+                annotated=annotated or mine.annotated,
             )
 
     def begun_anew(self, volume: str) -> None:

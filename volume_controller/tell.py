@@ -87,8 +87,10 @@ class Teller:
                 _log.info("claim reference set", volume=name, pv=pv, why=why)
             case actions.DeleteVolume(why=why):
                 _log.info("volume deleted", volume=name, why=why)
-            case actions.AnnotatePv(name=pv):
+            case actions.AnnotatePv(name=pv, times=times):
                 text = "the annotation pv.kubernetes.io/provisioned-by was missing and was put back"
+                if times > 1:
+                    text += "; somebody takes it away again and again: it is put back less and less often"
                 self._recorder.say(about(kinds.TIDB_VOLUME, volume), "AnnotationPutBack", text, warning=True)
                 _log.warning("annotation put back", volume=name, pv=pv)
             case _:

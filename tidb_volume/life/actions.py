@@ -71,6 +71,8 @@ class AnnotatePv(Value):
     name: str
     uid: str
     resource_version: str
+    times: int = 1
+    """How often this leader has done so with this one: somebody takes it away again."""
 
 
 class DeleteVolume(Value):

@@ -15,7 +15,19 @@ import msgspec
 
 from tidb_volume import names
 from tidb_volume.inventory import policy
-from tidb_volume.life import actions, answers, daemon, memory, mounts, offer, orders, release, show, status
+from tidb_volume.life import (
+    actions,
+    annotation,
+    answers,
+    daemon,
+    memory,
+    mounts,
+    offer,
+    orders,
+    release,
+    show,
+    status,
+)
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen, look, pv_state, tenancy_of
 from tidb_volume.life.world import World
@@ -104,15 +116,14 @@ def _step(now: Instant, world: World, seen: Seen) -> Plan:
     second = _second_offer(world, seen)
     if second is not None:
         return orders.delete(second, "a disk has one PersistentVolume")
-    if seen.pv is not None and seen.pv_state != "terminating":
-        annotation = seen.pv.metadata.annotations.get(names.PROVISIONED_BY)
-        if annotation != names.PROVISIONER:
-            meta = seen.pv.metadata
-            return Plan(
-                action=actions.AnnotatePv(
-                    name=meta.name, uid=meta.uid, resource_version=meta.resource_version
-                )
-            )
+    annotated = annotation.put_back(now, world, seen)
+    if annotated.action is not None:
+        return annotated
+    step = _next(now, world, seen)
+    return Plan(action=step.action, again_at=_sooner(step.again_at, annotated.again_at))
+
+
+def _next(now: Instant, world: World, seen: Seen) -> Plan:
     if not seen.claimed and answers.forgets(world, seen):
         return _forget(world, seen)
     if world.volume.status.committed:

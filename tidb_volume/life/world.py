@@ -13,6 +13,14 @@ from tidb_volume.units import Instant
 from tidb_volume.value import Claim, Fleet, Node, Pod, Pv, Value, Volume
 
 
+class Annotated(Value):
+    """How often the annotation of one PersistentVolume was put back, and when last."""
+
+    pv_uid: str
+    times: int
+    at: Instant
+
+
 class Mine(Value):
     """A leader's own memory, lost with it on purpose."""
 
@@ -22,6 +30,7 @@ class Mine(Value):
     """UIDs of this volume's PersistentVolumes whose delete was answered to this leader."""
     counted: frozenset[str] = frozenset()
     """Tenancies whose wipe this leader has counted in the breaker's ledger."""
+    annotated: Annotated | None = None
 
 
 class Daemon(Value):

@@ -32,7 +32,7 @@ from tidb_volume.life import actions, answers, breaker
 from tidb_volume.life.actions import Action, Plan
 from tidb_volume.life.look import pick_pv
 from tidb_volume.life.plan import plan
-from tidb_volume.life.world import Fresh, Mine, World
+from tidb_volume.life.world import Annotated, Fresh, Mine, World
 from tidb_volume.units import Instant
 from tidb_volume.value import (
     Admin,
@@ -192,6 +192,8 @@ class Controller:
                 view.pvs[action.name] = cluster.change_pv(
                     action.name, action.uid, action.resource_version, metadata=meta
                 )
+                annotated = Annotated(pv_uid=action.uid, times=action.times, at=cluster.now)
+                self.mine = change(self.mine, annotated=annotated)
             case actions.DeleteVolume():
                 cluster.delete_volume(uid, rv)
                 view.volume = None
