@@ -1,9 +1,9 @@
 """The annotation `pv.kubernetes.io/provisioned-by`, put back where somebody took it away.
 
 Without it kube-controller-manager marks a Released volume with policy Delete as Failed. Here Failed counts as
-Released, so no decision hangs on it, but people would wonder. An operator that overwrites a volume's annotations
-with an older copy of its own does so again and again, and two programs that answer each other at once never
-end: each time we put it back is followed by a longer pause.
+Released, so no decision hangs on it, but people would wonder. An operator that overwrites annotations with an
+older copy of its own does so again and again, and two programs that answer each other at once never end: each
+time we put it back is followed by a longer pause.
 """
 
 from __future__ import annotations

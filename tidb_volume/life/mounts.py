@@ -11,6 +11,7 @@ loss of its journal makes it unknown, never clean.
 
 from __future__ import annotations
 
+from tidb_volume import names
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
 from tidb_volume.value import Content, Order, Presence, Work, WorkState
@@ -64,6 +65,11 @@ def said(world: World) -> str:
     status, disk = world.volume.status, world.volume.status.disk
     found = (disk.content_note if disk is not None else "") or "nothing that we made"
     text = f"tenancy {status.tenancy} is not to be seen on it, there is {found}; nothing is wiped"
+    if world.volume.spec.volume_mode == "Block":
+        node = names.block_node(status.tenancy)
+        text = (
+            f"{text}; nothing on a raw device says whose it is: if it is right, make its node {node} by hand"
+        )
     work = status.work if order(world) is not None else None
     if work is not None and work.reason:
         return f"{text}; to mount it: {work.reason}: {work.message}"

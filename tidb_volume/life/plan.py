@@ -20,6 +20,7 @@ from tidb_volume.life import (
     annotation,
     answers,
     daemon,
+    give,
     memory,
     mounts,
     offer,
@@ -32,7 +33,7 @@ from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen, look, pv_state, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant
-from tidb_volume.value import Content, Phase, Pv, Ref, VolumeSpec, VolumeStatus, WipePolicy
+from tidb_volume.value import Content, Phase, Pv, VolumeSpec, VolumeStatus, WipePolicy
 
 SETTLE = 1.0
 """Seconds for which a reason that ends by itself is not worth a write."""
@@ -192,7 +193,7 @@ def _free(now: Instant, world: World, seen: Seen) -> Plan:
         return edited
     if seen.trouble:
         return Plan()
-    given = _give(world, seen) if seen.pv is None and not seen.disk_known else None
+    given = give.step(world, seen) if seen.pv is None and not seen.disk_known else None
     if given is not None:
         return given
     if seen.order is not None and not seen.order.withdrawn:
@@ -347,7 +348,7 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
     stricter = _edit(world, seen, free=False)
     if stricter.action is not None:
         return stricter
-    given = _give(world, seen)
+    given = give.step(world, seen)
     if given is not None:
         return given
     found = release.obstacle(world, seen, now)
@@ -386,61 +387,6 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
         answer=question.id if question is not None and release.wipe_now(world) else "",
         why="released, and nothing stands against the wipe",
     )
-
-
-# --- given to one claim: restore, adopt: Keep ---
-
-
-def _give(world: World, seen: Seen) -> Plan | None:
-    """The step that gives the data to the claim that a person named; None: nobody asks, or it is given."""
-    to = answers.gives(world, seen)
-    if to is None:
-        return None
-    if seen.pv is None:
-        return _give_anew(world, seen, to)
-    if seen.pv_state != "released" or seen.pv.metadata.deletion_timestamp:
-        return None
-    meta, ref = seen.pv.metadata, seen.pv.spec.claim_ref
-    if ref is not None and (ref.namespace, ref.name, ref.uid) == (to.namespace, to.name, to.uid):
-        return None  # given; Kubernetes has not bound it yet
-    return Plan(
-        action=actions.SetClaimRef(
-            name=meta.name,
-            uid=meta.uid,
-            resource_version=meta.resource_version,
-            patch=offer.pointing_at(to),
-            why=f"a person gave its data to {to}",
-        )
-    )
-
-
-def _give_anew(world: World, seen: Seen, to: Ref) -> Plan:
-    """The PersistentVolume of a tenancy that is on the disk, made again for one claim: under its old name,
-    since a name means one tenancy's data and this is it (docs/decisions/0301)."""
-    disk, desired, volume = seen.disk, world.desired, world.volume
-    blocked = world.pvs or disk is None or desired is None or world.node is None
-    if blocked or seen.trouble not in ("", "Cordoned", "Retired"):
-        return Plan()
-    assert disk is not None and desired is not None and world.node is not None  # noqa: PT018
-    tenancy, path = answers.given_tenancy(world), ""
-    if disk.trash or disk.content not in (Content.TENANCY, Content.DATA):
-        return Plan()
-    if disk.content is Content.TENANCY and disk.tenancy != tenancy:
-        return Plan()
-    if disk.content is Content.DATA:
-        # Data that we did not put there lies at the mount's own root; of several tenancies none is chosen.
-        if not volume.spec.source.path or not answers.found_at_the_root(world):
-            return Plan()
-        tenancy, path = world.fresh.tenancy, volume.spec.source.path
-    manifest = offer.persistent_volume(
-        volume.metadata.name,
-        volume.spec,
-        desired,
-        tenancy,
-        world.node.metadata.labels[names.HOSTNAME],
-        disk.capacity_bytes,
-    )
-    return Plan(action=actions.CreatePv(manifest=offer.given(manifest, to, path)))
 
 
 # --- committed: the point of no return is passed ---
@@ -506,4 +452,4 @@ def _take_back(world: World, seen: Seen) -> Plan:
         return Plan(action=actions.WriteOrder(order=taken, why="a person asked to have it back"))
     if not memory.given_back(seen):
         return Plan()
-    return _give(world, seen) or Plan()
+    return give.step(world, seen) or Plan()

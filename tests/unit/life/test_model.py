@@ -3,6 +3,19 @@
 The planner and the daemon's decision are the real ones. What must always hold is asserted where it would
 break: when an order begins to delete, when a PersistentVolume is made, when a container starts. After each
 example people repair what they broke, and the disk must end on offer: doing nothing is not safe enough.
+
+What is asked for of a tenancy that a careless hand put on offer, and that another claim then got with the old
+data on it, is that it is said: DirtyHandedOut. Twice that cannot be, and such tenancies are kept in `unseen`:
+
+- An etcd that went back in time shows a volume as it was before its tenant came. Who binds it in the moment
+  before the daemon's next look finds data that nobody in this etcd ever wrote. A volume that is still on offer
+  is taken back at that look (`memory.used_on_offer`); one that a claim has by then looks in everything like one
+  whose tenant has written, which is what a bound volume is for.
+- Two hands: one clears the claimRef of a released volume, and before the controller has looked, another deletes
+  the status, or the whole TidbVolume. The record was the only witness of the former owner. The journal knows the
+  tenancy and the claims that orders named, and the order that ends this one has not been written; the disk knows
+  no claim at all. What is left is a volume with data that a claim has. The admission policy (docs/decisions/0203)
+  refuses the first hand; this is what remains where it is not installed.
 """
 
 from __future__ import annotations
@@ -577,7 +590,7 @@ class Life(RuleBasedStateMachine):
         elif volume is None:
             return
         elif what == "status":
-            self.unseen |= self.careless  # two hands at once leave nobody who knows
+            self.unseen |= self.careless  # two hands, see above
             self.cluster.change_volume(status=VolumeStatus())
         elif what == "order":
             self.cluster.change_volume(spec=change(volume.spec, order=None))

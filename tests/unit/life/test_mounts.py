@@ -125,6 +125,11 @@ def test_a_disk_that_is_not_there_is_not_ordered_to_be_mounted(presence: Presenc
     assert ordered(seen(bound(), presence=presence)) is None
 
 
+def test_a_raw_device_names_the_node_that_a_person_may_make() -> None:
+    world = seen(bound(mode="Block"))
+    assert f"/dev/tidb-volume/{world.volume.status.tenancy} by hand" in healthy(world)
+
+
 def test_a_disk_that_no_claim_has_is_not_taken_up() -> None:
     world = seen(bound())
     free = change(world, pvs=(), claim=None)

@@ -1,0 +1,62 @@
+"""Giving the data to the one claim that a person named: restore, and adopt: Keep."""
+
+from __future__ import annotations
+
+from tidb_volume import names
+from tidb_volume.life import actions, answers, offer
+from tidb_volume.life.actions import Plan
+from tidb_volume.life.look import Seen
+from tidb_volume.life.world import World
+from tidb_volume.value import Content, Ref
+
+
+def step(world: World, seen: Seen) -> Plan | None:
+    """The step that gives the data to the claim that a person named; None: nobody asks, or it is given."""
+    to = answers.gives(world, seen)
+    if to is None:
+        return None
+    if seen.pv is None:
+        return _anew(world, seen, to)
+    if seen.pv_state != "released" or seen.pv.metadata.deletion_timestamp:
+        return None
+    meta, ref = seen.pv.metadata, seen.pv.spec.claim_ref
+    if ref is not None and (ref.namespace, ref.name, ref.uid) == (to.namespace, to.name, to.uid):
+        return None  # given; Kubernetes has not bound it yet
+    return Plan(
+        action=actions.SetClaimRef(
+            name=meta.name,
+            uid=meta.uid,
+            resource_version=meta.resource_version,
+            patch=offer.pointing_at(to),
+            why=f"a person gave its data to {to}",
+        )
+    )
+
+
+def _anew(world: World, seen: Seen, to: Ref) -> Plan:
+    """The PersistentVolume of a tenancy that is on the disk, made again for one claim: under its old name,
+    since a name means one tenancy's data and this is it (docs/decisions/0301)."""
+    disk, desired, volume = seen.disk, world.desired, world.volume
+    blocked = world.pvs or disk is None or desired is None or world.node is None
+    if blocked or seen.trouble not in ("", "Cordoned", "Retired"):
+        return Plan()
+    assert disk is not None and desired is not None and world.node is not None  # noqa: PT018
+    tenancy, path = answers.given_tenancy(world), ""
+    if disk.trash or disk.content not in (Content.TENANCY, Content.DATA):
+        return Plan()
+    if disk.content is Content.TENANCY and disk.tenancy != tenancy:
+        return Plan()
+    if disk.content is Content.DATA:
+        # Data that we did not put there lies at the mount's own root; of several tenancies none is chosen.
+        if not volume.spec.source.path or not answers.found_at_the_root(world):
+            return Plan()
+        tenancy, path = world.fresh.tenancy, volume.spec.source.path
+    manifest = offer.persistent_volume(
+        volume.metadata.name,
+        volume.spec,
+        desired,
+        tenancy,
+        world.node.metadata.labels[names.HOSTNAME],
+        disk.capacity_bytes,
+    )
+    return Plan(action=actions.CreatePv(manifest=offer.given(manifest, to, path)))
