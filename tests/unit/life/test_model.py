@@ -7,15 +7,16 @@ example people repair what they broke, and the disk must end on offer: doing not
 What is asked for of a tenancy that a careless hand put on offer, and that another claim then got with the old
 data on it, is that it is said: DirtyHandedOut. Twice that cannot be, and such tenancies are kept in `unseen`:
 
-- An etcd that went back in time shows a volume as it was before its tenant came. Who binds it in the moment
-  before the daemon's next look finds data that nobody in this etcd ever wrote. A volume that is still on offer
-  is taken back at that look (`memory.used_on_offer`); one that a claim has by then looks in everything like one
-  whose tenant has written, which is what a bound volume is for.
-- Two hands: one clears the claimRef of a released volume, and before the controller has looked, another deletes
-  the status, or the whole TidbVolume. The record was the only witness of the former owner. The journal knows the
-  tenancy and the claims that orders named, and the order that ends this one has not been written; the disk knows
-  no claim at all. What is left is a volume with data that a claim has. The admission policy (docs/decisions/0203)
-  refuses the first hand; this is what remains where it is not installed.
+- An etcd that went back in time shows a volume as it was before its tenant came. Who binds it in the
+  moment before the daemon's next look finds data that nobody in this etcd ever wrote. A volume that is
+  still on offer is taken back at that look (`memory.used_on_offer`); one that a claim has by then looks
+  in everything like one whose tenant has written, which is what a bound volume is for.
+- Two hands: one clears the claimRef of a released volume, and before the controller has looked, another
+  deletes the status, or the whole TidbVolume. The record was the only witness of the former owner. The
+  journal knows the tenancy and the claims that orders named, and the order that ends this one has not
+  been written; the disk knows no claim at all. What is left is a volume with data that a claim has. The
+  admission policy (docs/decisions/0203) refuses the first hand; this is what remains where it is not
+  installed.
 """
 
 from __future__ import annotations
