@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from disk_daemon.api import write_node
 from tests.cluster import Cluster, build
 from tidb_volume import names
 from tidb_volume.kube import kinds, slim
@@ -23,8 +25,20 @@ from tidb_volume.kube.queue import Queue
 from tidb_volume.kube.reflector import Reflector
 from tidb_volume.kube.store import Change, Store
 from tidb_volume.kube.transport import ApiError, Stop
-from tidb_volume.value import Content, DiskReport, Identity, Presence, Volume, Work, WorkState
+from tidb_volume.value import (
+    Content,
+    DiskReport,
+    Identity,
+    NodeReport,
+    Presence,
+    SeenDisk,
+    Volume,
+    Work,
+    WorkState,
+)
 
+BOOT = "boot-1"
+BY_NODE = "by node"
 FAKE = "kwok.x-k8s.io/node"
 FLEET = "fleet"
 """The label of all nodes that are made here."""
@@ -73,6 +87,9 @@ class Daemons:
         self._queue: Queue[str] = Queue(first_retry=0.05)
         self._volumes: Store[Volume] = Store()
         self._on_disk: dict[str, str] = {}
+        self._surveyed: dict[str, frozenset[str]] = {}
+        self._survey_lock = threading.Lock()
+        self._volumes.add_index(BY_NODE, lambda volume: (volume.spec.node_name,))
         self._volumes.on_change(self._changed)
         self._apis = [
             Client(slim.SlimTransport(slim.from_kubeconfig(kubeconfig)), manager="disk-daemon")
@@ -116,6 +133,7 @@ class Daemons:
         """Report a disk, and obey its order; both in one patch, as the daemon writes them."""
         name, order, status = volume.metadata.name, volume.spec.order, volume.status
         work = status.work
+        self._survey(api, volume)
         if order is not None and (work is None or work.order_id != order.id):
             if order.kind == "reclaim" and status.committed != order.id:
                 return
@@ -127,14 +145,44 @@ class Daemons:
         patch = {"status": {"disk": msgspec.to_builtins(report), "work": msgspec.to_builtins(work)}}
         api.merge_patch(kinds.TIDB_VOLUME, name, patch, subresource="status")
 
+    def _survey(self, api: Client, volume: Volume) -> None:
+        """Show the disks of a machine in its own object too, as many as its volumes tell by now."""
+        node = volume.spec.node_name
+        with self._survey_lock:
+            if volume.metadata.name in self._surveyed.get(node, ()):
+                return
+            found = self._volumes.by_index(BY_NODE, node)
+            self._surveyed[node] = frozenset(each.metadata.name for each in found)
+        disks = tuple(
+            SeenDisk(
+                name=f"nvme{n}n1",
+                device=_number(each.metadata.name),
+                links=tuple(f"/dev/disk/{by}-{each.metadata.name}" for by in ("by-id/nvme", "by-path/pci")),
+                mounts=(each.spec.source.path,),
+                identity=_identity(each.metadata.name),
+            )
+            for n, each in enumerate(sorted(found, key=lambda each: each.metadata.name))
+        )
+        write_node(api, node, NodeReport(boot=BOOT, daemon="none", disks=disks))
+
     def _report(self, name: str) -> DiskReport:
         tenancy = self._on_disk.get(name, "")
         return DiskReport(
             presence=Presence.OK,
-            identity=Identity(serial=name, model="none", size_bytes=SIZE),
+            boot=BOOT,
+            device=_number(name),
+            identity=_identity(name),
             capacity_bytes=SIZE,
             content=Content.TENANCY if tenancy else Content.BLANK,
             tenancy=tenancy,
             empty=bool(tenancy),
             journal=tenancy,
         )
+
+
+def _number(name: str) -> str:
+    return f"259:{zlib.crc32(name.encode())}"
+
+
+def _identity(name: str) -> Identity:
+    return Identity(serial=name, model="none", size_bytes=SIZE)

@@ -7,6 +7,8 @@ alone has: two disks of one model and size are not the same disk.
 
 from __future__ import annotations
 
+import msgspec
+
 from tidb_volume.value import Identity
 
 _HARDWARE = ("eui", "wwn", "serial", "model", "size_bytes", "partition", "virtual")
@@ -27,6 +29,26 @@ def same_disk(recorded: Identity, seen: Identity) -> bool:
     return same_hardware(recorded, seen) and (
         not recorded.fs_uuid or not seen.fs_uuid or recorded.fs_uuid == seen.fs_uuid
     )
+
+
+def same_on_another_node(recorded: Identity, seen: Identity) -> bool:
+    """Whether two machines show the same piece of hardware, whole or a part of it.
+
+    A virtual disk's facts hold on its own machine alone: two machines may well have a backing file of one
+    inode number.
+    """
+    plain = [
+        msgspec.structs.replace(
+            each, partition="", virtual="", size_bytes=0 if each.partition else each.size_bytes
+        )
+        for each in (recorded, seen)
+    ]
+    return same_hardware(*plain)
+
+
+def unique_facts(identity: Identity) -> tuple[str, ...]:
+    """Each fact that can tell a disk from all others, to find those by that may be the same."""
+    return tuple(f"{name}={fact}" for name in _UNIQUE if (fact := getattr(identity, name)))
 
 
 def has_unique_fact(identity: Identity) -> bool:

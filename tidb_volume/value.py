@@ -502,6 +502,33 @@ class LocalSource(Value):
     path: str = ""
 
 
+class NodeRequirement(Value):
+    """One requirement of a node selector."""
+
+    key: str = ""
+    operator: str = ""
+    values: tuple[str, ...] = ()
+
+
+class NodeTerm(Value):
+    """Requirements that must hold together, on labels and on fields."""
+
+    match_expressions: tuple[NodeRequirement, ...] = ()
+    match_fields: tuple[NodeRequirement, ...] = ()
+
+
+class NodeSelector(Value):
+    """Terms of which one must hold."""
+
+    node_selector_terms: tuple[NodeTerm, ...] = ()
+
+
+class NodeAffinity(Value):
+    """On which nodes a PersistentVolume can be used."""
+
+    required: NodeSelector | None = None
+
+
 class PvSpec(Value):
     """A PersistentVolume's spec."""
 
@@ -513,6 +540,7 @@ class PvSpec(Value):
     claim_ref: Ref | None = None
     local: LocalSource | None = None
     host_path: LocalSource | None = None
+    node_affinity: NodeAffinity | None = None
 
 
 class PhaseOnly(Value):

@@ -13,16 +13,30 @@ from typing import Any
 import msgspec
 
 from tidb_volume import names
-from tidb_volume.inventory.expand import Desired
+from tidb_volume.identity import unique_facts
+from tidb_volume.inventory.expand import Desired, Forbids
 from tidb_volume.kube import kinds
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.queue import Priority, Queue
 from tidb_volume.kube.reflector import Reflector
 from tidb_volume.kube.store import Change, Store
 from tidb_volume.kube.transport import Stop
+from tidb_volume.life import conflict, foreign, places
 from tidb_volume.life.daemon import is_ready
+from tidb_volume.life.foreign import disk_of
 from tidb_volume.life.look import tenancy_of
-from tidb_volume.value import Claim, ConfigMap, DaemonPod, Fleet, Node, Pod, Pv, StorageClass, Volume
+from tidb_volume.value import (
+    Claim,
+    ConfigMap,
+    DaemonPod,
+    Fleet,
+    Node,
+    Pod,
+    Pv,
+    StorageClass,
+    Volume,
+    VolumeNode,
+)
 
 
 class Topic(StrEnum):
@@ -42,6 +56,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """By volume: the digest of the item that still lists it, though no label matches any more."""
     unsure: bool = False
     """A ConfigMap is refused and nothing of it is in force: what nobody lists may well be listed there."""
+    forbids: Forbids = Forbids(())
+    """The `never` globs, to be asked of every name of a disk."""
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -59,6 +75,12 @@ BY_TENANCY = "by tenancy"
 BY_CLAIM = "by claim"
 BY_NODE = "by node"
 BY_HOSTNAME = "by hostname"
+BY_FACT = "by fact"
+BY_HOST = "by host"
+
+SHARED = 64
+"""A fact that more disks than this have tells nothing (a serial that a vendor never changed): so many of them
+are looked at, which is enough to refuse a newcomer."""
 
 
 def pod_claims(pod: Pod) -> Iterable[tuple[str, str]]:
@@ -72,24 +94,20 @@ def pod_claims(pod: Pod) -> Iterable[tuple[str, str]]:
 
 
 def _pv_disk(pv: Pv) -> Iterable[str]:
-    """The TidbVolume that a PersistentVolume is of: told by its name and path, which nobody can change.
-
-    A label can be taken away by whoever labels volumes, and then a second PersistentVolume would be made for
-    the same disk. An imported one has no such name, and its label says whose it is.
-    """
-    disk, _, tenancy = pv.metadata.name.rpartition("-")
-    path = pv.spec.local.path if pv.spec.local is not None else ""
-    if names.is_tenancy(tenancy) and path in (
-        names.block_node(tenancy),
-        names.tenancy_folder(_mount(path), tenancy),
-    ):
-        return (disk,)
-    labelled = pv.metadata.labels.get(names.LABEL_DISK)
-    return (labelled,) if labelled else ()
+    disk = disk_of(pv)
+    return (disk,) if disk else ()
 
 
-def _mount(path: str) -> str:
-    return path.partition(f"/{names.FOLDER}/")[0]
+def _volume_facts(volume: Volume) -> Iterable[str]:
+    peer = conflict.peer_of(volume)
+    return unique_facts(peer.identity) if peer is not None else ()
+
+
+def _report_facts(node: VolumeNode | None) -> set[str]:
+    if node is None:
+        return set()
+    peers = conflict.peers_in(node.metadata.name, node.status)
+    return {fact for peer in peers for fact in unique_facts(peer.identity)}
 
 
 def _hostname(node: Node) -> Iterable[str]:
@@ -110,6 +128,7 @@ class Cluster:
         self.pods: Store[Pod] = Store()
         self.nodes: Store[Node] = Store()
         self.daemons: Store[DaemonPod] = Store()
+        self.reports: Store[VolumeNode] = Store()
         self.config_maps: Store[ConfigMap] = Store()
         self.kept: Store[ConfigMap] = Store()
         self.classes: Store[StorageClass] = Store()
@@ -117,6 +136,9 @@ class Cluster:
         """What the inventory wants; None until it has been read whole, and until then nothing is decided."""
 
         self.volumes.add_index(BY_NODE, lambda volume: (volume.spec.node_name,))
+        self.volumes.add_index(BY_FACT, _volume_facts)
+        self.reports.add_index(BY_FACT, _report_facts)
+        self.pvs.add_index(BY_HOST, foreign.hosts)
         self.pvs.add_index(BY_DISK, _pv_disk)
         self.pvs.add_index(BY_TENANCY, lambda pv: filter(None, (tenancy_of(pv),)))
         self.pods.add_index(BY_CLAIM, pod_claims)
@@ -124,7 +146,10 @@ class Cluster:
         self.daemons.add_index(BY_NODE, lambda pod: (pod.spec.node_name,))
 
         self.volumes.on_change(self._each(lambda volume: (volume.metadata.name,)))
+        self.volumes.on_change(self._volume_changed)
+        self.reports.on_change(self._report_changed)
         self.pvs.on_change(self._each(_pv_disk))
+        self.pvs.on_change(self._pv_of_others_changed)
         self.claims.on_change(self._each(self._claim_disks))
         self.pods.on_change(self._each(self._pod_disks))
         self.nodes.on_change(self._node_changed)
@@ -144,6 +169,7 @@ class Cluster:
             Reflector(api, kinds.CLAIM, self.claims, stop=stop),
             Reflector(api, kinds.POD, self.pods, stop=stop),
             Reflector(api, kinds.NODE, self.nodes, stop=stop),
+            Reflector(api, kinds.TIDB_VOLUME_NODE, self.reports, stop=stop),
             Reflector(
                 api,
                 kinds.DAEMON_POD,
@@ -179,6 +205,7 @@ class Cluster:
                 self.pods,
                 self.nodes,
                 self.daemons,
+                self.reports,
                 self.config_maps,
                 self.kept,
                 self.classes,
@@ -225,6 +252,8 @@ class Cluster:
         if old is not None and new is not None and _bears(old) == _bears(new):
             return  # a heartbeat
         self._add(INVENTORY, change)
+        if old is None or new is None:
+            self._look_at_facts(_report_facts(self.reports.get(change.key[1])), change)
         for node in (old, new):
             if node is None:
                 continue
@@ -245,6 +274,53 @@ class Cluster:
             for volume in self.volumes.by_index(BY_NODE, node_name):
                 self._add(Key(Topic.VOLUME, volume.metadata.name), change)
 
+    # --- what stands around a disk ---
+
+    def _look_at(self, volumes: Iterable[Volume], change: Change[Any]) -> None:
+        for volume in volumes:
+            self._add(Key(Topic.VOLUME, volume.metadata.name), change)
+
+    def _look_at_facts(self, facts: Iterable[str], change: Change[Any]) -> None:
+        """Whoever may be the same disk."""
+        for fact in facts:
+            self._look_at(self.volumes.by_index(BY_FACT, fact)[:SHARED], change)
+
+    def _volume_changed(self, change: Change[Volume]) -> None:
+        """What one volume has on record may end another's conflict, or a whole node's being put aside."""
+        before = conflict.peer_of(change.old) if change.old is not None else None
+        after = conflict.peer_of(change.new) if change.new is not None else None
+        if before == after:
+            return
+        facts = {fact for peer in (before, after) if peer is not None for fact in unique_facts(peer.identity)}
+        self._look_at_facts(facts, change)
+        for fact in facts:
+            for report in self.reports.by_index(BY_FACT, fact)[:SHARED]:
+                on_node = self.volumes.by_index(BY_NODE, report.metadata.name)
+                self._look_at((each for each in on_node if not conflict.is_established(each)), change)
+
+    def _report_changed(self, change: Change[VolumeNode]) -> None:
+        self._look_at(self.volumes.by_index(BY_NODE, change.key[1]), change)
+        self._look_at_facts(_report_facts(change.old) ^ _report_facts(change.new), change)
+
+    def _pv_of_others_changed(self, change: Change[Pv]) -> None:
+        old, new = change.old, change.new
+        if old is not None and new is not None and _covers_as(old) == _covers_as(new):
+            return
+        for pv in (old, new):
+            if pv is None:
+                continue
+            for host in foreign.hosts(pv):
+                known = self.nodes.by_index(BY_HOSTNAME, host) if host else self.nodes.all()
+                for node in known:
+                    self._look_at(self._covered(pv, node.metadata.name), change)
+
+    def _covered(self, pv: Pv, node: str) -> Iterable[Volume]:
+        found = self.reports.get(node)
+        report = found.status if found is not None else None
+        for volume in self.volumes.by_index(BY_NODE, node):
+            if foreign.covers(pv, volume, places.place(volume, report), report):
+                yield volume
+
     def _fleet_changed(self, change: Change[Fleet]) -> None:
         old, new = change.old, change.new
         self._add(BREAKER, change)
@@ -253,6 +329,10 @@ class Cluster:
         if before != after:
             for volume in self.volumes.all():
                 self._add(Key(Topic.VOLUME, volume.metadata.name), change)
+
+
+def _covers_as(pv: Pv) -> tuple[object, ...]:
+    return disk_of(pv), foreign.path_of(pv), pv.spec.node_affinity
 
 
 def _bears(node: Node) -> tuple[object, ...]:

@@ -145,9 +145,11 @@ class InventoryKeeper:
             every = before.desired.disks.keys() | desired.disks.keys()
             changed = {name for name in every if _said(before.desired, name) != _said(desired, name)}
             changed |= {name for name, _ in left.items() ^ before.left_by_label.items()}
+            if before.desired.never != desired.never:
+                changed = {volume.metadata.name for volume in cluster.volumes.all()} | every
             if before.unsure and not unsure:
                 changed |= unlisted.keys()
-        cluster.wanted = Wanted(desired, left, unsure)
+        cluster.wanted = Wanted(desired, left, unsure, expand.Forbids(desired.never))
         priority = Priority.LISTED if before is None else Priority.LIVE
         for name in changed:
             cluster.queue.add(Key(Topic.VOLUME, name), priority)

@@ -5,19 +5,26 @@ from __future__ import annotations
 import base64
 import secrets
 import threading
+from collections.abc import Iterable
 
 from tidb_volume import names
-from tidb_volume.life import answers, daemon
+from tidb_volume.identity import unique_facts
+from tidb_volume.life import answers, conflict, daemon, foreign
+from tidb_volume.life.around import Around, around
+from tidb_volume.life.conflict import Peer
 from tidb_volume.life.look import pick_pv
 from tidb_volume.life.world import Annotated, Daemon, Fresh, Mine, World
 from tidb_volume.units import Instant
-from tidb_volume.value import Claim, Pod, Pv, Volume
+from tidb_volume.value import Claim, Node, Pod, Pv, Volume
 from volume_controller.cluster import (
     BY_CLAIM,
     BY_DISK,
+    BY_FACT,
+    BY_HOST,
     BY_HOSTNAME,
     BY_NODE,
     BY_TENANCY,
+    SHARED,
     Cluster,
     Wanted,
 )
@@ -130,7 +137,46 @@ def world(
         left_by_label=name in wanted.left_by_label,
         transient_since=memory.since(name, now),
         mine=memory.mine(name),
+        around=_around(cluster, wanted, volume, node),
     )
+
+
+def _around(cluster: Cluster, wanted: Wanted, volume: Volume, node: Node | None) -> Around:
+    name = volume.spec.node_name
+    found = cluster.reports.get(name)
+    report = found.status if found is not None else None
+    hostname = node.metadata.labels.get(names.HOSTNAME, "") if node is not None else ""
+    hosts = {hostname, foreign.ANYWHERE}
+    seen = conflict.new_identity(volume)
+
+    def raised() -> tuple[Peer, ...]:
+        own = conflict.peers_in(name, report) if report is not None else []
+        facts = {fact for each in own for fact in unique_facts(each.identity)}
+        return conflict.raised(name, report, _peers(cluster, facts))
+
+    return around(
+        volume,
+        node,
+        report,
+        [pv for host in hosts for pv in cluster.pvs.by_index(BY_HOST, host)],
+        _peers(cluster, unique_facts(seen)) if seen is not None else (),
+        raised,
+        wanted.forbids,
+    )
+
+
+def _peers(cluster: Cluster, facts: Iterable[str]) -> list[Peer]:
+    """Everybody who shows a disk with one of these facts. A survey of a node that is gone says nothing."""
+    found: dict[tuple[str, str, str], Peer] = {}
+    for fact in facts:
+        shown = [conflict.peer_of(volume) for volume in cluster.volumes.by_index(BY_FACT, fact)[:SHARED]]
+        for report in cluster.reports.by_index(BY_FACT, fact)[:SHARED]:
+            if cluster.nodes.get(report.metadata.name) is not None:
+                shown += conflict.peers_in(report.metadata.name, report.status)
+        for peer in shown:
+            if peer is not None:
+                found[peer.node, peer.volume, peer.name] = peer
+    return list(found.values())
 
 
 def _claim(cluster: Cluster, pv: Pv | None) -> Claim | None:

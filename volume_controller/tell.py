@@ -12,7 +12,7 @@ from tidb_volume.life import actions
 from tidb_volume.life.actions import Action
 from tidb_volume.obs.log import Log
 from tidb_volume.obs.metrics import Metrics
-from tidb_volume.value import Breaker, Fleet, Phase, Ref, Volume
+from tidb_volume.value import Breaker, Fleet, Phase, Ref, Volume, VolumeStatus
 
 _log = Log(__name__)
 
@@ -34,8 +34,11 @@ _WARNINGS = frozenset(
         "NodeLost",
         "DaemonNotReady",
         "Refused",
+        "Never",
     }
 )
+
+_ALARMS = frozenset({"DirtyHandedOut", "Foreign", "Forbidden"})
 
 
 class Teller:
@@ -47,6 +50,9 @@ class Teller:
         self._reasons = metrics.counter(
             "reasons", "How often a volume came to a phase and reason.", ["phase", "reason"]
         )
+        self._conditions = metrics.counter(
+            "alarms", "How often a volume in use came to a condition that somebody should see.", ["type"]
+        )
         self._trips = metrics.counter("breaker_trips", "How often the circuit breaker opened.")
 
     def did(self, volume: Volume, action: Action) -> None:
@@ -57,6 +63,7 @@ class Teller:
         match action:
             case actions.PatchStatus(status=status):
                 old = volume.status
+                self._alarms(volume, status)
                 if (old.phase, old.reason) == (status.phase, status.reason):
                     return
                 self._reasons.labels(status.phase.value, status.reason).inc()
@@ -95,6 +102,19 @@ class Teller:
                 _log.warning("annotation put back", volume=name, pv=pv)
             case _:
                 _log.info("did", volume=name, action=kind)
+
+    def _alarms(self, volume: Volume, status: VolumeStatus) -> None:
+        """What has come around a disk that somebody has: it changes neither phase nor reason."""
+        before = {each.type for each in volume.status.conditions}
+        claim = status.owner.claim if status.owner else None
+        for each in status.conditions:
+            if each.type not in _ALARMS or each.type in before or status.phase is Phase.PENDING:
+                continue
+            self._conditions.labels(each.type).inc()
+            self._recorder.say(about(kinds.TIDB_VOLUME, volume), each.type, each.message, warning=True)
+            if claim is not None and status.phase is Phase.BOUND:
+                self._recorder.say(_claim(claim), each.type, each.message, warning=True)
+            _log.warning("condition", volume=volume.metadata.name, type=each.type, message=each.message)
 
     def tripped(self, fleet: Fleet, breaker: Breaker) -> None:
         """The breaker opened."""

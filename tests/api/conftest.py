@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import yaml
 
+from tests.api.bench import Bench
 from tests.api.cases import Server
 from tests.model.schema import CRDS
 from tidb_volume.kube import kinds, official, slim, transport
@@ -96,3 +97,10 @@ def _served(api: Client, kind: kinds.Kind[Any]) -> bool:
             return False
         raise
     return True
+
+
+@pytest.fixture
+def bench(kubeconfig: Path) -> Iterator[Bench]:
+    """A node with disks in memory, and room for controllers."""
+    with closing(Bench(kubeconfig)) as made:
+        yield made

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tidb_volume import names
+from tidb_volume.cli.neighbours import Neighbours
 from tidb_volume.cli.reader import Reader
 from tidb_volume.inventory import expand, merge
 from tidb_volume.inventory.expand import Desired
@@ -50,12 +51,13 @@ def gather(api: Reader, volumes: Iterable[Volume], pvs: Iterable[Pv]) -> dict[st
     by_disk: dict[str, list[Pv]] = {}
     for pv in pvs:
         by_disk.setdefault(pv.metadata.labels.get(names.LABEL_DISK, ""), []).append(pv)
-    return {
-        volume.metadata.name: world(
-            volume, wanted, nodes, tuple(by_disk.get(volume.metadata.name, ())), fleet, daemons=daemons
-        )
-        for volume in volumes
-    }
+    neighbours = Neighbours(api, wanted, nodes)
+    found = {}
+    for volume in volumes:
+        ours = tuple(by_disk.get(volume.metadata.name, ()))
+        plain = world(volume, wanted, nodes, ours, fleet, daemons=daemons)
+        found[volume.metadata.name] = msgspec.structs.replace(plain, around=neighbours.around(volume))
+    return found
 
 
 def ready_daemons(api: Reader) -> frozenset[str] | None:

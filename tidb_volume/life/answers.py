@@ -76,10 +76,11 @@ def restores(world: World) -> bool:
 
 
 def accepts_identity(world: World) -> bool:
-    """A person says that the disk that is there now is the right one."""
+    """A person says that the disk that is there now is the right one, and it is nobody else's."""
     disk = world.volume.status.disk
     return (
         _counts(world.volume, world.volume.spec.admin.accept_identity)
+        and not world.around.twin
         and disk is not None
         and disk.presence is Presence.WRONG_DISK
         and disk.identity is not None
@@ -98,6 +99,8 @@ def not_taken(world: World, seen: Seen) -> str:
         why = _why_not_forgotten(world, seen)
         if why:
             return why
+    if _counts(world.volume, admin.accept_identity) and world.around.twin:
+        return f"not accepted: {world.around.twin}"
     to = named(world.volume)
     if to is not None:
         return _why_not_given(world, seen, to)

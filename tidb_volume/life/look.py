@@ -176,12 +176,16 @@ def _agrees(disk: DiskReport | None, tenancy: str) -> bool:
 
 def _trouble(world: World) -> tuple[str, str]:
     volume, desired, disk = world.volume, world.desired, world.volume.status.disk
-    if desired is None:
-        return ("Cordoned", "") if world.left_by_label else ("Dropped", "")
-    if desired.conflict:
+    if desired is None and not world.left_by_label:
+        return "Dropped", ""
+    if desired is not None and desired.conflict:
         return "Conflict", desired.conflict
-    if desired.never:
-        return "Never", desired.never
+    if world.never:
+        return "Never", world.never
+    if world.around.foreign:
+        return "Foreign", f": {world.around.foreign}"
+    if desired is None:
+        return "Cordoned", ""
     if world.node is None:
         return "NodeUnknown", ""
     if not world.node.metadata.labels.get(names.HOSTNAME):
@@ -192,9 +196,14 @@ def _trouble(world: World) -> tuple[str, str]:
         return "NotObserved", ""
     if disk.presence is not Presence.OK:
         return disk.presence.value, f" ({disk.message})" if disk.message else ""
+    if world.around.twin:
+        return "Conflict", world.around.twin
     if world.elsewhere:
         other = world.elsewhere[0].metadata.name
         return "Conflict", f"tenancy {disk.tenancy} on this disk is that of PersistentVolume {other}"
+    if world.around.unsurveyed and not world.pvs:
+        # What is on offer already is not taken back for that: a survey may be lost, and comes again.
+        return "NotObserved", ""
     if volume.spec.admin.cordon:
         return "Cordoned", ""
     if volume.spec.admin.retire:

@@ -197,7 +197,8 @@ def _identity(world: World) -> Identity | None:
     recorded, disk = world.volume.status.identity, world.volume.status.disk
     if disk is None or disk.identity is None:
         return recorded
-    if answers.accepts_identity(world) or (recorded is None and disk.presence is Presence.OK):
+    first = recorded is None and disk.presence is Presence.OK and not world.around.twin
+    if answers.accepts_identity(world) or first:
         return disk.identity
     if recorded is not None and _made_by_us(world, disk):
         return msgspec.structs.replace(recorded, fs_uuid=disk.identity.fs_uuid or recorded.fs_uuid)

@@ -22,6 +22,13 @@ def stands_for_wipe(world: World, seen: Seen) -> bool:
     )
 
 
+def unanswered(seen: Seen) -> bool:
+    """An order stands that the daemon may still take up: no answer, no byte gone, not taken back."""
+    answered = seen.done or seen.failed or seen.refused
+    begun = seen.work is not None and seen.work.begun
+    return seen.order is not None and not (seen.order.withdrawn or answered or begun)
+
+
 def ask_again(world: World, seen: Seen) -> Plan:
     """A `done` found at start counts for nothing: the daemon answers a fresh id by what the disk shows.
 

@@ -37,6 +37,8 @@ from tidb_volume.value import Content, Phase, Pv, VolumeSpec, VolumeStatus, Wipe
 
 SETTLE = 1.0
 """Seconds for which a reason that ends by itself is not worth a write."""
+_NOT_OURS = frozenset({"Conflict", "Foreign", "Never"})
+"""Troubles under which nothing at all is done to a disk."""
 _TRANSIENT = frozenset({"NotObserved", "Preparing", "FirstClean", "Ordered"})
 
 
@@ -192,6 +194,8 @@ def _free(now: Instant, world: World, seen: Seen) -> Plan:
     if edited.action is not None:
         return edited
     if seen.trouble:
+        if seen.trouble in _NOT_OURS and orders.unanswered(seen):
+            return Plan(action=actions.WriteOrder(order=None, why=f"not any more: {seen.trouble}"))
         return Plan()
     given = give.step(world, seen) if seen.pv is None and not seen.disk_known else None
     if given is not None:

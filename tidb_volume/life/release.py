@@ -82,8 +82,10 @@ def bars_committed(world: World, seen: Seen) -> Obstacle | None:
     spec, order = world.volume.spec, seen.order
     if not world.listed:
         return Obstacle(word="DroppedReleased")
-    if world.desired is not None and world.desired.never:
-        return Obstacle(word="Never", note=world.desired.never)
+    if world.never:
+        return Obstacle(word="Never", note=world.never)
+    if world.around.foreign:
+        return Obstacle(word="Foreign", note=f": {world.around.foreign}")
     answered = (order is not None and bool(order.answer)) or wipe_now(world) or adopt_wipe(world)
     if spec.wipe.on_release == "keep" and not answered:
         return Obstacle(word="PoolKeeps")

@@ -238,6 +238,11 @@ def conditions(
         wanted.append(("Cordoned", True, "ByPerson", "not offered any more"))
     elif world.left_by_label:
         wanted.append(("Cordoned", True, "LabelChanged", "the node's labels no longer match its group"))
+    if world.around.foreign:
+        text = f"PersistentVolume {world.around.foreign}, not ours, covers the same disk: two may write to it"
+        wanted.append(("Foreign", True, "AnotherVolume", f"{text}; it is not wiped while that one is there"))
+    if world.never:
+        wanted.append(("Forbidden", True, "Never", f"the glob {world.never} under `never`: it is not wiped"))
     if not world.listed:
         wanted.append(("Dropped", True, "NotListed", "no inventory entry lists it"))
     elif edit_pending(world):
@@ -303,6 +308,8 @@ _WORDS = {
     "Cordoned": "cordoned",
     "Dropped": "dropped",
     "EditPending": "edit pending",
+    "Foreign": "another volume covers it",
+    "Forbidden": "never",
     "DirtyHandedOut": "DIRTY",
 }
 

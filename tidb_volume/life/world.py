@@ -9,6 +9,7 @@ A new leader has neither and takes the careful branch.
 from __future__ import annotations
 
 from tidb_volume.inventory.expand import DesiredDisk
+from tidb_volume.life.around import Around
 from tidb_volume.units import Instant
 from tidb_volume.value import Claim, Fleet, Node, Pod, Pv, Value, Volume
 
@@ -79,6 +80,13 @@ class World(Value):
     transient_since: Instant = Instant(0.0)
     """Since when this leader has seen the volume in a state that should end by itself."""
     mine: Mine = Mine()
+    around: Around = Around()
+    """What stands around the disk: its other names, others' PersistentVolumes, the same disk elsewhere."""
+
+    @property
+    def never(self) -> str:
+        """The `never` glob that forbids the disk, by the entry's text or under another of its names."""
+        return self.around.never or (self.desired.never if self.desired is not None else "")
 
     @property
     def listed(self) -> bool:

@@ -30,6 +30,7 @@ from tidb_volume import names
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life import actions, answers, breaker
 from tidb_volume.life.actions import Action, Plan
+from tidb_volume.life.around import Around
 from tidb_volume.life.look import pick_pv
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import Annotated, Fresh, Mine, World
@@ -60,6 +61,7 @@ class Controller:
         self.cluster, self.wanted, self.name = cluster, wanted, name
         self.elsewhere: tuple[Pv, ...] = ()
         self.left_by_label = False
+        self.around = Around()
         self.mine = Mine()
         self.view = Objects()
         self.transient_since = Instant(0.0)
@@ -100,6 +102,7 @@ class Controller:
             left_by_label=self.left_by_label,
             transient_since=self.transient_since,
             mine=self.mine,
+            around=self.around,
         )
 
     def _claim(self, ref: Ref | None) -> Claim | None:

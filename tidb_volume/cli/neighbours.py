@@ -1,0 +1,45 @@
+"""What stands around disks, read for one command: other names, volumes of others, the same disk elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidb_volume.cli.reader import Reader
+from tidb_volume.inventory import expand
+from tidb_volume.inventory.expand import Desired
+from tidb_volume.kube import kinds
+from tidb_volume.life import conflict, places
+from tidb_volume.life.around import Around, around
+from tidb_volume.value import Node, Volume
+
+
+class Neighbours:
+    """All surveys, PersistentVolumes and volumes of the cluster; where one may not be read, less is known."""
+
+    def __init__(self, api: Reader, wanted: Desired, nodes: Sequence[Node]) -> None:
+        self._nodes = {node.metadata.name: node for node in nodes}
+        found = api.optional(lambda: api.api.list(kinds.TIDB_VOLUME_NODE)[0], ())
+        self._reports = {each.metadata.name: each.status for each in found}
+        self._pvs = api.optional(lambda: api.api.list(kinds.PV)[0], ())
+        said = [conflict.peer_of(volume) for volume in api.optional(api.volumes, ())]
+        self._peers = [peer for peer in said if peer is not None]
+        for name, report in self._reports.items():
+            if name in self._nodes:
+                self._peers += conflict.peers_in(name, report)
+        self._forbids = expand.Forbids(wanted.never)
+
+    def around(self, volume: Volume) -> Around:
+        """What stands around one volume's disk, as the leading controller would see it."""
+        name = volume.spec.node_name
+        report = self._reports.get(name)
+        if report is None:
+            return Around(never=places.forbidden(volume, None, self._forbids))
+        return around(
+            volume,
+            self._nodes.get(name),
+            report,
+            self._pvs,
+            self._peers,
+            lambda: conflict.raised(name, report, self._peers),
+            self._forbids,
+        )

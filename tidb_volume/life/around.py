@@ -1,0 +1,55 @@
+"""What stands around a disk and is seen by others than its own daemon's look at it: its other names, others'
+PersistentVolumes, the same hardware elsewhere. Computed here for whoever decides, controller and CLI alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tidb_volume.life import conflict, foreign, places
+from tidb_volume.life.conflict import Peer
+from tidb_volume.value import Node, NodeReport, Pv, Value, Volume
+
+
+class Around(Value):
+    """What stands around one disk."""
+
+    never: str = ""
+    """The `never` glob that forbids it, under whichever name; empty: none."""
+    foreign: str = ""
+    """PersistentVolumes of others that cover it, for people; empty: none."""
+    twin: str = ""
+    """Why this newcomer is somebody else's disk, for people; empty: it is not, or it was first."""
+    unsurveyed: bool = False
+    """The node's survey does not show the disk yet, so that nobody knows what stands around it."""
+
+
+def around(
+    volume: Volume,
+    node: Node | None,
+    report: NodeReport | None,
+    pvs: Iterable[Pv],
+    peers: Iterable[Peer],
+    raised: Callable[[], tuple[Peer, ...]],
+    forbids: Callable[[str], str],
+) -> Around:
+    """What stands around a volume's disk.
+
+    report: its node's survey. pvs: of others, that may be on that node. peers: who shares a fact with its
+    disk. raised: the volumes elsewhere whose disks the node shows. forbids: the `never` globs.
+    """
+    at = places.place(volume, report)
+    theirs = tuple(
+        pv
+        for pv in pvs
+        if not foreign.disk_of(pv)
+        and foreign.may_be_used_on(pv, node)
+        and foreign.covers(pv, volume, at, report)
+    )
+    is_new = conflict.new_identity(volume) is not None
+    return Around(
+        never=places.forbidden(volume, at, forbids),
+        foreign=foreign.said(tuple(sorted(theirs, key=lambda pv: pv.metadata.name))),
+        twin=conflict.twin(volume, peers, raised()) if is_new else "",
+        unsurveyed=not places.is_surveyed(volume, report),
+    )

@@ -1,0 +1,121 @@
+"""One disk under two names, or on two nodes: the newcomer is refused.
+
+Established is a volume whose disk is on record (`status.identity`), and nothing that another volume or
+another node says takes it off offer. A newcomer's disk is not put on record while anybody else shows it, so
+there is never more than one that was first. A node that shows many disks of others is not to be believed
+about any of its new ones: a cloned machine, or a set of serials that tell nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tidb_volume import identity
+from tidb_volume.value import Identity, NodeReport, Presence, Value, Volume
+
+MANY = 3
+"""So many disks of other nodes' volumes on one node put aside all that is new there."""
+
+
+class Peer(Value):
+    """Somebody else who shows a disk: a volume, or a node's survey."""
+
+    node: str
+    identity: Identity
+    volume: str = ""
+    """Empty: the survey's word alone."""
+    name: str = ""
+    """The volume's path or device; the survey's name of the disk."""
+    established: bool = False
+
+
+def is_established(volume: Volume) -> bool:
+    """Whether a volume's disk is on record."""
+    return volume.status.identity is not None
+
+
+def new_identity(volume: Volume) -> Identity | None:
+    """The disk that would go on record for a volume: a newcomer's, or the one in place of the recorded one.
+    None: nothing is new."""
+    disk = volume.status.disk
+    if disk is None or (is_established(volume) and disk.presence is not Presence.WRONG_DISK):
+        return None
+    return disk.identity
+
+
+def peer_of(volume: Volume) -> Peer | None:
+    """What a volume says of a disk to the others; None: nothing yet."""
+    disk = volume.status.disk
+    shown = volume.status.identity or (disk.identity if disk is not None else None)
+    if shown is None:
+        return None
+    return Peer(
+        node=volume.spec.node_name,
+        identity=shown,
+        volume=volume.metadata.name,
+        name=str(volume.spec.source),
+        established=is_established(volume),
+    )
+
+
+def peers_in(node: str, report: NodeReport) -> list[Peer]:
+    """What a node's survey says of whole disks."""
+    return [
+        Peer(node=node, identity=disk.identity, name=disk.name)
+        for disk in report.disks
+        if disk.identity is not None and not disk.identity.partition
+    ]
+
+
+def _is_same(seen: Identity, node: str, other: Peer) -> bool:
+    if other.node == node:
+        return bool(other.volume) and identity.same_hardware(other.identity, seen)
+    return identity.same_on_another_node(other.identity, seen)
+
+
+def raised(node: str, report: NodeReport | None, peers: Iterable[Peer]) -> tuple[Peer, ...]:
+    """The volumes of other nodes whose recorded disks a node's survey shows as its own."""
+    if report is None:
+        return ()
+    own = [each.identity for each in peers_in(node, report)]
+    return tuple(
+        peer
+        for peer in peers
+        if peer.established and peer.node != node and any(_is_same(each, node, peer) for each in own)
+    )
+
+
+def twin(volume: Volume, peers: Iterable[Peer], raised_by_node: tuple[Peer, ...]) -> str:
+    """Why a newcomer's disk is not taken up, with the way out, for people; empty: it is nobody else's.
+
+    peers: everybody who shares a fact with it, the volume itself may be among them.
+    """
+    seen, node = new_identity(volume), volume.spec.node_name
+    if seen is None:
+        return ""
+    same = [peer for peer in peers if peer.volume != volume.metadata.name and _is_same(seen, node, peer)]
+    if same:
+        first = min(same, key=lambda peer: (not peer.established, not peer.volume, peer.node, peer.name))
+        return _words(node, seen, first)
+    if len(raised_by_node) >= MANY:
+        shown = ", ".join(sorted(peer.volume for peer in raised_by_node)[:MANY])
+        return (
+            f"node {node} shows {len(raised_by_node)} disks that are on record elsewhere ({shown}), so none"
+            " of its new ones is taken up; if the machine was cloned or the disks were moved, end one of both"
+        )
+    return ""
+
+
+def _words(node: str, seen: Identity, other: Peer) -> str:
+    facts = identity.words(seen)
+    if not other.volume:
+        return f"node {other.node} shows this disk too, as {other.name} ({facts}); detach it from one of them"
+    if other.node == node:
+        first = "which had it first" if other.established else "and neither had it first"
+        return f"the same disk ({facts}) as {other.name} of volume {other.volume}, {first}"
+    if other.established:
+        return (
+            f"it is on record as volume {other.volume} of node {other.node} ({facts}); if the disk was moved"
+            " here, end that record: remove its entry, then forget it"
+        )
+    return f"volume {other.volume} of node {other.node} shows it too ({facts}), and neither had it first"

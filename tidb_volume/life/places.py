@@ -1,0 +1,100 @@
+"""Where on a node something lies, by the last survey of its daemon: which disk, by device number, never by
+string alone.
+
+A disk has many names: the kernel's, stable links, mount points, bind mounts of its folders, symlinks. A path
+belongs to the disk whose name is the longest beginning of it, as in the kernel's own mount table.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator
+
+from tidb_volume import names
+from tidb_volume.identity import same_hardware
+from tidb_volume.value import NodeReport, SeenDisk, Value, Volume
+
+_OURS = (names.device_mount(""), names.block_node(""))
+"""What we mount and make ourselves is no name that a person gave the disk."""
+
+
+class Place(Value):
+    """The disk that a volume's entry leads to."""
+
+    devices: frozenset[str]
+    """Every device number that holds some of its bytes: its own, its partitions', its whole's."""
+    names: tuple[str, ...]
+    """Every name of those."""
+
+
+def place(volume: Volume, report: NodeReport | None) -> Place | None:
+    """Where a volume's entry leads; None: the survey does not show it, or there is none."""
+    if report is None:
+        return None
+    own = {disk.device for disk in report.disks if _is_of(disk, volume, report)}
+    if not own:
+        return None
+    covered = {number for disk in report.disks if disk.device in own for number in disk.covers}
+    devices = frozenset(own | covered)
+    found = [name for disk in report.disks if disk.device in devices for name in names_of(disk)]
+    return Place(devices=devices, names=tuple(dict.fromkeys(found)))
+
+
+def _is_of(disk: SeenDisk, volume: Volume, report: NodeReport) -> bool:
+    """By the device number that the daemon reported in this boot; else by the entry's own name."""
+    seen, source = volume.status.disk, volume.spec.source
+    if seen is not None and seen.device and seen.boot == report.boot:
+        return disk.device == seen.device
+    if source.path:
+        return source.path in disk.mounts
+    return source.device in (f"/dev/{disk.name}", *disk.links)
+
+
+def names_of(disk: SeenDisk) -> Iterator[str]:
+    """Every name of a disk and of the folders on it, but for those that we gave it."""
+    yield f"/dev/{disk.name}"
+    for name in (*disk.links, *disk.mounts, *disk.folders):
+        if not name.startswith(_OURS):
+            yield name
+
+
+def lying_on(path: str, report: NodeReport) -> frozenset[str]:
+    """The device numbers that a path of the node leads to: one, or none where no disk is behind it. Of two
+    disks mounted at one place it is both, since the survey does not tell which one covers the other."""
+    path, longest = posixpath.normpath(path), 0
+    found: set[str] = set()
+    for disk in report.disks:
+        for name in names_of(disk):
+            if len(name) < longest or not (path == name or path.startswith(f"{name.rstrip('/')}/")):
+                continue
+            if len(name) > longest:
+                longest, found = len(name), set()
+            found.add(disk.device)
+    return frozenset(found)
+
+
+def is_surveyed(volume: Volume, report: NodeReport | None) -> bool:
+    """Whether the survey knows the very disk that the daemon reported for a volume: only then do its other
+    names and its neighbours count as known."""
+    seen = volume.status.disk
+    if seen is None or report is None or report.boot != seen.boot:
+        return False
+    for disk in report.disks:
+        if disk.device == seen.device:
+            return (
+                disk.identity is None or seen.identity is None or same_hardware(disk.identity, seen.identity)
+            )
+    return False
+
+
+def forbidden(volume: Volume, at: Place | None, forbids: Callable[[str], str]) -> str:
+    """The `never` glob that forbids a volume's disk under any of its names, for people; empty: none does.
+
+    forbids: the first glob that a name matches, or nothing.
+    """
+    source = str(volume.spec.source)
+    for name in (source, *(at.names if at is not None else ())):
+        glob = forbids(name)
+        if glob:
+            return glob if name == source else f"{glob} (the disk is {name} too)"
+    return ""
