@@ -173,6 +173,17 @@ def test_a_volume_is_looked_at_once_and_reported_once(world: World) -> None:
     assert len([write for write in world.api.writes if write[0] == "v"]) == 1
 
 
+def test_a_new_volume_has_the_machine_surveyed_and_written_again(world: World) -> None:
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.until("a survey", lambda: world.api.node and world.idle())
+    world.api.node = None  # somebody deleted it
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.until("nothing to do", world.idle)
+    assert world.api.node is None
+    world.keeper.volume_changed(listed("w", "/data/b"))
+    world.until("a survey again", lambda: world.api.node and world.idle())
+
+
 def test_the_report_and_the_answer_to_an_order_are_one_write(world: World) -> None:
     world.keeper.volume_changed(listed("v", "/data/a", order()))
     world.until("the answer", lambda: world.last("v")[1])
