@@ -158,7 +158,7 @@ class Keeper:
             self._forget(volume.metadata.name)
             known = Minded(volume, written=volume.status.disk, written_work=volume.status.work)
             self._minded[known.name] = known
-            # Nothing is offered before the survey shows its disk, and the object with it may have been deleted.
+            # Nothing is offered before the survey shows its disk; the object with it may have been deleted.
             self._survey_at, self._node_written = 0.0, None
         else:
             before, known.volume = known.volume, volume
