@@ -10,7 +10,7 @@ from tidb_volume.cli import board, speak, touch
 from tidb_volume.cli.ask import Asker
 from tidb_volume.cli.reader import Reader
 from tidb_volume.cli.render import Screen
-from tidb_volume.life import release
+from tidb_volume.life import daemon, release
 from tidb_volume.life.world import Fresh, World
 from tidb_volume.value import Fleet, Volume
 
@@ -36,6 +36,9 @@ def still_waits(volume: Volume, fleet: Fleet | None) -> str:
     gates = release.open_gates(world)
     if gates:
         return words.say("Gated", note=", ".join(gates))
+    for each in volume.status.conditions:
+        if each.type in ("NodeReady", daemon.CONDITION):
+            return words.say(each.reason, volume=volume.metadata.name, node=volume.spec.node_name)
     return ""
 
 

@@ -254,7 +254,7 @@ def _wipe(volume: Volume, at: str = "", note: str = "") -> Wipe:
 
 
 def _running_note(volume: Volume) -> str:
-    if volume.status.reason == "WaitsFor":
+    if volume.status.reason not in ("", "Wiping"):
         return volume.status.message
     return speak.progress(volume)
 

@@ -251,6 +251,8 @@ def spell(action: Action, world: World) -> str:
         case actions.WriteOrder(order=order, why=why) if order is not None:
             if order.kind == "reclaim" or order.answer:
                 return f"the daemon of {node} is ordered to wipe it by {order.method or 'its method'} ({why})"
+            if order.kind == "mount":
+                return f"the daemon of {node} is ordered to mount it for the claim that has it ({why})"
             return f"the daemon of {node} is ordered to make it ready ({why})"
         case actions.DeletePv(name=name, why=why):
             return f"PersistentVolume {name} is deleted: {why}"

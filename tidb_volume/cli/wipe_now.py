@@ -45,7 +45,8 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
 
 def _why_not(volume: Volume) -> str:
     status = volume.status
-    if status.phase is not Phase.RELEASED:
+    kept_since = status.phase in (Phase.WIPING, Phase.FAILED) and status.reason == "PoolKeeps"
+    if status.phase is not Phase.RELEASED and not kept_since:
         return f"it is {status.state or status.phase.value}; only a released volume is wiped by this"
     if status.question is None:
         return "the volume-controller has not put its question yet"

@@ -78,7 +78,7 @@ def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
         return "TakingBack", ""
     barred, absent = release.bars_committed(world, seen), daemon.absent(world)
     if barred is not None and not memory.begun(seen):
-        return "WaitsFor", f"{barred.word} {barred.note}".strip()
+        return barred.word, barred.note
     if absent and not seen.done:
         return absent, ""
     if seen.work is not None and seen.work.reason and not seen.done:
@@ -87,7 +87,7 @@ def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
         return "WaitsFor", f"it is clean; {seen.trouble}{seen.trouble_note}"
     waits = release.moment(world, seen)
     if waits is not None and not seen.done and not (seen.work and seen.work.begun):
-        return "WaitsFor", f"{waits.word} {waits.note}".strip()
+        return waits.word, waits.note
     return "Wiping", ""
 
 

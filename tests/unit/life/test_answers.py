@@ -480,7 +480,7 @@ def test_a_hold_set_after_the_commit_waits_at_the_daemon_and_a_restore_still_wor
     sim.admin(hold=True)
     sim.settle()
     assert sim.status.phase is Phase.WIPING
-    assert "Held" in sim.status.message
+    assert sim.status.reason == "Held"
     assert not sim.wiped
     restore(sim)
     sim.settle()
