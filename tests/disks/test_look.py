@@ -215,6 +215,10 @@ def test_a_new_file_system_on_the_same_disk_is_not_the_one_that_was_meant(disk: 
     (disk.tenancy() / "file").write_text("x")
     assert works(obey(disk, reclaim(identity), rules).work) == ("refused", "WrongDisk")
     assert (disk.ours / OLD / "file").exists()
+    ended = observe(job_of(disk), rules)
+    report = disk_report(ended.facts, ended.record, identity, None)
+    assert report.presence is Presence.WRONG_DISK
+    assert identity.fs_uuid in report.message
 
 
 def test_a_disk_remounted_read_only_is_refused(disk: Disk, rules: Rules) -> None:

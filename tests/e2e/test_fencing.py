@@ -66,7 +66,7 @@ def folders(tenant: Tenant, old: str) -> list[str]:
 def test_a_daemon_frozen_before_the_first_byte_and_woken_after_a_restore_loses_nothing(
     lab: Lab, node: Node
 ) -> None:
-    tenant = Tenant(lab, "frozen", node, wipeAfter="2s")
+    tenant = Tenant(lab, "frozen", node, wipeAfter="15s")
     tenant.start()
     tenant.write("s3cret")
     pv = lab.pvs(tenant.volume)[0].metadata.name
@@ -78,7 +78,7 @@ def test_a_daemon_frozen_before_the_first_byte_and_woken_after_a_restore_loses_n
         found = lab.wait(tenant.volume, Phase.RELEASED, "PolicyRetain")
     finally:
         node.thaw("disk-daemon")
-    never("a wipe", lambda: (lab.volume(tenant.volume) or found).status.committed, 4)
+    never("a wipe", lambda: (lab.volume(tenant.volume) or found).status.committed, 17)
     assert tenant.read() == "s3cret"
 
 
