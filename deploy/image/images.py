@@ -121,7 +121,6 @@ def build(name: str) -> Path:
     Made if it is not in the cache yet. Raises ImageError, or the cluster tool's own error from mmdebstrap.
     """
     one = image(name)
-    _say(f"{name} image: Debian with {', '.join(DEBIAN)} …")
     base = rootfs(DEBIAN)
     archive = cache_dir() / "images" / f"{name}-{_key(one, base)}.tar"
     with locked(archive.with_suffix(".lock")):

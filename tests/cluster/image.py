@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import shutil
+import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -94,6 +95,7 @@ def rootfs(include: Sequence[str] = ROOTFS_PACKAGES) -> Path:
     with locked(tar.with_suffix(".lock")):
         if not tar.exists():
             packages.require(packages.FOR_IMAGES)
+            print(f"a Debian with {', '.join(include)}, about a minute …", file=sys.stderr, flush=True)
             fresh = tar.with_suffix(".unfinished.tar")
             drop = [
                 f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")

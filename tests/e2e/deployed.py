@@ -19,10 +19,10 @@ def deploy(cluster: Cluster, say: Callable[[str], None] = lambda _: None) -> Non
     """Build the images, load them into every node, apply deploy/overlays/embedded, wait until all runs."""
     cluster.load(basic_images())
     for name in ("controller", "daemon"):
-        say(f"image {name}")
+        say(f"the image of {name}, into every node")
         cluster.load(images.build(name))
+    say("kubectl apply -k deploy/overlays/embedded, until both programs run")
     apply(cluster)
-    say("rollout")
     wait(cluster)
 
 
