@@ -174,7 +174,7 @@ class DeviceCarrier(Carrier):
 
     def _mount_if_ours(self) -> None:
         """What an order finds unmounted though the journal has it as made is mounted before it is judged."""
-        facts = self._look(whole=False)
+        facts = self._take_out_again(self._look(whole=False))
         if facts.raw is None or not facts.raw.mountable:
             return
         if not self._is_block:
@@ -184,6 +184,17 @@ class DeviceCarrier(Carrier):
         if entry is not None and names.is_tenancy(entry.handed):
             self._tick("mknod")
             mounting.node(self._fd, entry.handed, self._rules)
+
+    def _take_out_again(self, facts: Facts) -> Facts:
+        """What an order had unmounted is ours all the same: an order that uses it again has it mounted."""
+        entry, raw = self._entry(facts), facts.raw
+        if not isinstance(entry, Entry) or self._order.kind not in ("prepare", "reclaim"):
+            return facts
+        ours = raw is not None and not raw.mounted and entry.made is not None and raw.uuid == entry.made.uuid
+        if not (ours and entry.unmounted):
+            return facts
+        self._store(msgspec.structs.replace(entry, unmounted=False))
+        return self._look(whole=False)
 
     def _mount(self) -> None:
         facts = self._look_at_hardware()

@@ -563,6 +563,29 @@ def test_an_order_to_mount_that_means_another_file_system_or_tenancy_mounts_noth
     assert not used.is_mounted
 
 
+def test_a_disk_that_was_put_away_is_mounted_for_the_order_that_offers_it_again(
+    offered: RawDisk, rules: Rules
+) -> None:
+    identity = identity_of(offered, rules)
+    away = Order(id="order-u", kind="unmount", epoch=1, identity=identity)
+    assert state(obey(offered, away, rules)) == ("done", "")
+    assert not offered.is_mounted
+    assert mounting.recall(rules) == (), "nor at the next boot"
+    again = prepare(identity, id="order-p", ends=OLD, next=NEXT)
+    assert state(obey(offered, again, rules)) == ("done", "")
+    assert offered.is_mounted
+    assert (entry_of(offered, rules).handed, entry_of(offered, rules).unmounted) == (NEXT, False)
+
+
+def test_a_disk_that_was_put_away_and_has_data_is_not_offered_again(used: RawDisk, rules: Rules) -> None:
+    identity = identity_of(used, rules)
+    away = Order(id="order-u", kind="unmount", epoch=1, identity=identity)
+    assert state(obey(used, away, rules)) == ("done", "")
+    again = prepare(identity, id="order-p", ends=OLD, next=NEXT)
+    assert state(obey(used, again, rules)) == ("refused", "HasData")
+    assert (used.ours / OLD / "data").read_bytes() == SECRET
+
+
 def test_an_order_to_unmount_unmounts_and_it_stays_so(used: RawDisk, rules: Rules) -> None:
     order = Order(id="order-u", kind="unmount", epoch=1, identity=identity_of(used, rules))
     assert state(obey(used, order, rules)) == ("done", "")

@@ -211,6 +211,25 @@ def _trouble(world: World) -> tuple[str, str]:
     return "", ""
 
 
+def is_put_away(world: World) -> bool:
+    """The file system that we made is unmounted by our own order, as `retire` has it, and is the one on
+    record: what is on it was known before."""
+    order, status = world.volume.spec.order, world.volume.status
+    disk, work = status.disk, status.work
+    return (
+        order is not None
+        and order.kind == "unmount"
+        and work is not None
+        and (work.order_id, work.state) == (order.id, WorkState.DONE)
+        and disk is not None
+        and disk.presence is Presence.OK
+        and disk.content is Content.DATA
+        and status.identity is not None
+        and disk.identity is not None
+        and status.identity.fs_uuid == disk.identity.fs_uuid != ""
+    )
+
+
 def _disk_known(world: World) -> bool:
     status, disk = world.volume.status, world.volume.status.disk
     if disk is None or disk.presence is not Presence.OK or disk.journal_broken or disk.trash:
@@ -219,8 +238,10 @@ def _disk_known(world: World) -> bool:
         # Blank, but the record or the journal remembers a tenancy there: somebody emptied it by hand, or
         # it is another disk. Unknown is never clean.
         return disk.journal == "" and status.tenancy == "" and not status.dirty
+    unclaimed = status.withdrawn == status.tenancy or not status.volume_uid
+    if is_put_away(world):
+        return disk.journal == status.tenancy and unclaimed and not status.dirty
     if disk.content is Content.TENANCY:
-        unclaimed = status.withdrawn == status.tenancy or not status.volume_uid
         # A record without a tenancy is a new one: the entry is back, and the journal decides.
         recorded = disk.tenancy == status.tenancy or not status.tenancy
         return (

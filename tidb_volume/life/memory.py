@@ -206,12 +206,12 @@ def _identity(world: World) -> Identity | None:
 
 
 def _made_by_us(world: World, disk: DiskReport) -> bool:
-    """A device whose file system the journal has as made, with a tenancy that it knows: the UUID is recorded,
-    for the day on which the journal is lost."""
+    """A device whose file system the journal has as made, with a tenancy that it knows, or clean with none:
+    the UUID is recorded, for the day on which the journal is lost. What the journal does not know is Data."""
     return (
         bool(world.volume.spec.source.device)
         and disk.presence is Presence.OK
-        and disk.content is Content.TENANCY
+        and disk.content in (Content.TENANCY, Content.BLANK)
         and disk.tenancy == disk.journal
         and not disk.journal_broken
     )

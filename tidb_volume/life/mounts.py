@@ -45,6 +45,22 @@ def is_wanted(world: World, seen: Seen) -> bool:
     )
 
 
+def may_be_put_away(world: World, seen: Seen) -> bool:
+    """Whether a disk that nobody has carries the mounted file system that we made, and nobody's data."""
+    spec, recorded, disk = world.volume.spec, world.volume.status.identity, seen.disk
+    return (
+        bool(spec.source.device)
+        and spec.volume_mode == "Filesystem"
+        and seen.pv is None
+        and seen.disk_known
+        and disk is not None
+        and disk.content in (Content.TENANCY, Content.BLANK)
+        and recorded is not None
+        and disk.identity is not None
+        and recorded.fs_uuid == disk.identity.fs_uuid != ""
+    )
+
+
 def order(world: World) -> Order | None:
     """The order to mount the tenancy on record, if the one that stands is such a one."""
     stands = world.volume.spec.order

@@ -196,13 +196,29 @@ def _free(now: Instant, world: World, seen: Seen) -> Plan:
     if seen.trouble:
         if seen.trouble in _NOT_OURS and orders.unanswered(seen):
             return Plan(action=actions.WriteOrder(order=None, why=f"not any more: {seen.trouble}"))
-        return Plan()
+        return _put_away(now, world, seen) if seen.trouble == "Retired" else Plan()
     given = give.step(world, seen) if seen.pv is None and not seen.disk_known else None
     if given is not None:
         return given
     if seen.order is not None and not seen.order.withdrawn:
         return _order_stands(now, world, seen)
     return _first_order(world, seen)
+
+
+def _put_away(now: Instant, world: World, seen: Seen) -> Plan:
+    """Have a retired disk unmounted that nobody has, so that it can be pulled out."""
+    if not mounts.may_be_put_away(world, seen):
+        return Plan()
+    order = seen.order
+    if order is not None and order.kind == "unmount" and not (seen.done or seen.failed or seen.refused):
+        return Plan()
+    again = memory.retry_at(world, seen)
+    if again is not None and now < again:
+        return Plan(again_at=again)
+    attempt = order.attempt + 1 if order is not None and order.kind == "unmount" else 0
+    return orders.write(
+        world, seen, kind="unmount", ends="", why="retired, and nobody has it", attempt=attempt
+    )
 
 
 def _why_not_on_offer(world: World, seen: Seen) -> str:
@@ -239,7 +255,7 @@ def _first_order(world: World, seen: Seen, attempt: int = 0) -> Plan:
     disk, status_now = seen.disk, world.volume.status
     assert disk is not None
     if seen.disk_known:
-        ends = disk.tenancy if disk.content is Content.TENANCY else ""
+        ends = disk.tenancy if disk.content is Content.TENANCY else disk.journal
         return orders.write(
             world, seen, kind="prepare", ends=ends, why="clean: made ready to be offered", attempt=attempt
         )

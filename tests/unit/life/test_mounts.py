@@ -14,7 +14,7 @@ from tidb_volume.life.look import look
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, parse_instant
-from tidb_volume.value import Content, Identity, Order, Presence, Source, VolumeStatus, Work, WorkState
+from tidb_volume.value import Admin, Content, Identity, Order, Presence, Source, VolumeStatus, Work, WorkState
 
 UUID = "4f2c"
 HARDWARE = Identity(serial="S1", model="M", size_bytes=1 << 30)
@@ -188,6 +188,95 @@ def test_once_it_is_mounted_all_is_as_before() -> None:
     assert after.volume.status.state == "Bound"
     assert after.volume.status.retry is None
     assert after.volume.status.tenancy == tenancy
+
+
+def retired(**fields: Any) -> World:
+    """Nobody has the device, its offer was taken back, and a person retired it."""
+    world = bound()
+    tenancy = world.volume.status.tenancy
+    fresh = {
+        "owner": None,
+        "dirty": False,
+        "withdrawn": tenancy,
+        "volume_uid": "",
+        "volume_name": "",
+        "question": None,
+    }
+    spec = change(world.volume.spec, order=None, admin=Admin(retire=True))
+    volume = change(world.volume, spec=spec, status=change(world.volume.status, **fresh))
+    world = change(world, volume=volume, pvs=(), claim=None, pods=())
+    known = {"content": Content.TENANCY, "tenancy": tenancy, "journal": tenancy, "empty": True, "in_use": ""}
+    return seen(world, **{**known, **fields})
+
+
+def put_away() -> World:
+    """The same, and the daemon has unmounted it."""
+    world = retired()
+    order = ordered(world)
+    assert order is not None
+    assert (order.kind, order.ends, order.offer) == ("unmount", "", False)
+    tenancy = world.volume.status.tenancy
+    world = change(world, volume=change(world.volume, spec=change(world.volume.spec, order=order)))
+    assert ordered(settled(world)) is None, "an order without an answer is waited for"
+    work = Work(order_id=order.id, state=WorkState.DONE)
+    status = change(world.volume.status, work=work)
+    return seen(change(world, volume=change(world.volume, status=status)), journal=tenancy)
+
+
+def test_a_retired_device_that_nobody_has_is_unmounted_once() -> None:
+    world = put_away()
+    assert ordered(world) is None
+    assert shown(world).reason == "Retired"
+
+
+def test_a_retired_device_that_was_wiped_for_good_is_unmounted_too() -> None:
+    world = retired()
+    status = change(world.volume.status, tenancy="", withdrawn="")
+    world = change(world, volume=change(world.volume, status=status))
+    clean = {"content": Content.BLANK, "tenancy": "", "journal": "", "empty": False, "identity": OTHER}
+    world = seen(world, **clean)
+    assert world.volume.status.identity == OTHER, "made anew by the wipe"
+    order = ordered(world)
+    assert order is not None
+    assert order.kind == "unmount"
+
+
+def test_a_retired_device_that_is_listed_again_is_offered_anew_with_no_question() -> None:
+    world = put_away()
+    spec = change(world.volume.spec, admin=Admin())
+    world = settled(change(world, volume=change(world.volume, spec=spec)))
+    order = ordered(world)
+    assert order is not None
+    assert (order.kind, order.ends, order.offer) == ("prepare", world.volume.status.tenancy, True)
+    assert shown(world).question is None
+
+
+@pytest.mark.parametrize("fields", [{"identity": OTHER}, {"journal": "b" * 12}, {"journal_broken": True}])
+def test_what_is_there_after_an_unmount_and_is_not_what_was_unmounted_is_unknown(
+    fields: dict[str, Any],
+) -> None:
+    world = put_away()
+    spec = change(world.volume.spec, admin=Admin())
+    world = change(world, volume=change(world.volume, spec=spec))
+    tenancy = world.volume.status.tenancy
+    world = seen(world, **{"journal": tenancy, **fields})
+    assert ordered(world) is None
+    assert shown(world).reason == "HasData"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"empty": False},
+        {"in_use": "pod x"},
+        {"journal": ""},
+        {"identity": HARDWARE},
+        {"content": Content.DATA},
+        {"presence": Presence.NOT_MOUNTED},
+    ],
+)
+def test_a_retired_device_of_which_anything_is_unknown_is_left_as_it_is(fields: dict[str, Any]) -> None:
+    assert ordered(retired(**fields)) is None
 
 
 def test_the_file_system_of_a_device_is_recorded_once_the_journal_has_it_as_made() -> None:
