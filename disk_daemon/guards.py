@@ -12,12 +12,11 @@ When a guard is asked:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Literal, NamedTuple
 
-from disk_daemon.known import Broken, Case, Dropped, Refuse, User, Wait
+from disk_daemon.known import ORDER_ID, Broken, Case, Dropped, Refuse, User, Wait
 from tidb_volume import identity, names
 from tidb_volume.value import Presence
 
@@ -103,15 +102,13 @@ METHODS: tuple[str, ...] = ("", "auto", "format", "files", "discard", "zero")
 
 BLOCK_METHODS: tuple[str, ...] = ("", "auto", "zero", "discard")
 
-_ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
-
 
 @guard(prevents="a folder's name out of the API that leads elsewhere (`../x`)", when=When.START)
 def order_is_well_formed(case: Case) -> Objection | None:
     """Ids and tenancies become names of folders, so they must look like ids and tenancies."""
     order = case.order
     tenancies = [each for each in (order.ends, order.next) if each]
-    if not _ORDER_ID.fullmatch(order.id) or not all(map(names.is_tenancy, tenancies)):
+    if not ORDER_ID.fullmatch(order.id) or not all(map(names.is_tenancy, tenancies)):
         return Refuse("Malformed", f"order {order.id!r} has an id or a tenancy that is none")
     if order.kind == "unmount":
         return None if case.device else Refuse("Malformed", "a folder is the admin's to unmount")

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from tidb_volume import names
 from tidb_volume.value import Content, Fleet, Identity, Order, Presence, Pv, Value, Volume, VolumeMode
 
 # --- the disk ---------------------------------------------------------------------------------------
@@ -26,6 +27,8 @@ class Mount(Value):
     root: str
     """What of the file system is mounted there: `/`, or a folder in it."""
     target: str
+    parent: int = 0
+    """The id of the mount that it is mounted on."""
     fs_type: str = ""
     options: tuple[str, ...] = ()
     shared: bool = False
@@ -42,8 +45,16 @@ class User(Value):
     """A process in the mount namespace that shows it; 0: the host's own namespace."""
 
 
+ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+"""An order's id, which becomes part of a folder's name."""
 MOVED_UP = re.compile(r"deeper-\d+")
 """The lower part of a deep tree, moved up into the trash folder by the eraser itself."""
+
+
+def trash_of(name: str) -> str:
+    """The order whose trash folder has that name; empty: it is none of ours, whatever it is called."""
+    order = name.removeprefix(names.TRASH)
+    return order if order != name and ORDER_ID.fullmatch(order) else ""
 
 
 class Raw(Value):
@@ -76,7 +87,8 @@ class Trash(Value):
 
     order: str
     entries: tuple[str, ...] = ()
-    """The first few names in it, enough to tell whose it is; without those moved up by the eraser."""
+    """The first few names in it as they are shown (a tenancy's is shown as it is), enough to tell whose it
+    is; without those moved up by the eraser."""
 
 
 class Facts(Value):
@@ -92,7 +104,8 @@ class Facts(Value):
     capacity_bytes: int = 0
     used_bytes: int = 0
     strays: tuple[str, ...] = ()
-    """The first few entries of the mount's root that are neither ours nor lost+found, nor in lost+found."""
+    """The first few entries of the mount's root that are neither ours nor lost+found, nor in lost+found; as
+    they are shown."""
     folder: bool = False
     """There is a `.tidb-volume`."""
     tenancies: tuple[str, ...] = ()
@@ -100,7 +113,7 @@ class Facts(Value):
     """There is one tenancy, and its folder holds nothing."""
     trash: tuple[Trash, ...] = ()
     others: tuple[str, ...] = ()
-    """What else is in `.tidb-volume`, none of it ours."""
+    """What else is in `.tidb-volume`, none of it ours; as it is shown."""
     users: tuple[User, ...] = ()
     users_unknown: str = ""
     """Why nobody can say who uses the disk; empty: `users` is complete."""

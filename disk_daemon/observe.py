@@ -9,6 +9,7 @@ from disk_daemon import journal, kernel
 from disk_daemon.facts import device, folder
 from disk_daemon.jobs import Ended, Job, Record
 from disk_daemon.known import Broken, Facts, Journal
+from disk_daemon.shown import escaped, shown
 from tidb_volume.value import Presence
 
 Look = Callable[[int, str, folder.Rules], Facts]
@@ -63,4 +64,8 @@ def record_of(facts: Facts, rules: folder.Rules) -> Record:
 def said(error: OSError) -> str:
     """An error of the system for people, its name first."""
     name = errno.errorcode.get(error.errno or 0, "OSError")
-    return f"{name}: {error.strerror or error}" + (f": {error.filename!r}" if error.filename else "")
+    where: object = error.filename
+    what = escaped(str(error.strerror or error))
+    return (
+        f"{name}: {what}: '{shown(where)}'" if where and isinstance(where, str | bytes) else f"{name}: {what}"
+    )

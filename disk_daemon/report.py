@@ -80,11 +80,11 @@ def _note(facts: Facts) -> str:
     parts = [f"trash of order {each.order}" for each in facts.trash]
     if len(facts.tenancies) > 1:
         parts.append(f"{len(facts.tenancies)} tenancies")
-    parts += [f"{each!r} among our folders" for each in facts.others]
+    parts += [f"'{each}' among our folders" for each in facts.others]
     if facts.raw is not None and (facts.raw.damage or facts.raw.found):
         parts.append(facts.raw.damage or facts.raw.found)
     if facts.strays:
-        parts.append(f"entries of others, first: {facts.strays[0]!r}")
+        parts.append(f"entries of others, first: '{facts.strays[0]}'")
     return "; ".join(parts)
 
 

@@ -88,7 +88,7 @@ def _shown(case: Case) -> str:
     disk = case.disk
     parts = [f"tenancy {each}" for each in disk.tenancies]
     parts += [f"trash of order {each.order}" for each in disk.trash]
-    parts += [repr(each) for each in (*disk.others, *disk.strays)]
+    parts += [f"'{each}'" for each in (*disk.others, *disk.strays)]
     return ", ".join(parts) or "nothing"
 
 
@@ -199,7 +199,7 @@ def _wipe(case: Case) -> Verdict:
     if unknown:
         return _has_data(case, f"the trash of order {unknown[0].order} is not of this wipe")
     if disk.others and not order.whole_disk:
-        return _has_data(case, f"{disk.others[0]!r} lies among our folders")
+        return _has_data(case, f"'{disk.others[0]}' lies among our folders")
     if not order.whole_disk and not _journal_agrees(case):
         return _has_data(case, f"the journal does not know tenancy {order.ends} as the one handed over")
 

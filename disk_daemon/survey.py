@@ -20,6 +20,7 @@ from disk_daemon import kernel
 from disk_daemon.facts import folder, hardware, mounts
 from disk_daemon.jobs import Surveyed
 from disk_daemon.known import Mount
+from disk_daemon.shown import carried
 from tidb_volume.value import Identity, NodeReport, SeenDisk
 
 _BY = ("by-id", "by-path")
@@ -53,11 +54,11 @@ def survey(rules: folder.Rules) -> Surveyed:
                 SeenDisk(
                     name=each.name,
                     device=device,
-                    links=tuple(sorted(links.get(each.name, ()))),
-                    mounts=tuple(sorted(set(mounted.get(device, ())))),
+                    links=tuple(sorted(map(carried, links.get(each.name, ())))),
+                    mounts=tuple(sorted(map(carried, set(mounted.get(device, ()))))),
                     identity=_identity(device, rules),
                     covers=related(each),
-                    folders=tuple(sorted(set(shown.get(device, ())))),
+                    folders=tuple(sorted(map(carried, set(shown.get(device, ()))))),
                 )
             )
     report = NodeReport(boot=folder.boot_id(rules), virtual_disks=rules.virtual_disks, disks=tuple(disks))

@@ -15,6 +15,7 @@ import subprocess
 import msgspec
 
 from disk_daemon import kernel
+from disk_daemon.shown import shown
 
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "BLKID_FILE": "/dev/null"}
 _NOTHING, _AMBIVALENT = 2, 8
@@ -74,7 +75,7 @@ def probe(namespace: int, fd: int) -> Found:
     words = kind or (f"{facts['PTTYPE']} partition table" if "PTTYPE" in facts else "a signature")
     label = facts.get("LABEL", "")
     return Found(
-        words=f"{words} (label {label})" if label else words, fs_type=kind, uuid=facts.get("UUID", "")
+        words=f"{words} (label {shown(label)})" if label else words, fs_type=kind, uuid=facts.get("UUID", "")
     )
 
 

@@ -16,7 +16,8 @@ import msgspec
 
 from disk_daemon import kernel
 from disk_daemon.facts import hardware, mounts, system
-from disk_daemon.known import MOVED_UP, Facts, Mount, Trash
+from disk_daemon.known import MOVED_UP, Facts, Mount, Trash, trash_of
+from disk_daemon.shown import escaped, shown
 from tidb_volume import names
 from tidb_volume.identity import has_unique_fact
 from tidb_volume.value import Presence
@@ -127,7 +128,11 @@ def look(fd: int, path: str, rules: Rules) -> Facts:
     try:
         return msgspec.structs.replace(facts, users=mounts.users(facts.device, path))
     except (OSError, ValueError) as error:
-        return msgspec.structs.replace(facts, users_unknown=f"{type(error).__name__}: {error}")
+        return msgspec.structs.replace(facts, users_unknown=_why(error))
+
+
+def _why(error: Exception) -> str:
+    return escaped(f"{type(error).__name__}: {error}")
 
 
 def absent(error: Absent, rules: Rules) -> Facts:
@@ -153,7 +158,8 @@ def open_ours(fd: int) -> int | None:
 
 
 def entries(fd: int) -> Iterator[str]:
-    """Names in an opened folder, without holding all of them in memory."""
+    """Names in an opened folder, without holding all of them in memory; bytes that are no UTF-8 are kept as
+    surrogates, so that what is done with a name finds it again."""
     with os.scandir(fd) as found:
         for entry in found:
             yield entry.name
@@ -167,11 +173,11 @@ def is_empty(fd: int) -> bool:
 def _strays(fd: int) -> tuple[str, ...]:
     """A file that fsck put into lost+found is somebody's data too."""
     own = (names.FOLDER, LOST_AND_FOUND)
-    found = list(islice((name for name in entries(fd) if name not in own), _SHOWN))
+    found = [shown(each) for each in islice((name for name in entries(fd) if name not in own), _SHOWN)]
     with suppress(FileNotFoundError):
         lost = kernel.open_below(fd, LOST_AND_FOUND)
         try:
-            found += [f"{LOST_AND_FOUND}/{name}" for name in islice(entries(lost), _SHOWN)]
+            found += [f"{LOST_AND_FOUND}/{shown(name)}" for name in islice(entries(lost), _SHOWN)]
         finally:
             os.close(lost)
     return tuple(found)
@@ -187,13 +193,13 @@ def _ours(fd: int) -> dict[str, object]:
         others: list[str] = []
         empty = False
         for name in entries(folder):
-            if name.startswith(names.TRASH):
-                trash.append(_trash(folder, name))
+            if order := trash_of(name):
+                trash.append(_trash(folder, name, order))
             elif names.is_tenancy(name):
                 tenancies.append(name)
                 empty = _holds_nothing(folder, name)
             elif len(others) < _SHOWN:
-                others.append(name)
+                others.append(shown(name))
     finally:
         os.close(folder)
     return {
@@ -205,13 +211,13 @@ def _ours(fd: int) -> dict[str, object]:
     }
 
 
-def _trash(folder: int, name: str) -> Trash:
+def _trash(folder: int, name: str, order: str) -> Trash:
     fd = kernel.open_below(folder, name)
     try:
-        shown = tuple(islice((each for each in entries(fd) if not MOVED_UP.fullmatch(each)), _SHOWN))
+        found = islice((each for each in entries(fd) if not MOVED_UP.fullmatch(each)), _SHOWN)
+        return Trash(order=order, entries=tuple(map(shown, found)))
     finally:
         os.close(fd)
-    return Trash(order=name.removeprefix(names.TRASH), entries=shown)
 
 
 def _holds_nothing(folder: int, name: str) -> bool:

@@ -65,7 +65,7 @@ def identity(device: str, *, virtual_disks: bool, sys: Path = SYS) -> Identity:
         raise Virtual(f"{whole.name} has no serial, WWN or EUI: virtual, refused without --virtual-disks")
     if not (whole / "loop").exists():
         raise Virtual(f"{whole.name} has no serial, WWN or EUI, and is no loop device")
-    return Identity(size_bytes=facts.size_bytes, partition=facts.partition, virtual=_backing(whole))
+    return Identity(size_bytes=facts.size_bytes, partition=facts.partition, virtual=backing(whole))
 
 
 def _fact(path: Path) -> str:
@@ -98,7 +98,7 @@ def _page_80(whole: Path) -> str:
     return text if text.strip("0") else ""
 
 
-def _backing(whole: Path) -> str:
+def backing(whole: Path) -> str:
     """A loop device's backing file, as device:inode (linux/loop.h, loop_info64)."""
     fd = os.open(f"/dev/{whole.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:

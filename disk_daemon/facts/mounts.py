@@ -1,8 +1,12 @@
 """Mount tables: which file system is mounted where, and who has a part of a disk mounted.
 
 The truth is in every mount namespace and not in the host's alone: a container may keep a mount that is gone
-from the host's table. A namespace is known by its processes, so each process's is looked at, once each.
-Judged is by device number and root, never by the path of the mount: a bind mount shows a folder anywhere.
+from the host's table. A namespace is known by its processes, so each process's is asked for, and each table
+read once. Judged is by device number and root, never by the path of the mount: a bind mount shows a folder
+anywhere.
+
+This is done twice in every wipe, on a node with hundreds of processes: so a namespace is one readlink for
+each process, and of a table only those lines are decoded that bear the number of the device.
 """
 
 from __future__ import annotations
@@ -12,14 +16,33 @@ import os
 import re
 from collections.abc import Iterator
 
+import msgspec
+
+from disk_daemon.facts import process
 from disk_daemon.known import Mount, User
-from tidb_volume import names
+from disk_daemon.shown import escaped
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _POD = re.compile(r"/pods/([0-9a-f-]{36})/")
-_GONE = (errno.ENOENT, errno.ESRCH)
 _NO_MOUNTS = errno.EINVAL
 """What mountinfo answers for a process that has given up its namespace and waits to be reaped."""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """The mounts of one namespace, as one of its processes sees them."""
+
+    pid: int
+    """That process; 0: the namespace is our own."""
+    lines: bytes
+
+    def of(self, device: str) -> Iterator[Mount]:
+        """The mounts of a device. Decoding every line of every container would be most of the work."""
+        number = f" {device} ".encode()
+        if number not in self.lines:
+            return
+        for line in self.lines.split(b"\n"):
+            if number in line:
+                yield from (mount for mount in parse(line) if mount.device == device)
 
 
 def parse(table: bytes) -> Iterator[Mount]:
@@ -31,28 +54,30 @@ def parse(table: bytes) -> Iterator[Mount]:
         rest = fields.index("-", 6)
         yield Mount(
             id=int(fields[0]),
+            parent=int(fields[1]),
             device=fields[2],
-            root=_plain(fields[3]),
-            target=_plain(fields[4]),
+            root=plain(fields[3]),
+            target=plain(fields[4]),
             fs_type=fields[rest + 1],
             options=(*fields[5].split(","), *fields[rest + 3].split(",")),
             shared=any(field.startswith("shared:") for field in fields[6:rest]),
         )
 
 
-def _plain(field: str) -> str:
+def plain(field: str) -> str:
+    """A field of a mountinfo without its escapes."""
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), field) if "\\" in field else field
 
 
 def read(pid: int | str = "self") -> bytes:
     """The mountinfo of a process."""
-    with open(f"/proc/{pid}/mountinfo", "rb") as file:
-        return file.read()
+    return process.read(f"/proc/{pid}/mountinfo")
 
 
 def by_id(table: bytes, wanted: int) -> Mount | None:
     """The mount with that id."""
-    return next((mount for mount in parse(table) if mount.id == wanted), None)
+    at = (b"\n" + table).find(b"\n%d " % wanted)
+    return next(parse(table[at:].partition(b"\n")[0])) if at >= 0 else None
 
 
 def concerning(table: bytes, path: str, device: str) -> list[bytes]:
@@ -69,21 +94,12 @@ def users(device: str, path: str) -> tuple[User, ...]:
     host's table are in many a container. To be called in the host's mount namespace. Raises OSError where
     a table cannot be read.
     """
-    found: list[User] = []
-    own = os.readlink("/proc/self/ns/mnt")
-    number = f" {device} ".encode()
-    for pid, namespace in _namespaces():
-        table = read() if namespace == own else _table_of(pid)
-        # Decoding every line of every container would be most of the work, and most are of no interest.
-        if number not in table:
-            continue
-        lines = b"\n".join(line for line in table.split(b"\n") if number in line)
-        for mount in parse(lines):
-            if mount.device != device or (mount.root == "/" and (namespace != own or mount.target == path)):
-                continue
-            holder = 0 if namespace == own else pid
-            found.append(User(who=who(mount, holder), root=mount.root, pid=holder))
-    return tuple(sorted(found, key=lambda user: user.pid))
+    return _users(
+        (table.pid, mount)
+        for table in tables()
+        for mount in table.of(device)
+        if mount.root != "/" or (not table.pid and mount.target != path)
+    )
 
 
 def holders(device: str, place: str) -> tuple[User, ...]:
@@ -92,75 +108,73 @@ def holders(device: str, place: str) -> tuple[User, ...]:
     A copy in a private namespace keeps the file system alive after it was unmounted here (O_EXCL: EBUSY).
     To be called in the host's mount namespace. Raises OSError where a table cannot be read.
     """
-    found: list[User] = []
-    own = os.readlink("/proc/self/ns/mnt")
-    number = f" {device} ".encode()
-    for pid, namespace in _namespaces():
-        table = read() if namespace == own else _table_of(pid)
-        for mount in parse(b"\n".join(line for line in table.split(b"\n") if number in line)):
-            ours = namespace == own and mount.target == place and mount.root == "/"
-            if mount.device == device and not ours:
-                holder = 0 if namespace == own else pid
-                found.append(User(who=who(mount, holder), root=mount.root, pid=holder))
-    return tuple(sorted(found, key=lambda user: user.pid))
+    return _users(
+        (table.pid, mount)
+        for table in tables()
+        for mount in table.of(device)
+        if table.pid or mount.target != place or mount.root != "/"
+    )
 
 
-def namespaces() -> Iterator[tuple[int, bool]]:
-    """A process of each mount namespace, and whether it is in our own."""
-    own = os.readlink("/proc/self/ns/mnt")
-    for pid, namespace in _namespaces():
-        yield pid, namespace == own
+def _users(found: Iterator[tuple[int, Mount]]) -> tuple[User, ...]:
+    """One for each mount, though several processes of its namespace may have shown it."""
+    by_mount = {mount.id: (pid, mount) for pid, mount in found}
+    return tuple(user(mount, pid) for pid, mount in sorted(by_mount.values(), key=lambda each: each[0]))
 
 
-def table_of(pid: int, *, own: bool) -> bytes:
-    """The mountinfo of a process's namespace; empty where the process is gone."""
-    return read() if own else _table_of(pid)
+def tables() -> Iterator[Table]:
+    """The table of each mount namespace, our own first. Raises OSError where one cannot be read.
 
-
-def _namespaces() -> Iterator[tuple[int, str]]:
-    seen: set[str] = set()
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
+    A process that is in a chroot sees a part of its namespace's table: it speaks for the others in the same
+    chroot alone, unless one that sees all of it has spoken.
+    """
+    yield Table(0, read())
+    whole = {os.readlink("/proc/self/ns/mnt")}
+    parts: set[tuple[str, str]] = set()
+    for pid in process.pids():
+        namespace = _link(pid, "ns/mnt")
+        if not namespace or namespace in whole:
             continue
-        try:
-            namespace = os.readlink(f"/proc/{name}/ns/mnt")
-        except PermissionError:
-            # A process with a right that we lack hides its namespaces, but not its table: it is read as one
-            # of its own.
-            namespace = f"of pid {name}"
-        except OSError as error:
-            if error.errno in _GONE:
-                continue
-            raise
-        if namespace not in seen:
-            seen.add(namespace)
-            yield int(name), namespace
+        root = _link(pid, "root")
+        if (namespace, root) in parts:
+            continue
+        lines = lines_of(pid)
+        if not lines:
+            continue
+        yield Table(int(pid), lines)
+        if root == "/":
+            whole.add(namespace)
+        else:
+            parts.add((namespace, root))
 
 
-def _table_of(pid: int) -> bytes:
+def _link(pid: str, name: str) -> str:
+    """Empty where the process is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/{name}")
+    except PermissionError:
+        # A process with a right that we lack hides its namespaces, but not its table: it is read as one
+        # of its own.
+        return f"of pid {pid}"
+    except OSError as error:
+        if error.errno in process.GONE:
+            return ""
+        raise
+
+
+def lines_of(pid: str) -> bytes:
+    """The mountinfo of a process; empty where it is gone."""
     try:
         return read(pid)
     except OSError as error:
-        if error.errno in (*_GONE, _NO_MOUNTS):
+        if error.errno in (*process.GONE, _NO_MOUNTS):
             return b""
         raise
 
 
-def who(mount: Mount, pid: int) -> str:
-    """The user behind a mount, for people; pid: 0 in our own namespace, else a process of the mount's."""
+def user(mount: Mount, pid: int) -> User:
+    """Who is behind a mount; pid: 0 in our own namespace, else a process of the mount's."""
     pod = _POD.search(mount.target)
-    where = f"pod {pod[1]}" if pod else f"mount {mount.target}"
-    if not pid:
-        return where
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            comm = file.read().strip()
-    except OSError:
-        comm = "a process"
-    return f"{comm} (pid {pid}), {where} in its own mount namespace"
-
-
-def tenancy_of(root: str) -> str:
-    """The tenancy that a mount's root lies in, if any."""
-    parts = root.split("/")
-    return parts[2] if len(parts) > 2 and parts[1] == names.FOLDER and names.is_tenancy(parts[2]) else ""
+    where = f"pod {pod[1]}" if pod else f"mount {escaped(mount.target)}"
+    who = f"{process.name(pid)}, {where} in its own mount namespace" if pid else where
+    return User(who=who, root=escaped(mount.root), pid=pid)

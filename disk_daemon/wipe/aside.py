@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from disk_daemon import kernel
 from disk_daemon.facts.folder import LOST_AND_FOUND, entries
+from disk_daemon.known import trash_of
 from disk_daemon.wipe.files import Tick
 from tidb_volume import names
 
@@ -41,7 +42,7 @@ def everything(root: int, ours: int, order: str, tick: Tick) -> None:
                 _move_all(lost, trash, _LOST, (), tick)
             finally:
                 os.close(lost)
-        others = tuple(each for each in entries(ours) if each.startswith(names.TRASH))
+        others = tuple(each for each in entries(ours) if trash_of(each))
         _move_all(ours, trash, _OURS, others, tick)
         os.fsync(trash)
     finally:

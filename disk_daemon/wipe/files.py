@@ -17,6 +17,7 @@ from contextlib import suppress
 from itertools import count, islice
 
 from disk_daemon import kernel
+from disk_daemon.shown import shown
 
 DEPTH = 32
 PORTION = 1000
@@ -159,5 +160,5 @@ def _entries(fd: int) -> Iterator[tuple[str, bool]]:
 
 def _explained(error: OSError, name: str) -> Exception:
     if error.errno in (errno.EBUSY, errno.EXDEV):
-        return ForeignMount(f"something is mounted at {name!r} in the tree; unmount it")
+        return ForeignMount(f"something is mounted at '{shown(name)}' in the tree; unmount it")
     return error

@@ -47,6 +47,7 @@ from disk_daemon.known import (
     Verify,
     Wait,
 )
+from disk_daemon.shown import shown
 from disk_daemon.step import decide, is_of_this_wipe
 from disk_daemon.wipe import aside
 from disk_daemon.wipe.files import Eraser
@@ -201,7 +202,7 @@ class FolderCarrier(Carrier):
                 raise
             if not self._begun:
                 self._put_back(root, ours)
-            said = f"something is mounted at {error.filename!r} on this disk; unmount it"
+            said = f"something is mounted at '{shown(error.filename or '')}' on this disk; unmount it"
             raise Concluded(Refuse("ForeignMount", said), begun=self._begun) from error
 
     def _recheck(self, root: int, ours: int) -> None:

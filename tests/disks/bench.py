@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -281,3 +282,14 @@ def in_child(work: Callable[[], object]) -> int:
             traceback.print_exc()
             os._exit(1)
     return os.waitpid(pid, 0)[1]
+
+
+def drop_ptrace() -> None:
+    """Give up CAP_SYS_PTRACE (19): other processes of root then have rights that this one lacks."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    data = (ctypes.c_uint32 * 6)()
+    libc = ctypes.CDLL(None)
+    assert libc.capget(header, data) == 0
+    for word in range(3):
+        data[word] &= ~(1 << 19)
+    assert libc.capset(header, data) == 0
