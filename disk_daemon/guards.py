@@ -224,6 +224,18 @@ def not_in_use(case: Case) -> Objection | None:
     return _in_use(users) if users else None
 
 
+@guard(prevents="deleting what a program of the host, or a pod with the whole folder, is writing just now",
+       when=When.START, destroying_only=True)  # fmt: skip
+def nobody_is_on_the_whole_disk(case: Case) -> Objection | None:
+    """Where all on a disk is to go: no process is in it or has a file of it, nothing else stands on it."""
+    # A device that is not mounted is held exclusively instead, and its file system is unmounted first.
+    if not case.order.whole_disk or case.disk.raw is not None:
+        return None
+    if case.disk.everyone_unknown:
+        return Wait("InUse", f"cannot tell who is on it: {case.disk.everyone_unknown}", "device")
+    return _in_use(case.disk.everyone, "device") if case.disk.everyone else None
+
+
 def _in_use(users: Sequence[User], until: Literal["mounts", "device"] = "mounts") -> Wait:
     more = f" and {len(users) - 1} more" if len(users) > 1 else ""
     pids = tuple(user.pid for user in users if user.pid)

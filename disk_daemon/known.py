@@ -117,6 +117,10 @@ class Facts(Value):
     users: tuple[User, ...] = ()
     users_unknown: str = ""
     """Why nobody can say who uses the disk; empty: `users` is complete."""
+    everyone: tuple[User, ...] = ()
+    """Who else has anything of the file system; asked only where all that is on it is to go."""
+    everyone_unknown: str = "nobody looked"
+    """Why nobody can say; empty: `everyone` is complete, or has as many as are told."""
     raw: Raw | None = None
     """For a device entry; None: a folder."""
 

@@ -80,7 +80,9 @@ class FolderCarrier(Carrier):
                 return self._under_lock(root, ours)
 
     def _look(self, *, whole: bool) -> Facts:
-        how = folder.look if whole else folder.look_inside
+        how = folder.look_inside
+        if whole:
+            how = folder.look_at_everyone if self._order.whole_disk else folder.look
         return how(self._root, self._path, self._rules)
 
     def _look_at_hardware(self) -> Facts:

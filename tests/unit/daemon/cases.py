@@ -57,7 +57,13 @@ def live(given: Order, **fields: Any) -> Live:
 def facts(**fields: Any) -> Facts:
     """The disk with the released tenancy on it."""
     made = Facts(
-        presence=Presence.OK, device="8:0", identity=DISK, capacity_bytes=100, folder=True, tenancies=(OLD,)
+        presence=Presence.OK,
+        device="8:0",
+        identity=DISK,
+        capacity_bytes=100,
+        folder=True,
+        tenancies=(OLD,),
+        everyone_unknown="",
     )
     return msgspec.structs.replace(made, **fields)
 

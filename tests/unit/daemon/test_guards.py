@@ -9,7 +9,7 @@ import pytest
 
 from disk_daemon import guards
 from disk_daemon.guards import GUARDS, When, objection
-from disk_daemon.known import Broken, Case, Refuse, User, Wait
+from disk_daemon.known import Broken, Case, Facts, Refuse, User, Wait
 from tests.unit.daemon.cases import (
     DISK,
     NEXT,
@@ -70,6 +70,13 @@ def disk(**fields: object) -> Case:
     return case(disk=facts(**fields))
 
 
+NOBODY_LOOKED = Facts(presence=Presence.OK).everyone_unknown
+
+
+def whole_disk(**fields: object) -> Case:
+    return case(order(whole_disk=True, answer="q"), disk=facts(**fields))
+
+
 STOPS: list[tuple[str, Case, str]] = [
     # guard, the disaster about to happen, what it says
     ("live_is_readable", with_live(case(), error="timeout"), "ApiUnreadable"),
@@ -104,6 +111,9 @@ STOPS: list[tuple[str, Case, str]] = [
     ("not_in_use", disk(users=(User(who="pod x", root=f"/.tidb-volume/{OLD}"),)), "InUse"),
     ("not_in_use", disk(users=(User(who="pod x", root=f"/.tidb-volume/trash-order-1/{OLD}/sub"),)), "InUse"),
     ("not_in_use", disk(users_unknown="no table"), "InUse"),
+    ("nobody_is_on_the_whole_disk", whole_disk(everyone_unknown="EACCES"), "InUse"),
+    ("nobody_is_on_the_whole_disk", whole_disk(everyone_unknown=NOBODY_LOOKED), "InUse"),
+    ("nobody_is_on_the_whole_disk", whole_disk(everyone=(User(who="sh", root="/", pid=7),)), "InUse"),
     ("breaker_is_closed", with_live(case(), fleet=fleet(tripped=True)), "Breaker"),
     ("breaker_is_closed", with_live(case(), fleet=fleet(epoch=2)), "Breaker"),
     ("not_paused", with_live(case(), fleet=fleet(paused=True)), "Paused"),
@@ -205,6 +215,15 @@ def test_mounts_of_the_whole_disk_count_only_where_the_whole_disk_goes() -> None
     assert guards.not_in_use(disk(users=elsewhere)) is None
     everything = case(order(whole_disk=True, answer="q"), disk=facts(users=elsewhere))
     assert said(guards.not_in_use(everything)) == "InUse"
+
+
+def test_who_is_on_the_disk_without_a_mount_of_the_tenancy_counts_only_where_the_whole_disk_goes() -> None:
+    someone = User(who="sh", root="/", pid=7)
+    assert guards.nobody_is_on_the_whole_disk(disk(everyone=(someone,))) is None
+    assert guards.nobody_is_on_the_whole_disk(disk(everyone_unknown=NOBODY_LOOKED)) is None
+    found = guards.nobody_is_on_the_whole_disk(whole_disk(everyone=(someone,)))
+    assert isinstance(found, Wait)
+    assert (found.until, found.pids) == ("device", (7,))
 
 
 def test_a_disk_is_the_same_while_a_fact_that_it_alone_has_agrees_and_none_disagrees() -> None:

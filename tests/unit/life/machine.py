@@ -130,6 +130,7 @@ class Machine:
             if at.disk is disk
         )
         return Facts(
+            everyone_unknown="",
             presence=Presence.OK,
             boot=str(self.boot),
             device="7:1",
