@@ -185,6 +185,25 @@ def test_a_claimed_disk_whose_journal_is_lost_is_mounted_again_after_a_reboot(la
     lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=ended, seconds=120)
 
 
+def test_a_retired_device_is_unmounted_and_offered_anew_when_that_is_taken_back(lab: Lab, node: Node) -> None:
+    tenant = Tenant(lab, "retire", node, mode="xfs")
+    place = names.device_mount(tenant.volume)
+    first = lab.wait(tenant.volume, Phase.AVAILABLE)
+    assert place in node.exec(["cat", "/proc/self/mounts"])
+    lab.patch("tv", tenant.volume, {"spec": {"admin": {"retire": True}}})
+    lab.wait(tenant.volume, Phase.PENDING, "Retired")
+    until(
+        "the disk to be unmounted",
+        lambda: place not in node.exec(["cat", "/proc/self/mounts"]),
+        60,
+        lambda: lab.story(tenant.volume),
+    )
+    assert not lab.pvs(tenant.volume)
+    lab.patch("tv", tenant.volume, {"spec": {"admin": {"retire": None}}})
+    lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=first.status.tenancy, seconds=60)
+    tenant.start()
+
+
 @pytest.mark.parametrize("mode", ["xfs", "ext4", "Block"])
 def test_a_released_device_is_wiped_and_on_offer_and_the_next_tenant_finds_nothing(
     lab: Lab, node: Node, mode: str
