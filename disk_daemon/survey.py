@@ -46,21 +46,23 @@ def survey(rules: folder.Rules) -> Surveyed:
         shown.setdefault(device, []).extend(found)
     disks: list[SeenDisk] = []
     for whole in sorted((hardware.SYS / "block").iterdir()):
-        if whole.name.startswith(_NEVER) or _size(whole) == 0:
-            continue
-        for each in (whole, *_parts(whole)):
-            device = _number(each)
-            disks.append(
-                SeenDisk(
-                    name=each.name,
-                    device=device,
-                    links=tuple(sorted(map(carried, links.get(each.name, ())))),
-                    mounts=tuple(sorted(map(carried, set(mounted.get(device, ()))))),
-                    identity=_identity(device, rules),
-                    covers=related(each),
-                    folders=tuple(sorted(map(carried, set(shown.get(device, ()))))),
+        # One that is pulled out while it is looked at is no reason to tell nothing of the others.
+        with suppress(FileNotFoundError):
+            if whole.name.startswith(_NEVER) or _size(whole) == 0:
+                continue
+            for each in (whole, *_parts(whole)):
+                device = _number(each)
+                disks.append(
+                    SeenDisk(
+                        name=each.name,
+                        device=device,
+                        links=tuple(sorted(map(carried, links.get(each.name, ())))),
+                        mounts=tuple(sorted(map(carried, set(mounted.get(device, ()))))),
+                        identity=_identity(device, rules),
+                        covers=related(each),
+                        folders=tuple(sorted(map(carried, set(shown.get(device, ()))))),
+                    )
                 )
-            )
     report = NodeReport(boot=folder.boot_id(rules), virtual_disks=rules.virtual_disks, disks=tuple(disks))
     return Surveyed(seen_at=seen_at, report=report)
 

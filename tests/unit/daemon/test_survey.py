@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from disk_daemon import survey
+from disk_daemon.facts import hardware
+from disk_daemon.facts.folder import Rules
 from disk_daemon.known import Mount
 
 
@@ -71,3 +73,13 @@ def test_a_disk_shares_its_bytes_with_its_partitions_and_with_what_is_made_of_th
         "sda2": {"8:0"},
         "dm-0": {"8:1", "8:0"},
     }
+
+
+def test_a_disk_that_vanishes_while_it_is_looked_at_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "SYS", tmp_path)
+    gone, stays = device(tmp_path / "block", "sda", "8:0"), device(tmp_path / "block", "sdb", "8:16")
+    (stays / "size").write_text("2048\n")
+    assert not (gone / "size").exists()
+    assert [each.name for each in survey.survey(Rules()).report.disks] == ["sdb"]
