@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.inventory.build import node
@@ -60,7 +60,6 @@ TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=40).map("".join))
 
 
 @given(st.one_of(TEXTS, st.binary()))
-@settings(deadline=None)
 def test_reading_anything_raises_nothing(text: str | bytes) -> None:
     tree, problems = read(text, "inv", "f.yaml")
     assert tree is not None or isinstance(problems, list)
@@ -68,7 +67,6 @@ def test_reading_anything_raises_nothing(text: str | bytes) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["a.yaml", "b.yaml", "c.yml", "d"]), TEXTS))
-@settings(deadline=None)
 def test_checking_anything_raises_nothing(data: dict[str, str]) -> None:
     content, problems = check.check("inv", data)
     assert content.name == "inv"
@@ -144,7 +142,6 @@ def written(tree: object) -> str:
 
 
 @given(st.dictionaries(st.sampled_from(check.TOP), TREES).map(written))
-@settings(deadline=None)
 def test_any_tree_is_either_accepted_and_expands_or_told_what_is_wrong(text: str) -> None:
     decision = merge.decide({}, {"inv": {"f.yaml": text}})
     if "inv" in decision.in_force:
@@ -211,7 +208,6 @@ LIVE = st.lists(
 
 
 @given(st.lists(SEEN, min_size=1, max_size=4), LIVE, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_through_any_edits_what_is_in_force_is_sound_and_the_same_each_time(
     rounds: list[dict[str, dict[str, str]]], nodes: list[Node], random: object
 ) -> None:
