@@ -81,10 +81,11 @@ def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
 
 
 def delete_pv(world: World, seen: Seen, why: str) -> Plan:
-    """Delete it for another reason than the wipe. An order that stands would be committed by this very
-    delete, so it is taken back first."""
+    """Delete it for another reason than the wipe. An order that names it would be committed by this very
+    delete, also one that was refused, so it is taken back first."""
     assert seen.pv is not None
-    if stands_for_wipe(world, seen):
+    names_it = seen.order is not None and seen.order.pv_uid == seen.pv.metadata.uid
+    if names_it or stands_for_wipe(world, seen):
         return Plan(action=actions.WriteOrder(order=None, why=f"not now: {why}"))
     return delete(seen.pv, why)
 

@@ -154,6 +154,30 @@ def test_wipe_now_goes_on_with_a_committed_wipe_that_the_pool_came_to_keep(*, re
     assert len(sim.wiped) == 1
 
 
+def test_an_order_that_was_refused_is_not_committed_by_a_delete_for_another_reason() -> None:
+    """Found by the model: the disk was another one for a moment, so the order had its answer already when the
+    volume, put on offer by a hand, was taken back. That delete was taken for the commit of the wipe."""
+    sim = Sim(desired(AT_ONCE))
+    sim.settle()
+    sim.bind()
+    sim.settle()
+    sim.release()
+    sim.until(actions.WriteOrder)
+    sim.is_there(Presence.WRONG_DISK)
+    assert sim.spec.order is not None
+    refused = Work(order_id=sim.spec.order.id, state=WorkState.REFUSED, reason="WrongDisk")
+    sim.cluster.change_volume(status=change(sim.status, work=refused))
+    sim.clear_claim_ref()
+    sim.settle()
+    sim.is_there(None)
+    for _ in range(4):
+        sim.later(4000)
+    assert not sim.pvs
+    assert not sim.status.committed
+    assert not sim.wiped
+    assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "GoneByHand")
+
+
 def test_a_record_made_again_beside_a_released_volume_wipes_nothing_by_itself() -> None:
     sim = Sim(desired(AT_ONCE))
     sim.settle()

@@ -612,6 +612,12 @@ class Life(RuleBasedStateMachine):
             disk.lock = None
         self.run_pods()
 
+    @rule(how=st.sampled_from(["same", "swapped"]))
+    def the_machine_reboots_and_is_left_alone(self, how: str) -> None:
+        """What is decided about another disk in the slot is what the right one finds when it is back."""
+        self.the_machine_reboots(how)
+        self.settle()
+
     @rule(which=st.integers(0, 1))
     def a_disk_is_formatted_by_hand(self, which: int) -> None:
         """mkfs refuses a disk that anybody has mounted, so it happens with nobody there."""
