@@ -7,7 +7,7 @@ neither the main loop nor a child's death, and two patches of one volume never o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Any
 
@@ -24,9 +24,12 @@ CONFLICTS = 5
 FAILURES = (transport.ApiError, transport.NoAnswer, codec.Undecodable)
 
 
-def read_live(api: client.Client, volume: str, pv: str, *, lean: bool) -> Live:
+def read_live(api: client.Client, volume: str, tenancies: Iterable[str], *, lean: bool) -> Live:
     """What is true now, by the server's own word: no cache, no watch.
 
+    tenancies: what the journal has of this disk. A PersistentVolume is looked for by this volume's label,
+    and by each name that one of this disk can have, since a label can be taken away: a name ends with its
+    tenancy.
     A reading that fails in part fails as a whole. Never raises.
     """
     read_at = kernel.boottime()
@@ -37,12 +40,28 @@ def read_live(api: client.Client, volume: str, pv: str, *, lean: bool) -> Live:
         if not lean:
             labelled, _ = api.list(kinds.PV, labels=f"{names.LABEL_DISK}={volume}")
             pvs = {each.metadata.name: each for each in labelled}
-            named = api.find(kinds.PV, pv) if pv else None
-            if named is not None:
-                pvs[named.metadata.name] = named
+            for name in pv_names(volume, found, tenancies):
+                named = api.find(kinds.PV, name) if name not in pvs else None
+                if named is not None:
+                    pvs[name] = named
     except FAILURES as error:
         return Live(read_at=read_at, error=str(error), lean=lean)
     return Live(read_at=read_at, volume=found, fleet=fleet, pvs=tuple(pvs.values()), lean=lean)
+
+
+def pv_names(name: str, volume: Volume | None, tenancies: Iterable[str]) -> list[str]:
+    """Every name that a PersistentVolume of a volume's disk can have today, each once. tenancies: the
+    journal's."""
+    known, found = set(tenancies), set()
+    if volume is not None:
+        order, status = volume.spec.order, volume.status
+        known.add(status.tenancy)
+        found.add(status.volume_name)
+        if order is not None:
+            known.add(order.ends)
+            found.add(order.pv_name)
+    found |= {names.pv_name(name, tenancy) for tenancy in known - {""}}
+    return sorted(found - {""})
 
 
 def _brief(fleet: Fleet | None) -> Fleet | None:

@@ -19,8 +19,9 @@ import msgspec
 from disk_daemon import api
 from disk_daemon.children import Children
 from disk_daemon.facts import mounts
-from disk_daemon.keeper import Keeper, Then
+from disk_daemon.keeper import Keeper
 from disk_daemon.loop import CHANGED, READ, Loop
+from disk_daemon.telling import Then
 from tidb_volume.kube import client, kinds, reflector, slim, store, transport
 from tidb_volume.obs import http
 from tidb_volume.obs.log import Log
@@ -52,8 +53,8 @@ class _Requests:
         self._server, self._node, self._volumes = server, node, volumes
         self.thread = api.ApiThread(loop.call)
 
-    def live(self, volume: str, pv: str, lean: bool, then: Then) -> None:
-        self.thread.ask(lambda: api.read_live(self._server, volume, pv, lean=lean), then)
+    def live(self, volume: str, tenancies: tuple[str, ...], lean: bool, then: Then) -> None:
+        self.thread.ask(lambda: api.read_live(self._server, volume, tenancies, lean=lean), then)
 
     def write(self, known: Volume, disk: DiskReport | None, work: Work | None, then: Then) -> None:
         def request() -> Volume:

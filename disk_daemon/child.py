@@ -11,7 +11,7 @@ import traceback
 
 import msgspec
 
-from disk_daemon import kernel, mounting, observe, survey, zygote
+from disk_daemon import kernel, mounting, survey, witness, zygote
 from disk_daemon.facts.folder import Rules
 from disk_daemon.jobs import Ask, Job, Message, Recalled, Tell
 from disk_daemon.known import Live
@@ -54,7 +54,7 @@ def worker(rules: Rules, host_pid: int) -> zygote.Work:
                 case "order":
                     link.say(carry.carry(job, link, here, tick=lambda what: None))
                 case "observe":
-                    link.say(observe.observe(job, here))
+                    link.say(witness.observe(job, here))
                 case "survey":
                     link.say(survey.survey(here))
                 case "recall":

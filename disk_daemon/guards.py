@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Literal, NamedTuple
 
-from disk_daemon.known import ORDER_ID, Broken, Case, Dropped, Refuse, User, Wait
+from disk_daemon.known import ORDER_ID, Broken, Case, Dropped, Entry, Refuse, User, Wait
 from tidb_volume import identity, names
 from tidb_volume.value import Presence
 
@@ -329,6 +329,20 @@ def answer_stands(case: Case) -> Objection | None:
     given = (admin.adopt, admin.approve, admin.wipe_now) if admin is not None else ()
     if not any(each is not None and each.question == case.order.answer for each in given):
         return Refuse("AnswerGone", f"nobody answers question {case.order.answer} any more")
+    return None
+
+
+@guard(
+    prevents="offering what a claim had as unused, on an etcd that has forgotten the claim", when=When.BEGIN
+)
+def nobody_had_it(case: Case) -> Objection | None:
+    """A tenancy on which the journal has seen a claim is dirty, whatever the API says, and however empty."""
+    if case.destroys or case.order.kind != "prepare" or not isinstance(case.journal, Entry):
+        return None
+    for tenancy in (case.order.ends, case.order.next):
+        if any(had.tenancy == tenancy for had in case.journal.had):
+            said = f"tenancy {tenancy} should be unused, and the journal has seen a claim on it"
+            return Refuse("HasData", f"{said}; say what is to become of it")
     return None
 
 

@@ -24,6 +24,9 @@ class Job(Value):
     volume_mode: VolumeMode = "Filesystem"
     fs_type: str = ""
     order: Order | None = None
+    tenancy: str = ""
+    """While a claim has the disk: the tenancy on record, and the claim's UID."""
+    claim_uid: str = ""
 
 
 class Ask(Value, frozen=True, tag="ask"):
@@ -45,6 +48,8 @@ class Record(Value):
     known: bool = False
     broken: str = ""
     order: Taken | None = None
+    claims: tuple[str, ...] = ()
+    """The UIDs of the claims that were seen on the tenancy handed over."""
 
 
 class Ended(Value, frozen=True, tag="ended"):

@@ -1,7 +1,9 @@
 """The node's own record of its disks, one file a disk: the witness that outlives etcd and the controller.
 
-It remembers which tenancy was handed over, which orders were done, and the one that is at work, so that an
-etcd restored from last week replays nothing. A file is filed under the hardware's strongest fact, replaced by
+It remembers which tenancy was handed over, who was seen to have it, which orders were done, and the one that
+is at work, so that an etcd restored from last week replays nothing. A file is named by the strongest fact of
+the hardware when it was first written, and keeps that name: with another kernel or firmware the disk may show
+a stronger one, or no longer that one, and then its record is found by comparing all facts. It is replaced by
 rename and synced before anything that stands on it is done. Only who holds the disk's lock writes it.
 
 A file that cannot be read, or that tells of another disk, is `Broken`. It never counts as absent: absent
@@ -16,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from disk_daemon.known import Broken, Entry, Given, Journal, Made, Past, Taken
-from tidb_volume.identity import hardware_key, same_hardware, words
+from disk_daemon.known import Broken, Entry, Given, Had, Journal, Made, Past, Taken
+from tidb_volume.identity import hardware_keys, learned, same_hardware, words
 from tidb_volume.value import Identity, Order
 
 KEPT_ORDERS = 64
@@ -26,14 +28,42 @@ KEPT_TAKEN_BACK = 64
 
 
 def file_of(state: str, identity: Identity) -> Path:
-    """Where the record of this hardware is. `state`: the daemon's folder on the host."""
-    digest = hashlib.sha256(hardware_key(identity).encode()).hexdigest()[:24]
-    return Path(state) / "journal" / f"{digest}.json"
+    """Where the record of this hardware is, or would be. `state`: the daemon's folder on the host."""
+    return _files(state, identity)[0]
+
+
+def _files(state: str, identity: Identity) -> list[Path]:
+    """Every file that may be this hardware's record: the one named by its strongest fact, else all that tell
+    of the same hardware, or can't be read and are named by one of its facts. Where there is none, the name
+    of a new one."""
+    folder = Path(state) / "journal"
+    named = [folder / _name(key) for key in hardware_keys(identity)]
+    if named[0].exists():
+        return named[:1]
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            mine = same_hardware(_decoded(path).identity, identity)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            mine = path in named
+        if mine:
+            found.append(path)
+    return found or named[:1]
+
+
+def _name(key: str) -> str:
+    return f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+
+
+def _decoded(path: Path) -> Entry:
+    return msgspec.json.decode(path.read_bytes(), type=Entry)
 
 
 def load(state: str, identity: Identity) -> Journal:
     """The record of this hardware; None where there surely is none."""
-    path = file_of(state, identity)
+    path, *others = _files(state, identity)
+    if others:
+        return Broken(why=f"the journals {path} and {others[0]} both tell of this disk")
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -90,7 +120,9 @@ def noted(entry: Entry | None, identity: Identity, order: Order, *, begun: bool,
     )
     same = known.order is not None and known.order.ends == order.ends and known.order.next == order.next
     written = known.written_bytes if same and begun else 0
-    return msgspec.structs.replace(known, identity=identity, order=taken, written_bytes=written)
+    return msgspec.structs.replace(
+        known, identity=learned(known.identity, identity), order=taken, written_bytes=written
+    )
 
 
 def finished(entry: Entry | None, identity: Identity, order: Order, *, at: str) -> Entry:
@@ -101,7 +133,7 @@ def finished(entry: Entry | None, identity: Identity, order: Order, *, at: str) 
     claims = (*known.claims, order.claim_uid) if order.claim_uid else known.claims
     return msgspec.structs.replace(
         known,
-        identity=identity,
+        identity=learned(known.identity, identity),
         handed=order.next if order.offer else "",
         past=(*known.past, *(each for each in ended if each not in known.past))[-KEPT_TENANCIES:],
         claims=tuple(dict.fromkeys(claims))[-KEPT_TENANCIES:],
@@ -130,11 +162,24 @@ def taken_back(entry: Entry | None, identity: Identity, order: Order, *, restore
         given = (*(each for each in given if each != back), back)
     return msgspec.structs.replace(
         known,
-        identity=identity,
+        identity=learned(known.identity, identity),
         order=known.order if known.order is not None and known.order.begun else None,
         taken_back=ids[-KEPT_TAKEN_BACK:],
         given=given[-KEPT_TAKEN_BACK:],
     )
+
+
+def had(entry: Entry, tenancy: str, claim_uid: str) -> Entry:
+    """The record with a claim seen on a tenancy."""
+    new = Had(tenancy=tenancy, claim_uid=claim_uid)
+    return msgspec.structs.replace(
+        entry, had=(*(each for each in entry.had if each != new), new)[-KEPT_TENANCIES:]
+    )
+
+
+def seen_on(entry: Entry, tenancy: str) -> tuple[str, ...]:
+    """The UIDs of the claims that were seen on a tenancy; an empty one is a user whose claim is not known."""
+    return tuple(each.claim_uid for each in entry.had if tenancy and each.tenancy == tenancy)
 
 
 def making(entry: Entry, made: Made) -> Entry:

@@ -15,17 +15,17 @@ from typing import Any, Protocol
 
 import msgspec
 
-from disk_daemon import kernel, minded, report
+from disk_daemon import kernel, minded
 from disk_daemon.children import Child, Children
 from disk_daemon.facts import mounts
 from disk_daemon.jobs import Ask, Ended, Job, Message, Mounted, Recalled, Surveyed, Tell
 from disk_daemon.known import Facts, Live
 from disk_daemon.loop import READ
 from disk_daemon.minded import NEVER, Minded
+from disk_daemon.telling import Api, Teller, claim_of, reports
 from tidb_volume.obs.log import Log
 from tidb_volume.value import (
-    DiskReport,
-    NodeReport,
+    Order,
     Phase,
     Presence,
     Source,
@@ -45,29 +45,8 @@ MOUNT_PATIENCE_S = 300.0
 BEGIN_PATIENCE_S = 30.0
 """So long the API waits for mounts at the start; disks that take longer are mounted beside it."""
 SURVEY_EVERY_S = 60.0
-REPORT_FOR_S = 5.0
-"""A report that could not be written in this time is made anew: it may not be true any more."""
-LONGEST_WRITE_PAUSE_S = 30.0
 
 _log = Log(__name__)
-
-Then = Callable[[Any], object]
-
-
-class Api(Protocol):
-    """What the keeper asks of the API server. Each `then` gets the result, or the exception, in the loop."""
-
-    def live(self, volume: str, pv: str, lean: bool, then: Then) -> None:
-        """Read anew: then(Live)."""
-        ...
-
-    def write(self, known: Volume, disk: DiskReport | None, work: Work | None, then: Then) -> None:
-        """Write a volume's status: then(Volume | Exception)."""
-        ...
-
-    def write_node(self, seen: NodeReport, then: Then) -> None:
-        """Write what is seen of the machine: then(VolumeNode | Exception)."""
-        ...
 
 
 class Watch(Protocol):
@@ -85,7 +64,20 @@ class Watch(Protocol):
 def _what_it_is(volume: Volume) -> tuple[object, ...]:
     """What of a volume changes how its disk is looked at, or what is told of it."""
     spec, status = volume.spec, volume.status
-    return (spec.source, spec.volume_mode, spec.fs_type, status.identity, status.phase is Phase.BOUND)
+    bound = status.phase is Phase.BOUND
+    return (spec.source, spec.volume_mode, spec.fs_type, status.identity, bound, claim_of(volume))
+
+
+def _tenancies(known: Minded | None, order: Order | None) -> tuple[str, ...]:
+    """Every tenancy that the journal or the order has of a disk."""
+    record = known.ended.record if known is not None and known.ended is not None else None
+    taken = record.order if record is not None else None
+    found = (
+        record.handed if record is not None else "",
+        taken.ends if taken is not None else "",
+        order.ends if order is not None else "",
+    )
+    return tuple(dict.fromkeys(each for each in found if each))
 
 
 class Keeper:
@@ -100,8 +92,15 @@ class Keeper:
         mount_table: Callable[[], bytes],
         version: str,
     ) -> None:
-        self._api, self._watch, self._clock = api, watch, clock
-        self._mount_table, self._version = mount_table, version
+        self._api, self._watch, self._clock, self._mount_table = api, watch, clock, mount_table
+        self._teller = Teller(
+            api,
+            clock,
+            version,
+            look=lambda known: self._start(known, "observe", LOOK_PATIENCE_S),
+            told=self._was_told,
+            survey_in=self._survey_in,
+        )
         self._children: Children | None = None
         self._minded: dict[str, Minded] = {}
         self._by_job: dict[int, str] = {}
@@ -109,7 +108,6 @@ class Keeper:
         self._mounts: dict[str, list[bytes]] = {}
         self._survey_at = 0.0
         self._surveyor: Child | None = None
-        self._node_written: NodeReport | None = None
         self._recalling: dict[int, Child] = {}
         """At the start: children that read the journal or mount what it has, by job."""
         self._begun: Callable[[], object] | None = None
@@ -159,7 +157,7 @@ class Keeper:
             known = Minded(volume, written=volume.status.disk, written_work=volume.status.work)
             self._minded[known.name] = known
             # Nothing is offered before the survey shows its disk; the object with it may have been deleted.
-            self._survey_at, self._node_written = 0.0, None
+            self._teller.survey_again()
         else:
             before, known.volume = known.volume, volume
             if minded.bears_on_order(before) != minded.bears_on_order(volume):
@@ -191,7 +189,7 @@ class Keeper:
             known.observe_at = 0.0
             if known.waits_until == "mounts":
                 minded.woken(known)
-        self._survey_at = min(self._survey_at, self._clock() + 1.0)
+        self._survey_in(1.0)
         self._reconsider()
 
     def said(self, child: Child, message: Message) -> None:
@@ -200,11 +198,11 @@ class Keeper:
         known = self._minded.get(self._by_job.get(child.job.id, ""))
         match message:
             case Ask():
-                order = child.job.order
-                pv = order.pv_name if order else ""
-                self._api.live(child.job.volume, pv, message.lean, lambda live: self._answer(child, live))
+                tenancies = _tenancies(known, child.job.order)
+                volume, lean = child.job.volume, message.lean
+                self._api.live(volume, tenancies, lean, lambda live: self._answer(child, live))
             case Surveyed():
-                self._surveyed(message)
+                self._teller.surveyed(message)
             case Recalled():
                 self._recalled(message.disks)
             case Mounted():
@@ -298,7 +296,7 @@ class Keeper:
                 minded.wait(known, "queue", now)
                 said = f"{WIPES_AT_ONCE} disks of this node are being wiped"
                 self._told(known, self._work(known, WorkState.RUNNING, "Queued", said))
-        self._write(known)
+        self._teller.write(known)
 
     def _start(self, known: Minded, kind: Any, patience_s: float) -> None:
         order = known.volume.spec.order if kind == "order" else None
@@ -312,6 +310,8 @@ class Keeper:
             volume_mode=spec.volume_mode,
             fs_type=spec.fs_type,
             order=order,
+            tenancy=known.volume.status.tenancy,
+            claim_uid=claim_of(known.volume),
         )
         if kind == "observe":
             known.observe_at = self._clock() + minded.OBSERVE_EVERY_S
@@ -340,7 +340,7 @@ class Keeper:
 
     def _told(self, known: Minded, work: Work) -> None:
         known.work = work
-        self._write(known)
+        self._teller.write(known)
 
     def _ended(self, known: Minded, child: Child, ended: Ended) -> None:
         known.ended = ended
@@ -430,76 +430,16 @@ class Keeper:
     # --- what is told --------------------------------------------------------------------------------------
 
     def _report_all(self) -> None:
-        """One look may change what is said of two disks, if they are one."""
-        reports: dict[str, DiskReport] = {}
-        for known in self._minded.values():
-            if known.ended is not None:
-                recorded = known.volume.status.identity
-                reports[known.name] = report.disk_report(
-                    known.ended.facts,
-                    known.ended.record,
-                    recorded,
-                    known.written,
-                    claimed=known.volume.status.phase is Phase.BOUND,
-                )
-        established = frozenset(
-            known.name for known in self._minded.values() if known.volume.status.identity is not None
-        )
-        for name, told in report.one_disk_twice(reports, established).items():
+        for name, told in reports(self._minded.values()).items():
             self._minded[name].report = told
-            self._write(self._minded[name])
+            self._teller.write(self._minded[name])
 
-    def _write(self, known: Minded) -> None:
-        disk, work = minded.unwritten(known)
-        if known.writing or (disk is None and work is None) or known.write_at > self._clock():
-            return
-        if disk is not None and self._is_stale(known):
-            if known.child is None:
-                self._start(known, "observe", LOOK_PATIENCE_S)
-            if known.child is None or known.child.job.kind == "observe" or work is None:
-                return
-            disk = None
-        known.writing = True
-        self._api.write(known.volume, disk, work, lambda answer: self._written(known, disk, work, answer))
+    def _was_told(self, known: Minded) -> None:
+        if self._minded.get(known.name) is known:
+            self._consider(known)
 
-    @staticmethod
-    def _is_stale(known: Minded) -> bool:
-        """Whether the last look is too old to be told; that a disk hangs stays true while its child does."""
-        if known.ended is None or (known.child is not None and known.child.was_killed):
-            return False
-        return kernel.boottime() - known.ended.seen_at > REPORT_FOR_S
-
-    def _written(
-        self, known: Minded, disk: DiskReport | None, work: Work | None, answer: Volume | Exception
-    ) -> None:
-        known.writing = False
-        if self._minded.get(known.name) is not known:
-            return
-        if isinstance(answer, Exception):
-            known.write_pause_s = min(LONGEST_WRITE_PAUSE_S, known.write_pause_s * 2 or 0.2)
-            known.write_at = self._clock() + known.write_pause_s
-            _log.warning("cannot write status", volume=known.name, error=str(answer))
-            return
-        known.write_at = known.write_pause_s = 0.0
-        if disk is not None:
-            known.written = disk
-        if work is not None:
-            known.written_work = work
-        self._consider(known)
-
-    def _surveyed(self, surveyed: Surveyed) -> None:
-        seen = msgspec.structs.replace(surveyed.report, daemon=self._version)
-        if seen == self._node_written:
-            return
-
-        def then(answer: Any) -> None:
-            if isinstance(answer, Exception):
-                _log.warning("cannot write what is seen of the machine", error=str(answer))
-                self._survey_at = self._clock() + 5.0
-            else:
-                self._node_written = seen
-
-        self._api.write_node(seen, then)
+    def _survey_in(self, seconds: float) -> None:
+        self._survey_at = min(self._survey_at, self._clock() + seconds)
 
     def _forget(self, name: str) -> None:
         known = self._minded.pop(name, None)

@@ -199,6 +199,13 @@ class Given(Value):
     claim_uid: str
 
 
+class Had(Value):
+    """A claim that was seen to have a tenancy; without a UID: a pod's, and nobody had said which."""
+
+    tenancy: str
+    claim_uid: str = ""
+
+
 class Entry(Value):
     """The node's own record of one disk."""
 
@@ -211,6 +218,8 @@ class Entry(Value):
     """What is handed over is the device itself."""
     past: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
+    had: tuple[Had, ...] = ()
+    """Who was seen to have which tenancy: an etcd that goes back in time forgets it."""
     order: Taken | None = None
     done: tuple[Past, ...] = ()
     taken_back: tuple[str, ...] = ()

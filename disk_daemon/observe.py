@@ -58,7 +58,8 @@ def record_of(facts: Facts, rules: folder.Rules) -> Record:
         return Record(broken=known.why)
     if known is None:
         return Record()
-    return Record(handed=known.handed, known=True, order=known.order)
+    claims = journal.seen_on(known, known.handed)
+    return Record(handed=known.handed, known=True, order=known.order, claims=claims)
 
 
 def said(error: OSError) -> str:

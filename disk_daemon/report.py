@@ -26,12 +26,14 @@ def disk_report(
     before: DiskReport | None,
     *,
     claimed: bool = False,
+    claim_uid: str = "",
 ) -> DiskReport:
     """The report for one look at a disk.
 
     recorded: the identity that the controller recorded at first sight, None: this is the first. before:
     the last report, for the step that the used bytes were in. claimed: a claim has the disk, so that what is
-    missing on it is the disk's trouble, and not a question of what to do with it.
+    missing on it is the disk's trouble, and not a question of what to do with it. claim_uid: the claim on
+    record, which is not told again.
     """
     damage = facts.raw.damage if facts.raw is not None else ""
     if damage and claimed:
@@ -63,6 +65,7 @@ def disk_report(
         journal=record.handed,
         journal_broken=_is_broken(record, content, tenancy),
         in_use=_in_use(facts),
+        claims=_others(record, claim_uid),
         trash=tuple(each.order for each in facts.trash),
     )
 
@@ -95,6 +98,12 @@ def _is_broken(record: Record, content: Content, tenancy: str) -> bool:
         return False
     at_work = record.order is not None and tenancy in (record.order.ends, record.order.next)
     return not record.known or (record.handed != tenancy and not at_work)
+
+
+def _others(record: Record, claim_uid: str) -> tuple[str, ...]:
+    """The claims that were seen on the tenancy and are not on record. A user without a known claim is that of
+    the record, where there is one."""
+    return tuple(each for each in record.claims if (each != claim_uid if each else not claim_uid))
 
 
 def _in_use(facts: Facts) -> str:

@@ -111,6 +111,9 @@ def _once_more(case: Case) -> Verdict:
     act: a new leader asks that way.
     """
     disk, order, journal = case.disk, case.order, _entry(case)
+    had = guards.nobody_had_it(case)
+    if had is not None:
+        return had
     if not order.offer:
         if disk.content is Content.BLANK:
             return AlreadyDone()

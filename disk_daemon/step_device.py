@@ -188,6 +188,9 @@ def _is_this(past: Past, case: Case) -> bool:
 def _block_once_more(case: Case, raw: Raw, handed: str) -> DeviceVerdict:
     """Done before: said once more while nobody has used it, and all that is looked at is zero."""
     order, disk = case.order, case.disk
+    had = guards.nobody_had_it(case)
+    if had is not None:
+        return had
     in_use = guards.not_in_use(case)
     if in_use is None and order.offer and handed == order.next and disk.empty:
         return AlreadyDone()

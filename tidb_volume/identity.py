@@ -56,12 +56,24 @@ def has_unique_fact(identity: Identity) -> bool:
     return any(getattr(identity, name) for name in _UNIQUE)
 
 
+def hardware_keys(identity: Identity) -> tuple[str, ...]:
+    """What a record about this hardware may be filed under, by each fact of its own; the strongest first."""
+    keys = []
+    for fact in unique_facts(identity):
+        model = f" model={identity.model}" if fact.startswith("serial=") else ""
+        keys.append(f"{fact}{model} partition={identity.partition}")
+    return tuple(keys) or (f" partition={identity.partition}",)
+
+
 def hardware_key(identity: Identity) -> str:
-    """The one fact that a record about this hardware is filed under: the strongest, and the partition."""
-    strongest = next((f"{name}={getattr(identity, name)}" for name in _UNIQUE if getattr(identity, name)), "")
-    if strongest.startswith("serial="):
-        strongest += f" model={identity.model}"
-    return f"{strongest} partition={identity.partition}"
+    """The one fact that a new record about this hardware is filed under: the strongest, and the partition."""
+    return hardware_keys(identity)[0]
+
+
+def learned(recorded: Identity, seen: Identity) -> Identity:
+    """What is known of a disk after another look at it: what is seen, and facts that show no longer."""
+    kept = {name: getattr(recorded, name) for name in _UNIQUE if not getattr(seen, name)}
+    return msgspec.structs.replace(seen, **kept)
 
 
 def words(identity: Identity | None) -> str:

@@ -133,6 +133,9 @@ class DiskReport(Value):
     """The journal has no entry for a disk that carries a tenancy, or contradicts it."""
     in_use: str = ""
     """Who uses the tenancy now, for people; empty: nobody that the daemon can see."""
+    claims: tuple[str, ...] = ()
+    """UIDs of claims that the node's journal has seen on the tenancy handed over, and that are not on record
+    here; an empty one is a pod whose claim nobody knew. There is one only where a record was lost."""
     trash: tuple[str, ...] = ()
     """Orders whose trash folder is on the disk: a wipe that was begun."""
 

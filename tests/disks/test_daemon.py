@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from disk_daemon.facts.folder import Rules
-from tests.disks.bench import NEXT, OLD, Disk, identity_of, reclaim
+from tests.disks.bench import NEXT, OLD, OTHER, Disk, identity_of, reclaim
 from tidb_volume import names
 from tidb_volume.kube import kinds, slim
 from tidb_volume.kube.client import Client
@@ -244,6 +244,27 @@ def test_an_order_that_is_not_committed_is_neither_carried_out_nor_answered(
     assert work is not None
     assert (work.reason, work.begun) == ("Withdrawn", False)
     assert (folder / "file").exists()
+
+
+@pytest.mark.parametrize("tells", ["the order", "the journal"])
+def test_a_pv_whose_label_was_taken_away_is_found_by_its_name(
+    controller: Controller, daemon: Daemon, disk: Disk, rules: Rules, api: Client, tells: str
+) -> None:
+    prepared(controller, disk, rules)
+    name = names.pv_name(controller.name, OLD)
+    spec = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/else"}}
+    api.create(kinds.PV, {"metadata": {"name": name}, "spec": spec})
+    order = reclaim(identity_of(disk, rules))
+    if tells == "the journal":
+        order = msgspec.structs.replace(order, ends=OTHER)
+    controller.order(order)
+    refused = controller.until("a refusal", work_is(WorkState.REFUSED))
+    work = controller.volume().status.work
+    assert refused
+    assert work is not None
+    assert (work.reason, name in work.message) == ("PvExists", True)
+    assert (disk.ours / OLD).is_dir()
+    api.delete(kinds.PV, name)
 
 
 def test_a_disk_that_is_unmounted_and_mounted_again_is_said_to_be(

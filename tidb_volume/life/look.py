@@ -168,6 +168,7 @@ def _agrees(disk: DiskReport | None, tenancy: str) -> bool:
         and disk.tenancy == disk.journal == tenancy
         and disk.empty
         and not disk.in_use
+        and not disk.claims
         and not disk.journal_broken
         and not disk.trash
         and disk.capacity_bytes > 0
@@ -251,5 +252,6 @@ def _disk_known(world: World) -> bool:
             and unclaimed
             and not status.dirty
             and not disk.in_use
+            and not disk.claims
         )
     return False

@@ -112,7 +112,7 @@ def used_on_offer(seen: Seen) -> bool:
         and disk.presence is Presence.OK
         and disk.content is Content.TENANCY
         and disk.tenancy == tenancy_of(seen.pv)
-        and not disk.empty
+        and (not disk.empty or bool(disk.claims))
     )
 
 

@@ -246,6 +246,7 @@ def _still_clean(seen: Seen, tenancy: str) -> bool:
         and disk.content is Content.TENANCY
         and disk.tenancy == disk.journal == tenancy
         and disk.empty
+        and not disk.claims
         and not disk.journal_broken
         and not disk.trash
     )

@@ -116,7 +116,8 @@ def has_data_note(world: World) -> str:
     if disk.content is Content.TENANCY:
         found = f"tenancy {disk.tenancy}" + ("" if disk.empty else " with data")
         record, journal = status.tenancy or "none", disk.journal or "none"
-        return f"{found}; the record says {record}, the node's journal {journal}"
+        seen_on = f" and that claim {disk.claims[0] or 'unknown'} had it" if disk.claims else ""
+        return f"{found}; the record says {record}, the node's journal {journal}{seen_on}"
     return disk.content_note or "content unknown"
 
 
@@ -279,9 +280,13 @@ def dirty_handed_out(world: World, seen: Seen) -> bool:
     """Another claim than the recorded owner has the PersistentVolume in a tenancy that was already dirty, and
     no person gave it to that claim."""
     old = world.volume.status
-    if not seen.claimed or seen.pv is None or seen.pv.spec.claim_ref is None or not old.dirty:
+    if not seen.claimed or seen.pv is None or seen.pv.spec.claim_ref is None:
         return False
     if old.reserved is not None and str(old.reserved) == str(seen.pv.spec.claim_ref):
+        return False
+    if _journal_knows_another(seen, tenancy_of(seen.pv), seen.pv.spec.claim_ref.uid):
+        return True
+    if not old.dirty:
         return False
     if any(each.type == "DirtyHandedOut" for each in old.conditions):
         return tenancy_of(seen.pv) == old.tenancy
@@ -289,6 +294,13 @@ def dirty_handed_out(world: World, seen: Seen) -> bool:
     return (
         tenancy_of(seen.pv) == old.tenancy and had is not None and had.uid != seen.pv.spec.claim_ref.uid != ""
     )
+
+
+def _journal_knows_another(seen: Seen, tenancy: str, claim_uid: str) -> bool:
+    """The node's journal has seen another claim on this tenancy: a record of before that one hides it."""
+    disk = seen.disk
+    others = [uid for uid in disk.claims if uid not in ("", claim_uid)] if disk is not None else []
+    return bool(others) and disk is not None and disk.journal == tenancy
 
 
 def edit_pending(world: World) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from disk_daemon import guards
 from disk_daemon.guards import GUARDS, When, objection
-from disk_daemon.known import Broken, Case, Facts, Refuse, User, Wait
+from disk_daemon.known import Broken, Case, Facts, Had, Refuse, User, Wait
 from tests.unit.daemon.cases import (
     DISK,
     NEXT,
@@ -77,9 +77,17 @@ def whole_disk(**fields: object) -> Case:
     return case(order(whole_disk=True, answer="q"), disk=facts(**fields))
 
 
+def had(tenancy: str) -> Case:
+    """A fresh offer of a tenancy that should be unused, on which the journal has seen a claim."""
+    fresh = order(kind="prepare", answer="", ends=OLD, next=NEXT)
+    return case(fresh, journal=entry(had=(Had(tenancy=tenancy, claim_uid="forgotten"),)))
+
+
 STOPS: list[tuple[str, Case, str]] = [
     # guard, the disaster about to happen, what it says
     ("live_is_readable", with_live(case(), error="timeout"), "ApiUnreadable"),
+    ("nobody_had_it", had(OLD), "HasData"),
+    ("nobody_had_it", had(NEXT), "HasData"),
     ("order_is_current", with_live(case(), volume=None), "Dropped"),
     ("order_is_current", with_volume(case(), metadata=Meta(name="v", uid="another")), "Dropped"),
     ("order_is_current", with_order(case(), id="order-2"), "Dropped"),

@@ -56,6 +56,68 @@ def test_the_file_system_on_a_disk_does_not_change_where_its_record_is(tmp_path:
     assert isinstance(journal.load(str(tmp_path), msgspec.structs.replace(DISK, fs_uuid="u2")), Entry)
 
 
+WEAK = Identity(serial="S1", model="M", size_bytes=100)
+STRONG = msgspec.structs.replace(WEAK, wwn="naa.5")
+STRONGEST = msgspec.structs.replace(STRONG, eui="e1")
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        (WEAK, STRONG),
+        (WEAK, STRONGEST),
+        (STRONG, STRONGEST),
+        (STRONGEST, WEAK),
+        (STRONGEST, STRONG),
+        (STRONG, msgspec.structs.replace(STRONGEST, wwn="")),
+    ],
+)
+def test_a_record_is_found_and_kept_when_the_disk_shows_more_or_fewer_facts(
+    tmp_path: Path, then: Identity, now: Identity
+) -> None:
+    state = str(tmp_path)
+    journal.store(state, journal.finished(None, then, order(), at="now"))
+    found = journal.load(state, now)
+    assert isinstance(found, Entry)
+    journal.store(state, journal.noted(found, now, order(ends=NEXT, next=OTHER), begun=False, at="later"))
+    assert len(list((tmp_path / "journal").iterdir())) == 1
+    for seen in (then, now):
+        again = journal.load(state, seen)
+        assert isinstance(again, Entry)
+        assert again.order is not None
+        assert again.handed == NEXT
+
+
+def test_a_fact_that_shows_no_longer_is_not_forgotten() -> None:
+    first = journal.finished(None, STRONGEST, order(), at="now")
+    assert journal.noted(first, WEAK, order(), begun=False, at="later").identity == STRONGEST
+
+
+def test_another_disk_with_a_weaker_fact_in_common_gets_no_record_of_it(tmp_path: Path) -> None:
+    journal.store(str(tmp_path), Entry(identity=STRONG, handed=OLD))
+    for other in (
+        msgspec.structs.replace(STRONG, wwn="naa.6"),
+        msgspec.structs.replace(STRONGEST, wwn="", size_bytes=999),
+        Identity(eui="e2", size_bytes=100),
+    ):
+        assert journal.load(str(tmp_path), other) is None
+
+
+def test_a_damaged_record_named_by_a_weaker_fact_of_the_disk_is_not_taken_for_none(tmp_path: Path) -> None:
+    journal.store(str(tmp_path), Entry(identity=WEAK, handed=OLD))
+    journal.file_of(str(tmp_path), WEAK).write_bytes(b"{")
+    assert isinstance(journal.load(str(tmp_path), STRONG), Broken)
+    assert journal.load(str(tmp_path), Identity(eui="e2")) is None
+
+
+def test_two_records_that_tell_of_one_disk_are_no_record(tmp_path: Path) -> None:
+    journal.store(str(tmp_path), Entry(identity=Identity(serial="S1", model="M"), handed=OLD))
+    journal.store(str(tmp_path), Entry(identity=Identity(wwn="naa.5"), handed=OTHER))
+    found = journal.load(str(tmp_path), msgspec.structs.replace(STRONGEST, eui="e9"))
+    assert isinstance(found, Broken)
+    assert "both tell of this disk" in found.why
+
+
 def test_two_partitions_have_records_of_their_own(tmp_path: Path) -> None:
     one, two = (msgspec.structs.replace(DISK, partition=each) for each in ("1@2048", "2@4096"))
     assert journal.file_of(str(tmp_path), one) != journal.file_of(str(tmp_path), two)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from disk_daemon import guards, journal, minded, report
+from disk_daemon import guards, journal, minded, report, witness
 from disk_daemon.guards import When
-from disk_daemon.jobs import Record
+from disk_daemon.jobs import Job, Record
 from disk_daemon.known import (
     AlreadyDone,
     Aside,
@@ -149,7 +149,7 @@ class Machine:
             users=users + self.others,
         )
 
-    def report(self, recorded: Identity | None) -> DiskReport:
+    def report(self, recorded: Identity | None, claim_uid: str = "") -> DiskReport:
         """What the daemon tells of the slot."""
         facts = self.facts(self.slot)
         known = self.journal_of(facts.identity) if facts.identity else None
@@ -158,8 +158,17 @@ class Machine:
         elif known is None:
             record = Record()
         else:
-            record = Record(handed=known.handed, known=True, order=known.order)
-        return report.disk_report(facts, record, recorded, None)
+            claims = journal.seen_on(known, known.handed)
+            record = Record(handed=known.handed, known=True, order=known.order, claims=claims)
+        return report.disk_report(facts, record, recorded, None, claim_uid=claim_uid)
+
+    def note(self, job: Job) -> None:
+        """What an observing child journals: who was seen to have the disk."""
+        facts = self.facts(self.slot)
+        known = self.journal_of(facts.identity) if facts.identity else None
+        found = witness.news(job, facts, known)
+        if found is not None and isinstance(known, Entry) and self.slot is not None and not self.slot.lock:
+            self.journals[hardware_key(known.identity)] = journal.had(known, *found)
 
     def reboot(self) -> None:
         """Processes end; disks and journals stay."""

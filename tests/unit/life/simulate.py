@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from disk_daemon.jobs import Job
 from disk_daemon.known import Live
 from tests.unit.life.cluster import (
     BOUND_BY,
@@ -38,6 +39,7 @@ from tidb_volume.units import Instant
 from tidb_volume.value import (
     Admin,
     Claim,
+    DiskReport,
     Fleet,
     Identity,
     Phase,
@@ -202,6 +204,11 @@ class Controller:
                 view.volume = None
 
 
+def _claim(volume: Volume) -> str:
+    owner = volume.status.owner
+    return owner.claim.uid if owner is not None and owner.claim is not None else ""
+
+
 class Node:
     """The daemons of one machine, and its kubelet."""
 
@@ -222,7 +229,7 @@ class Node:
         volume = self.cluster.etcd.volume
         if volume is None or daemon.child is not None:
             return False
-        order = daemon.order_to_carry(volume, self.machine.report(volume.status.identity))
+        order = daemon.order_to_carry(volume, self._report(volume))
         if order is None:
             return False
         daemon.child = Child(
@@ -241,7 +248,7 @@ class Node:
             if child.work is not None and volume is not None:
                 if child.work.state != "running":
                     daemon.answered, daemon.work = (child.order.id, child.order.withdrawn), child.work
-                disk = self.machine.report(volume.status.identity)
+                disk = self._report(volume)
                 daemon.letters.append(Letter(volume.metadata.uid, disk, child.work))
         return True
 
@@ -249,10 +256,16 @@ class Node:
         """Look at the disk, and have the report ready to be written."""
         volume = self.cluster.etcd.volume
         if volume is not None:
-            report, order = self.machine.report(volume.status.identity), volume.spec.order
+            self.machine.note(
+                Job(id=1, kind="observe", tenancy=volume.status.tenancy, claim_uid=_claim(volume))
+            )
+            report, order = self._report(volume), volume.spec.order
             current = daemon.work is not None and order is not None and daemon.work.order_id == order.id
             work = daemon.work if current and volume.status.work is None else None
             daemon.letters.append(Letter(volume.metadata.uid, report, work))
+
+    def _report(self, volume: Volume) -> DiskReport:
+        return self.machine.report(volume.status.identity, _claim(volume))
 
     def write(self, letter: Letter) -> bool:
         """Write one letter; what is already so is not written. Whether anything changed."""

@@ -1,0 +1,146 @@
+"""What the daemon tells the API server: the report and work of a volume in one patch, and the machine.
+
+A report is as good as the look that it came from: one that could not be written in time is made anew. What
+cannot be written is tried again with growing pauses; nothing is queued, since what is told is what is so now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from disk_daemon import kernel, minded, report
+from disk_daemon.jobs import Surveyed
+from disk_daemon.minded import Minded
+from tidb_volume.obs.log import Log
+from tidb_volume.value import DiskReport, NodeReport, Phase, Volume, Work
+
+REPORT_FOR_S = 5.0
+"""A report that could not be written in this time is made anew: it may not be true any more."""
+LONGEST_WRITE_PAUSE_S = 30.0
+SURVEY_AGAIN_S = 5.0
+"""After this long the machine is surveyed again where it could not be told."""
+
+_log = Log(__name__)
+
+Then = Callable[[Any], object]
+
+
+class Api(Protocol):
+    """What the keeper asks of the API server. Each `then` gets the result, or the exception, in the loop."""
+
+    def live(self, volume: str, tenancies: tuple[str, ...], lean: bool, then: Then) -> None:
+        """Read anew: then(Live). tenancies: those whose PersistentVolume may be there without its label."""
+        ...
+
+    def write(self, known: Volume, disk: DiskReport | None, work: Work | None, then: Then) -> None:
+        """Write a volume's status: then(Volume | Exception)."""
+        ...
+
+    def write_node(self, seen: NodeReport, then: Then) -> None:
+        """Write what is seen of the machine: then(VolumeNode | Exception)."""
+        ...
+
+
+def claim_of(volume: Volume) -> str:
+    """The UID of the claim that has the disk, or had it and whose data is still there."""
+    owner = volume.status.owner
+    return owner.claim.uid if owner is not None and owner.claim is not None else ""
+
+
+def reports(every: Iterable[Minded]) -> dict[str, DiskReport]:
+    """What is to be told of each disk that was looked at: one look may change what is said of two, if they
+    are one."""
+    made, established = {}, set()
+    for known in every:
+        status = known.volume.status
+        if status.identity is not None:
+            established.add(known.name)
+        if known.ended is not None:
+            made[known.name] = report.disk_report(
+                known.ended.facts,
+                known.ended.record,
+                status.identity,
+                known.written,
+                claimed=status.phase is Phase.BOUND,
+                claim_uid=claim_of(known.volume),
+            )
+    return report.one_disk_twice(made, frozenset(established))
+
+
+class Teller:
+    """Writes what is not written yet. look: have a disk looked at, unless it has a child. told: a volume's
+    words are written. survey_in: survey the machine in so many seconds, at the latest."""
+
+    def __init__(
+        self,
+        api: Api,
+        clock: Callable[[], float],
+        version: str,
+        *,
+        look: Callable[[Minded], object],
+        told: Callable[[Minded], object],
+        survey_in: Callable[[float], object],
+    ) -> None:
+        self._api, self._clock, self._version = api, clock, version
+        self._look, self._told, self._survey_in = look, told, survey_in
+        self._node: NodeReport | None = None
+
+    def write(self, known: Minded) -> None:
+        """Write what is not in a volume's status, unless that is under way or not due yet."""
+        disk, work = minded.unwritten(known)
+        if known.writing or (disk is None and work is None) or known.write_at > self._clock():
+            return
+        if disk is not None and _is_stale(known):
+            if known.child is None:
+                self._look(known)
+            if known.child is None or known.child.job.kind == "observe" or work is None:
+                return
+            disk = None
+        known.writing = True
+        self._api.write(known.volume, disk, work, lambda answer: self._written(known, disk, work, answer))
+
+    def _written(
+        self, known: Minded, disk: DiskReport | None, work: Work | None, answer: Volume | Exception
+    ) -> None:
+        known.writing = False
+        if isinstance(answer, Exception):
+            known.write_pause_s = min(LONGEST_WRITE_PAUSE_S, known.write_pause_s * 2 or 0.2)
+            known.write_at = self._clock() + known.write_pause_s
+            _log.warning("cannot write status", volume=known.name, error=str(answer))
+            return
+        known.write_at = known.write_pause_s = 0.0
+        if disk is not None:
+            known.written = disk
+        if work is not None:
+            known.written_work = work
+        self._told(known)
+
+    def survey_again(self) -> None:
+        """Survey at once, and write it down though it may be there: the object may have been deleted."""
+        self._node = None
+        self._survey_in(0.0)
+
+    def surveyed(self, surveyed: Surveyed) -> None:
+        """Write what is seen of the machine, if it is not there."""
+        seen = msgspec.structs.replace(surveyed.report, daemon=self._version)
+        if seen == self._node:
+            return
+
+        def then(answer: Any) -> None:
+            if isinstance(answer, Exception):
+                _log.warning("cannot write what is seen of the machine", error=str(answer))
+                self._survey_in(SURVEY_AGAIN_S)
+            else:
+                self._node = seen
+
+        self._api.write_node(seen, then)
+
+
+def _is_stale(known: Minded) -> bool:
+    """Whether the last look is too old to be told; that a disk hangs stays true while its child does."""
+    if known.ended is None or (known.child is not None and known.child.was_killed):
+        return False
+    return kernel.boottime() - known.ended.seen_at > REPORT_FOR_S

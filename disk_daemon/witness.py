@@ -1,0 +1,80 @@
+"""The daemon as a witness of claims: who was seen to have a tenancy is journalled before anybody forgets it.
+
+An etcd restored from before a claim shows the tenancy on offer again, and its record knows of nobody. The
+journal does, also where the owner has written nothing yet or has deleted all of it. Whose claim it is comes
+with the TidbVolume that is watched; that a pod has the folder mounted is seen on the machine itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from disk_daemon import journal, kernel, mounting
+from disk_daemon.facts import device, folder
+from disk_daemon.jobs import Ended, Job
+from disk_daemon.known import Entry, Facts, Journal
+from disk_daemon.observe import look_at, record_of
+from tidb_volume import names
+from tidb_volume.obs.log import Log
+from tidb_volume.value import Presence
+
+_log = Log(__name__)
+
+
+def news(job: Job, facts: Facts, known: Journal) -> tuple[str, str] | None:
+    """The tenancy and the claim that the journal has not noted yet; None: nothing is new. Pure."""
+    if facts.presence is not Presence.OK or not isinstance(known, Entry) or not known.handed:
+        return None
+    noted = journal.seen_on(known, known.handed)
+    if job.claim_uid and job.tenancy == known.handed:
+        return None if job.claim_uid in noted else (known.handed, job.claim_uid)
+    inside = f"/{names.FOLDER}/{known.handed}"
+    used = any(user.root == inside or user.root.startswith(f"{inside}/") for user in facts.users)
+    return (known.handed, "") if used and not noted else None
+
+
+def observe(job: Job, rules: folder.Rules) -> Ended:
+    """What is to know of a job's disk now, with who has it journalled."""
+    seen_at = kernel.boottime()
+    facts = look_at(job, rules)
+    try:
+        note(job, facts, rules)
+    except BlockingIOError:
+        pass  # an order is at work on it, and who had it is no news then; else the next look comes
+    except (OSError, folder.Absent) as error:
+        _log.warning("a claim is not journalled", volume=job.volume, error=str(error))
+    return Ended(seen_at=seen_at, facts=facts, record=record_of(facts, rules))
+
+
+def note(job: Job, facts: Facts, rules: folder.Rules) -> None:
+    """Journal what is new, under the disk's lock. Raises OSError, Absent; BlockingIOError where somebody has
+    the lock."""
+    if facts.identity is None or news(job, facts, journal.load(rules.state, facts.identity)) is None:
+        return
+    with _locked(job):
+        known = journal.load(rules.state, facts.identity)
+        found = news(job, facts, known)
+        if found is not None and isinstance(known, Entry):
+            journal.store(rules.state, journal.had(known, *found))
+
+
+@contextmanager
+def _locked(job: Job) -> Iterator[None]:
+    """The lock that an order on this disk takes."""
+    if job.source.device:
+        with device.opened(job.source.device) as fd, mounting.locked(fd):
+            yield
+        return
+    with folder.opened(job.source.path) as root:
+        ours = folder.open_ours(root)
+        if ours is None:
+            yield
+            return
+        try:
+            fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(ours)
