@@ -6,6 +6,7 @@ Whatever is written is written in chunks, so that somebody can look between two 
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import mmap
@@ -13,7 +14,8 @@ import os
 import random
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CHUNK_BYTES = 64 << 20
@@ -26,6 +28,7 @@ SAMPLES, SAMPLE_BYTES = 1000, 4096
 
 # linux/fs.h, linux/loop.h
 _BLKROGET, _BLKGETSIZE64 = 0x125E, 0x80081272
+_BLKPG, _BLKPG_DEL_PARTITION = 0x1269, 2
 _BLKDISCARD, _BLKZEROOUT, _BLKFLSBUF = 0x1277, 0x127F, 0x1261
 _LOOP_GET_STATUS64 = 0x4C05
 _ZEROES = bytes(ENDS_BYTES)
@@ -67,6 +70,21 @@ def discard(fd: int, start: int, length: int) -> bool:
             return False
         raise
     return True
+
+
+def forget_partitions(fd: int, numbers: Iterable[int]) -> None:
+    """BLKPG: the kernel forgets the partitions of these numbers. OSError with EBUSY while one is in use."""
+    for number in numbers:
+        partition = struct.pack("qqi64s64s", 0, 0, number, b"", b"") + bytes(4)
+        with _buffer(partition) as data:
+            fcntl.ioctl(fd, _BLKPG, struct.pack("iiiiQ", _BLKPG_DEL_PARTITION, 0, len(partition), 0, data))
+
+
+@contextmanager
+def _buffer(content: bytes) -> Iterator[int]:
+    """The address of a copy of some bytes."""
+    held = ctypes.create_string_buffer(content, len(content))
+    yield ctypes.addressof(held)
 
 
 def flush(fd: int) -> None:

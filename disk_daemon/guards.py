@@ -125,7 +125,7 @@ def method_is_known(case: Case) -> Objection | None:
     if case.device:
         raw = case.disk.raw
         known, what = METHODS, "a device with a file system"
-        if raw is not None and raw.mode == "Block":
+        if raw is not None and (raw.wanted or raw.mode) == "Block":
             known, what = BLOCK_METHODS, "a Block volume"
         if case.order.method not in known:
             said = f"method {case.order.method} is not for {what}; use {', '.join(known[1:])}"
@@ -167,9 +167,10 @@ def identity_matches(case: Case) -> Objection | None:
 
 @guard(prevents="a wipe that fails at its first unlink, on a disk that turned read-only", when=When.START)
 def not_read_only(case: Case) -> Objection | None:
-    """A file system remounted read-only is how a failing disk looks."""
+    """A file system remounted read-only is how a failing disk looks; a device may be set so by hand."""
     if case.disk.read_only:
-        return Refuse("ReadOnly", "the file system is mounted read-only; look at the kernel log of the node")
+        what = "device is" if case.device else "file system is mounted"
+        return Refuse("ReadOnly", f"the {what} read-only; look at the kernel log of the node")
     return None
 
 

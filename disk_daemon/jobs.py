@@ -23,6 +23,7 @@ class Job(Value):
     source: Source = Source()
     volume_mode: VolumeMode = "Filesystem"
     fs_type: str = ""
+    mount_options: tuple[str, ...] = ()
     order: Order | None = None
     tenancy: str = ""
     """While a claim has the disk: the tenancy on record, and the claim's UID."""
@@ -50,6 +51,8 @@ class Record(Value):
     order: Taken | None = None
     claims: tuple[str, ...] = ()
     """The UIDs of the claims that were seen on the tenancy handed over."""
+    made: str = ""
+    """What a device was made into (tidb_volume/shape.py)."""
 
 
 class Ended(Value, frozen=True, tag="ended"):

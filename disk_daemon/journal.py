@@ -20,6 +20,7 @@ import msgspec
 
 from disk_daemon.known import Broken, Entry, Given, Had, Journal, Made, Past, Taken
 from tidb_volume.identity import hardware_keys, learned, same_hardware, words
+from tidb_volume.shape import shape as as_words
 from tidb_volume.value import Identity, Order
 
 KEPT_ORDERS = 64
@@ -100,6 +101,12 @@ def store(state: str, entry: Entry) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def shape(entry: Entry) -> str:
+    """What a device is now; empty: nothing, or a folder."""
+    made = entry.made or Made(uuid="", fs_type="")
+    return as_words("Block" if entry.block else "Filesystem", made.fs_type, made.options)
 
 
 def noted(entry: Entry | None, identity: Identity, order: Order, *, begun: bool, at: str) -> Entry:
@@ -190,6 +197,12 @@ def making(entry: Entry, made: Made) -> Entry:
 def written(entry: Entry, count: int) -> Entry:
     """The record with so many bytes of the device written by the order at work."""
     return msgspec.structs.replace(entry, written_bytes=count)
+
+
+def mounted(entry: Entry, options: tuple[str, ...]) -> Entry:
+    """The record with what was made mounted with these options."""
+    assert entry.made is not None
+    return msgspec.structs.replace(entry, made=msgspec.structs.replace(entry.made, options=options))
 
 
 def made(entry: Entry) -> Entry:

@@ -65,7 +65,15 @@ def _what_it_is(volume: Volume) -> tuple[object, ...]:
     """What of a volume changes how its disk is looked at, or what is told of it."""
     spec, status = volume.spec, volume.status
     bound = status.phase is Phase.BOUND
-    return (spec.source, spec.volume_mode, spec.fs_type, status.identity, bound, claim_of(volume))
+    return (
+        spec.source,
+        spec.volume_mode,
+        spec.fs_type,
+        spec.mount_options,
+        status.identity,
+        bound,
+        claim_of(volume),
+    )
 
 
 def _tenancies(known: Minded | None, order: Order | None) -> tuple[str, ...]:
@@ -309,6 +317,7 @@ class Keeper:
             source=spec.source,
             volume_mode=spec.volume_mode,
             fs_type=spec.fs_type,
+            mount_options=spec.mount_options,
             order=order,
             tenancy=known.volume.status.tenancy,
             claim_uid=claim_of(known.volume),

@@ -15,6 +15,7 @@ import platform
 import stat
 import struct
 import time
+from collections.abc import Sequence
 from ctypes import c_char_p, c_int, c_long, c_uint, c_ulong
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -42,6 +43,18 @@ FS_IMMUTABLE, FS_APPEND = 0x10, 0x20
 _FITRIM = 0xC0185879
 # linux/mount.h
 _MS_NOSUID, _MS_NODEV = 2, 4
+_FLAGS = {
+    "nosuid": _MS_NOSUID,
+    "nodev": _MS_NODEV,
+    "noexec": 8,
+    "sync": 16,
+    "dirsync": 128,
+    "noatime": 1024,
+    "nodiratime": 2048,
+    "relatime": 1 << 21,
+    "strictatime": 1 << 24,
+    "lazytime": 1 << 25,
+}
 _UMOUNT_NOFOLLOW, _MNT_DETACH = 8, 2
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -195,11 +208,25 @@ def enter_mounts(namespace: int) -> None:
         raise _failed("setns")
 
 
-def mount(source: str, target: str, fs_type: str) -> None:
-    """mount(2), without set-user-id programs and device nodes: what a tenant may write is data."""
+def mount(source: str, target: str, fs_type: str, options: Sequence[str] = ()) -> None:
+    """mount(2), without set-user-id programs and device nodes: what a tenant may write is data.
+
+    options: as people write them; what is no flag of mount(2) is the file system's own. OSError, with the
+    options in its words, where the kernel does not take them (EINVAL).
+    """
     words = (os.fsencode(source), os.fsencode(target), fs_type.encode())
-    if _libc.mount(*words, _MS_NOSUID | _MS_NODEV, None) != 0:
-        raise _failed(target)
+    flags, own = _MS_NOSUID | _MS_NODEV, []
+    for option in options:
+        if option in _FLAGS:
+            flags |= _FLAGS[option]
+        else:
+            own.append(option)
+    if _libc.mount(*words, flags, ",".join(own).encode() or None) != 0:
+        error = _failed(target)
+        if options:
+            said = f"{error.strerror}, with mountOptions {', '.join(options)}; the kernel's log may say which"
+            raise OSError(error.errno, said, target)
+        raise error
 
 
 def unmount(target: str) -> None:

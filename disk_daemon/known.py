@@ -57,10 +57,46 @@ def trash_of(name: str) -> str:
     return order if order != name and ORDER_ID.fullmatch(order) else ""
 
 
+class Build(Value):
+    """How a block device is made, and what is made of it."""
+
+    name: str
+    """The kernel's, today."""
+    size_bytes: int = 0
+    pseudo: bool = False
+    """Memory, a floppy, a network block device."""
+    optical: bool = False
+    removable: bool = False
+    vital: str = ""
+    """What of the running system lives on it or on what is made of it; empty: nothing known."""
+    swap: str = ""
+    made_of: tuple[str, ...] = ()
+    """What it is put together of."""
+    partitions: tuple[str, ...] = ()
+    """Those that the kernel knows."""
+    holders: tuple[str, ...] = ()
+    """What has been put together of it or of one of its partitions."""
+    above: tuple[str, ...] = ()
+    """major:minor of all that is made of it, partitions too."""
+    signature: str = ""
+    """libblkid's TYPE; this and the rest are empty where the content was not looked at."""
+    usage: str = ""
+    """libblkid's USAGE: filesystem, raid, crypto, other."""
+    ambivalent: bool = False
+    """Several signatures contradict each other."""
+    table: str = ""
+    """The kind of its partition table."""
+    listed_partitions: bool = False
+    """There is a partition in that table, or nobody can tell."""
+
+
 class Raw(Value):
     """What a device entry's disk is like below its file system."""
 
     mode: VolumeMode
+    """What it is now: by the journal, or where that knows of nothing, what it is to be."""
+    wanted: str = ""
+    """What the entry says that it is to be (tidb_volume/shape.py); empty: what it is."""
     mounted: bool = False
     """The file system that we made is mounted at its own place; then the facts are those of that mount."""
     mountable: bool = False
@@ -80,6 +116,7 @@ class Raw(Value):
     """Who holds the device, but for our own mount of it in the host's namespace."""
     held: str = ""
     """Somebody holds it whom no table shows."""
+    build: Build | None = None
 
 
 class Trash(Value):
@@ -180,6 +217,8 @@ class Made(Value):
 
     uuid: str
     fs_type: str
+    options: tuple[str, ...] = ()
+    """What it was last mounted with for an order; after a boot it is mounted so again."""
 
 
 class Past(Value):

@@ -65,7 +65,7 @@ def mount(fd: int, volume: str, made: Made, rules: Rules) -> None:
     place = rules.place(volume)
     os.makedirs(place, mode=_PLACE_MODE, exist_ok=True)
     with _bare(place):
-        kernel.mount(node(fd, volume, rules), place, made.fs_type)
+        kernel.mount(node(fd, volume, rules), place, made.fs_type, made.options)
     try:
         with folder.opened(place) as root:
             wanted, seen = os.fstat(fd).st_rdev, os.fstat(root).st_dev

@@ -59,7 +59,9 @@ def record_of(facts: Facts, rules: folder.Rules) -> Record:
     if known is None:
         return Record()
     claims = journal.seen_on(known, known.handed)
-    return Record(handed=known.handed, known=True, order=known.order, claims=claims)
+    return Record(
+        handed=known.handed, known=True, order=known.order, claims=claims, made=journal.shape(known)
+    )
 
 
 def said(error: OSError) -> str:

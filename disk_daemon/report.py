@@ -63,6 +63,7 @@ def disk_report(
         tenancy=tenancy,
         empty=facts.empty,
         journal=record.handed,
+        made=record.made,
         journal_broken=_is_broken(record, content, tenancy),
         in_use=_in_use(facts),
         claims=_others(record, claim_uid),

@@ -15,7 +15,7 @@ here is blank, somebody else's, damaged, or what a cut mkfs left.
 
 from __future__ import annotations
 
-from disk_daemon import guards, step
+from disk_daemon import guards, journal, step
 from disk_daemon.guards import When
 from disk_daemon.known import (
     AlreadyDone,
@@ -45,10 +45,29 @@ from disk_daemon.known import (
 )
 
 
-def _format(case: Case) -> tuple[Move, ...]:
-    """What comes after the last is decided anew, by what is seen in the mounted file system."""
-    first = (Overwrite(case.order.method == "discard"),) if case.order.method in ("zero", "discard") else ()
-    return (Unmount(), Begin(), *first, MakeFilesystem(), MountIt())
+def _make(case: Case, raw: Raw, *, read_first: bool = False) -> tuple[Move, ...]:
+    """Make of the disk what its entry wants; what is lost is lost from Begin on.
+
+    read_first: it must be zero from end to end before that. What comes after the last move on a file system
+    is decided anew, by what is seen in it.
+    """
+    first: tuple[Move, ...] = (Unmount(), ReadAll(), Begin()) if read_first else (Unmount(), Begin())
+    if _wants_block(raw):
+        return (*first, Overwrite(case.order.method == "discard"), Hand())
+    # Nothing of anybody's is below an unused tenancy that is only made anew.
+    whole = case.order.method in ("zero", "discard") and (case.destroys or not case.order.ends)
+    overwrite = (Overwrite(case.order.method == "discard"),) if whole else ()
+    return (*first, *overwrite, MakeFilesystem(), MountIt())
+
+
+def _wants_block(raw: Raw) -> bool:
+    return (raw.wanted or raw.mode) == "Block"
+
+
+def _is_to_change(case: Case, raw: Raw) -> bool:
+    """The entry wants something else of the disk than was made of it."""
+    entry = _entry(case)
+    return entry is not None and raw.wanted not in ("", journal.shape(entry))
 
 
 def decide(case: Case) -> DeviceVerdict:
@@ -88,10 +107,13 @@ def _mounted(case: Case, raw: Raw) -> DeviceVerdict:
         return OnFolder()
     if not isinstance(verdict, Do):
         return verdict
-    wipes = any(isinstance(move, Aside | AsideAll | Erase) for move in verdict.moves)
-    if not wipes or case.disk.trash or not _formats(case, raw):
+    if case.disk.trash:
         return OnFolder()
-    return Do((Note(begun=case.begun), *_format(case)))
+    # Whatever leads to a fresh offer makes of the disk what is wanted by now, too.
+    wipes = any(isinstance(move, Aside | AsideAll | Erase) for move in verdict.moves)
+    if not _is_to_change(case, raw) and not (wipes and _formats(case, raw)):
+        return OnFolder()
+    return Do((Note(begun=case.begun), *_make(case, raw)))
 
 
 def _formats(case: Case, raw: Raw) -> bool:
@@ -118,11 +140,11 @@ def _unmounted(case: Case, raw: Raw) -> DeviceVerdict:
     if case.begun:
         if not _is_left_by_mkfs(entry, raw):
             return _has_data(case, "mkfs was cut, and something else is on the disk now")
-        return Do((Note(begun=True), *_format(case)))
+        return Do((Note(begun=True), *_make(case, raw)))
     wanted = order.whole_disk or _is_blank(case, entry, raw)
     if not wanted:
         return _has_data(case, raw.damage or f"order {order.id} finds no file system of ours on the disk")
-    return Do((Note(begun=False), *_format(case)))
+    return Do((Note(begun=False), *_make(case, raw)))
 
 
 def _is_left_by_mkfs(entry: Entry | None, raw: Raw) -> bool:
@@ -161,7 +183,7 @@ def _block(case: Case, raw: Raw) -> DeviceVerdict:
     objection = guards.objection(case, When.START if case.begun else When.BEGIN)
     if objection is not None:
         return objection
-    zeroes: tuple[Move, ...] = (Unmount(), Begin(), Overwrite(order.method == "discard"), Hand())
+    zeroes = _make(case, raw)
     if case.begun:
         return Do((Note(begun=True), *zeroes))
     if order.whole_disk:
@@ -175,6 +197,8 @@ def _block(case: Case, raw: Raw) -> DeviceVerdict:
     if order.ends:
         if handed != order.ends or not disk.empty:
             return _has_data(case, f"tenancy {order.ends} should be handed over and unused")
+        if not _wants_block(raw):
+            return Do((Note(begun=False), *_make(case, raw, read_first=True)))
         return Do((Note(begun=False), Unmount(), ReadAll(), Hand()))
     if not _is_blank(case, entry, raw):
         return _has_data(case, "the disk is not a blank one")

@@ -27,7 +27,12 @@ class Found(msgspec.Struct, frozen=True):
 
     words: str = ""
     fs_type: str = ""
+    """libblkid's TYPE, also of what is no file system."""
     uuid: str = ""
+    usage: str = ""
+    table: str = ""
+    """The kind of partition table, if there is one (PTTYPE)."""
+    ambivalent: bool = False
 
 
 def run(namespace: int, argv: list[str], fd: int) -> tuple[int, str, str]:
@@ -66,7 +71,7 @@ def probe(namespace: int, fd: int) -> Found:
     facts = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
     facts.pop("DEVNAME", None)
     if status == _AMBIVALENT:
-        return Found(words="several signatures that contradict each other")
+        return Found(words="several signatures that contradict each other", ambivalent=True)
     if status == _NOTHING and not facts:
         return Found()
     if status != 0 or not facts:
@@ -75,7 +80,11 @@ def probe(namespace: int, fd: int) -> Found:
     words = kind or (f"{facts['PTTYPE']} partition table" if "PTTYPE" in facts else "a signature")
     label = facts.get("LABEL", "")
     return Found(
-        words=f"{words} (label {shown(label)})" if label else words, fs_type=kind, uuid=facts.get("UUID", "")
+        words=f"{words} (label {shown(label)})" if label else words,
+        fs_type=kind,
+        uuid=facts.get("UUID", ""),
+        usage=facts.get("USAGE", ""),
+        table=facts.get("PTTYPE", ""),
     )
 
 

@@ -102,6 +102,8 @@ class Presence(StrEnum):
     FOREIGN = "Foreign"
     REFUSED = "Refused"
     """Never to be used: root, boot, swap, the kubelet's storage, a virtual disk without --virtual-disks."""
+    OCCUPIED = "Occupied"
+    """Part of something else: partitions, LVM, RAID, encryption, a file system that machines share."""
     STUCK = "Stuck"
 
 
@@ -109,6 +111,8 @@ class DiskReport(Value):
     """`status.disk`: what the daemon sees of this disk. The daemon writes it, whole, and nobody else."""
 
     presence: Presence
+    made: str = ""
+    """What the daemon made of a device: Block, or a file system and its mount options; empty: nothing."""
     message: str = ""
     boot: str = ""
     """The boot id under which this was seen; a report of an earlier boot says nothing of today's mounts."""
@@ -284,6 +288,7 @@ class VolumeSpec(Value):
     source: Source
     volume_mode: VolumeMode = "Filesystem"
     fs_type: str = ""
+    mount_options: tuple[str, ...] = ()
     wipe: WipePolicy = WipePolicy()
     order: Order | None = None
     admin: Admin = Admin()

@@ -64,6 +64,11 @@ _ALL = [
     ),
     Reason("Refused", "this disk is never used{note}", "remove its entry"),
     Reason(
+        "Occupied",
+        "the disk is part of something else{note}; it is neither offered nor wiped, whatever is answered",
+        "take it out of there and clear it by hand on {node} (wipefs -a), or remove its entry",
+    ),
+    Reason(
         "Stuck",
         "the disk does not answer{note}",
         "look at the kernel's log of {node}; a disk that hangs is usually dying: replace it",

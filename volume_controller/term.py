@@ -194,6 +194,8 @@ def manifest(wanted: DesiredDisk) -> dict[str, Any]:
     }
     if wanted.fs_type:
         spec["fsType"] = wanted.fs_type
+    if wanted.mount_options:
+        spec["mountOptions"] = list(wanted.mount_options)
     return {
         "metadata": {"name": wanted.name, "annotations": {names.ANNOTATION_LISTING: wanted.listing}},
         "spec": spec,

@@ -13,21 +13,20 @@ import random
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import msgspec
 
-from disk_daemon import blockdev, journal, tools
-from disk_daemon.facts import folder, hardware, mounts, openers, system
+from disk_daemon import blockdev, fit, journal, tools
+from disk_daemon.facts import build, folder, hardware, mounts, openers
 from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.jobs import Job
-from disk_daemon.known import Entry, Facts, Raw, User
+from disk_daemon.known import Build, Entry, Facts, Raw, User
 from tidb_volume.identity import has_unique_fact
-from tidb_volume.value import Identity, Presence
+from tidb_volume.shape import shape
+from tidb_volume.value import Identity, Presence, VolumeMode
 
-_OPTICAL = "5"
-"""SCSI's peripheral device type (SPC) of a CD or DVD drive."""
-_NEVER = ("sr", "fd", "ram", "zram", "nbd")
+FS_TYPE = "xfs"
+"""Of a device whose entry says none."""
 
 
 @contextmanager
@@ -60,15 +59,11 @@ def stand(fd: int, job: Job, rules: Rules) -> Facts:
     Raises Absent, OSError.
     """
     name, device = job.source.device, hardware.number(os.fstat(fd).st_rdev)
-    own = hardware.folder(device)
-    whole = own.parent if (own / "partition").exists() else own
-    vital = system.serves(os.fstat(fd).st_rdev, (rules.state,))
-    refusal = f"is the disk that holds {vital}" if vital else _refusal(own, whole)
-    if refusal:
-        raise Absent(Presence.REFUSED, f"{name} {refusal}")
+    built = build.gather(device, (rules.state,))
+    objection = fit.unfit(built, tenants=True)
+    if objection is not None:
+        raise _absent(name, objection)
     size = blockdev.size_of(fd)
-    if size == 0:
-        raise Absent(Presence.NOT_PRESENT, f"{name} has no medium in it")
     try:
         identity = hardware.identity(device, virtual_disks=rules.virtual_disks)
     except hardware.Virtual as error:
@@ -77,52 +72,43 @@ def stand(fd: int, job: Job, rules: Rules) -> Facts:
         raise Absent(Presence.REFUSED, f"nothing tells {name} from other disks")
     if size != identity.size_bytes:
         raise Absent(Presence.STUCK, f"{name} changes its size: {identity.size_bytes}, now {size}")
-    wanted = " ".join(job.source.serial.split())
-    if wanted and wanted != identity.serial:
+    serial = " ".join(job.source.serial.split())
+    if serial and serial != identity.serial:
         seen = identity.serial or "none"
-        raise Absent(Presence.WRONG_DISK, f"{name} should have serial {wanted}, and has {seen}")
+        raise Absent(Presence.WRONG_DISK, f"{name} should have serial {serial}, and has {seen}")
+    if not _is_a_tenants(identity, rules):
+        objection = fit.unfit(built)
+        if objection is not None:
+            raise _absent(name, objection)
     return Facts(
         presence=Presence.OK,
         boot=folder.boot_id(rules),
         device=device,
-        name=own.name,
+        name=built.name,
         identity=identity,
         read_only=blockdev.is_read_only(fd),
         capacity_bytes=size,
-        raw=Raw(mode=job.volume_mode),
+        raw=Raw(mode=job.volume_mode, wanted=wanted(job), build=built),
     )
 
 
-def _refusal(own: Path, whole: Path) -> str:
-    """Why a device is never used, from its kind and from what is built on it; empty: it may be."""
-    if whole.name.startswith(_NEVER) or _read(whole / "device" / "type") == _OPTICAL:
-        return f"is {whole.name}, which is no disk to keep data on"
-    if _read(whole / "removable") == "1":
-        return f"is {whole.name}, a removable disk"
-    if (whole / "dm").exists() or (whole / "md").exists() or any(_names(own / "slaves")):
-        return (
-            f"is {whole.name}, which is put together of other disks (dm, md); mount it, and list the folder"
-        )
-    parts = [each for each in own.iterdir() if (each / "partition").exists()]
-    for each in (own, *parts):
-        above = _names(each / "holders")
-        if above:
-            return f"is part of {above[0]} (LVM, RAID, multipath or encryption)"
-    if parts:
-        count = f"{len(parts)} partition" + ("s" if len(parts) > 1 else "")
-        return f"has {count} ({parts[0].name}); list the partition, or remove the table by hand"
-    return ""
+def wanted(job: Job) -> str:
+    """What the entry says that a device is to be."""
+    return shape(job.volume_mode, job.fs_type or FS_TYPE, job.mount_options)
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
+def _absent(name: str, objection: fit.Unfit) -> Absent:
+    return Absent(objection.presence, f"{name}: {objection.said}")
 
 
-def _names(directory: Path) -> list[str]:
-    return sorted(os.listdir(directory)) if directory.is_dir() else []
+def _is_a_tenants(identity: Identity, rules: Rules) -> bool:
+    """Whether a tenant had all of the device in hand, or an order is wiping what one left there."""
+    entry = journal.load(rules.state, identity)
+    return isinstance(entry, Entry) and entry.block and (bool(entry.handed) or _is_at_work(entry))
+
+
+def _is_at_work(entry: Entry) -> bool:
+    return entry.order is not None and entry.order.begun
 
 
 def look(fd: int, job: Job, rules: Rules, *, ours: bool = False) -> Facts:
@@ -136,14 +122,39 @@ def look(fd: int, job: Job, rules: Rules, *, ours: bool = False) -> Facts:
     entry = known if isinstance(known, Entry) else None
     place = rules.place(job.volume)
     holders = mounts.holders(facts.device, place)
-    if job.volume_mode == "Block":
-        holders = (*holders, *openers.users(os.fstat(fd).st_rdev))
+    mode = _mode(job, entry)
+    assert facts.raw is not None
+    facts = msgspec.structs.replace(facts, raw=msgspec.structs.replace(facts.raw, mode=mode))
+    assert facts.raw is not None
+    if mode == "Block":
+        holders = (*holders, *openers.users(os.fstat(fd).st_rdev), *_made_of_it(facts.raw.build))
         at_place = _is_mounted(facts.device, place)
-        facts = msgspec.structs.replace(facts, raw=Raw(mode="Block", at_place=at_place))
-        return _block(fd, facts, entry, holders, rules, ours=ours)
+        facts = msgspec.structs.replace(facts, raw=msgspec.structs.replace(facts.raw, at_place=at_place))
+        return _block(fd, facts, entry, holders, job, rules, ours=ours)
     if _is_mounted(facts.device, place):
         return _mounted(facts, entry, place, holders, rules)
+    holders = (*holders, *openers.users(os.fstat(fd).st_rdev))
     return _unmounted(fd, facts, entry, holders, rules, ours=ours)
+
+
+def _mode(job: Job, entry: Entry | None) -> VolumeMode:
+    """What the disk is now, whatever its entry says by now: an edit changes no disk, an order does."""
+    if entry is not None and entry.block:
+        return "Block"
+    if entry is not None and (entry.made is not None or entry.making is not None):
+        return "Filesystem"
+    return job.volume_mode
+
+
+def _made_of_it(built: Build | None) -> Iterator[User]:
+    """Who uses what a tenant made on a raw device: partitions, and what is stacked on them or on itself."""
+    if built is None:
+        return
+    for name in built.holders:
+        yield User(who=f"{name} is built on it", root="")
+    for device in built.above:
+        yield from mounts.holders(device, "")
+        yield from openers.users(os.makedev(*map(int, device.split(":"))))
 
 
 def _is_mounted(device: str, place: str) -> bool:
@@ -178,7 +189,8 @@ def _unmounted(
     fd: int, facts: Facts, entry: Entry | None, holders: tuple[User, ...], rules: Rules, *, ours: bool
 ) -> Facts:
     assert facts.raw is not None
-    found = tools.probe(rules.tools, fd)
+    making = entry is not None and entry.making is not None
+    found = _probed(fd, facts, rules, making=making)
     held = "" if holders or ours else _held(fd)
     made = entry.made if entry is not None else None
     identity = _with(facts.identity, found.uuid)
@@ -205,7 +217,14 @@ def _unmounted(
 
 
 def _block(
-    fd: int, facts: Facts, entry: Entry | None, holders: tuple[User, ...], rules: Rules, *, ours: bool
+    fd: int,
+    facts: Facts,
+    entry: Entry | None,
+    holders: tuple[User, ...],
+    job: Job,
+    rules: Rules,
+    *,
+    ours: bool,
 ) -> Facts:
     """A Block volume's tenancy is what the journal says, since the disk is all the tenant's. `empty` is what
     head, tail and samples say while nobody uses it; who must know better reads all of it."""
@@ -213,19 +232,36 @@ def _block(
     held = "" if holders or ours or facts.raw.at_place else _held(fd)
     raw = msgspec.structs.replace(facts.raw, holders=holders, held=held)
     facts = msgspec.structs.replace(facts, users=holders, users_unknown=held, raw=raw)
-    if entry is None or not entry.block or not entry.handed or entry.made is not None:
-        if entry is not None and entry.made is not None:
-            words = f"the {entry.made.fs_type} that we made ({entry.made.uuid}), and the entry says Block"
-            raw = msgspec.structs.replace(raw, found=words, signature=True)
-            return msgspec.structs.replace(facts, raw=raw)
-        return msgspec.structs.replace(facts, raw=_probed(fd, raw, rules))
-    at_work = entry.order is not None and entry.order.begun
+    if entry is None or not entry.block or not entry.handed:
+        found = _probed(fd, facts, rules, making=False)
+        blank = not found.words and _looks_zero(fd)
+        raw = msgspec.structs.replace(
+            raw,
+            found=found.words or ("" if blank else "data of no known kind"),
+            uuid=found.uuid,
+            signature=bool(found.words),
+            blank=blank,
+        )
+        return msgspec.structs.replace(facts, raw=raw)
+    at_work = _is_at_work(entry)
     if not at_work and not ours and not is_shown(fd, entry.handed, rules):
         said = f"its device node for tenancy {entry.handed} is missing"
         raw = msgspec.structs.replace(raw, mountable=True)
         return msgspec.structs.replace(facts, presence=Presence.NOT_MOUNTED, message=said, raw=raw)
     empty = not at_work and not holders and not held and _looks_zero(fd)
+    if job.order is not None and not at_work and not holders:
+        _refuse_shared(fd, facts, rules)
     return msgspec.structs.replace(facts, tenancies=(entry.handed,), empty=empty)
+
+
+def _refuse_shared(fd: int, facts: Facts, rules: Rules) -> None:
+    """Before an order ends what a tenant left: it is not what other machines may have mounted."""
+    assert facts.raw is not None
+    assert facts.raw.build is not None
+    built = build.with_content(facts.raw.build, tools.probe(rules.tools, fd), fd)
+    objection = fit.unfit(built, tenants=True)
+    if objection is not None:
+        raise _absent(facts.name, objection)
 
 
 def is_shown(fd: int, tenancy: str, rules: Rules) -> bool:
@@ -237,21 +273,32 @@ def is_shown(fd: int, tenancy: str, rules: Rules) -> bool:
     return stat.S_ISBLK(about.st_mode) and about.st_rdev == os.fstat(fd).st_rdev
 
 
+def partition_numbers(fd: int) -> tuple[int, ...]:
+    """The numbers of the partitions that the kernel knows of a device."""
+    own = hardware.folder(hardware.number(os.fstat(fd).st_rdev))
+    return tuple(int((each / "partition").read_text()) for each in build.parts(own))
+
+
 def _looks_zero(fd: int) -> bool:
     with blockdev.Reader(fd) as reader:
         return reader.looks_zero(random.SystemRandom())
 
 
-def _probed(fd: int, raw: Raw, rules: Rules) -> Raw:
+def _probed(fd: int, facts: Facts, rules: Rules, *, making: bool) -> tools.Found:
+    """What is on the device, unless that alone says that it is not to be used. Raises Absent.
+
+    making: a file system was being made, so that contradictions are what a cut mkfs leaves.
+    """
+    assert facts.raw is not None
+    assert facts.raw.build is not None
     found = tools.probe(rules.tools, fd)
-    blank = not found.words and _looks_zero(fd)
-    return msgspec.structs.replace(
-        raw,
-        found=found.words or ("" if blank else "data of no known kind"),
-        uuid=found.uuid,
-        signature=bool(found.words),
-        blank=blank,
-    )
+    built = build.with_content(facts.raw.build, found, fd)
+    if making:
+        built = msgspec.structs.replace(built, ambivalent=False)
+    objection = fit.unfit(built)
+    if objection is not None:
+        raise _absent(facts.name, objection)
+    return found
 
 
 def _with(identity: Identity | None, uuid: str) -> Identity | None:

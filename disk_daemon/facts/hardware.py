@@ -17,7 +17,7 @@ from disk_daemon import kernel
 from tidb_volume.value import Identity
 
 SYS = Path("/sys")
-_SECTOR = 512
+SECTOR = 512
 """sysfs counts sizes in these, whatever the device's own are (Documentation/ABI/stable/sysfs-block)."""
 _LOOP_GET_STATUS64 = 0x4C05
 _PAGE_80_HEADER = 4
@@ -56,7 +56,7 @@ def identity(device: str, *, virtual_disks: bool, sys: Path = SYS) -> Identity:
         wwn=_fact(whole / "wwid") or _fact(whole / "device" / "wwid") or _mapped(whole),
         serial=_fact(whole / "serial") or _fact(whole / "device" / "serial") or _page_80(whole),
         model=_fact(whole / "device" / "model"),
-        size_bytes=int((own / "size").read_text()) * _SECTOR,
+        size_bytes=int((own / "size").read_text()) * SECTOR,
         partition=f"{_fact(own / 'partition')}@{_fact(own / 'start')}" if is_partition else "",
     )
     if facts.eui or facts.wwn or facts.serial:

@@ -32,20 +32,27 @@ VITAL = (
 
 
 def serves(device: int, also: tuple[str, ...] = ()) -> str:
-    """What of the system lives on a file system's device number, for people; empty: nothing known.
+    """What of the system lives on a file system's device number, swap too, for people; empty: nothing known.
 
     also: more folders to ask about (where this daemon keeps its journal).
     """
+    found = swap(device)
+    return lives(device, also) or (f"swap {found}" if found else "")
+
+
+def lives(device: int, also: tuple[str, ...] = ()) -> str:
+    """The folder of the system's that lies on a device number; empty: none known."""
     for path in (*VITAL, *also):
         try:
             if os.stat(path).st_dev == device:
                 return path
         except FileNotFoundError:
             continue
-    return _swap(device)
+    return ""
 
 
-def _swap(device: int) -> str:
+def swap(device: int) -> str:
+    """The swap device or file that lies on a device number; empty: none."""
     with open("/proc/swaps", encoding="utf-8") as file:
         lines = file.read().splitlines()[1:]
     for line in lines:
@@ -55,5 +62,5 @@ def _swap(device: int) -> str:
         except OSError:
             continue
         if device == (about.st_rdev if stat.S_ISBLK(about.st_mode) else about.st_dev):
-            return f"swap {path}"
+            return path
     return ""

@@ -62,7 +62,7 @@ class DeviceCarrier(Carrier):
     _exclusive = -1
 
     @property
-    def _is_block(self) -> bool:
+    def _becomes_block(self) -> bool:
         return self._job.volume_mode == "Block"
 
     def _work(self) -> Ended:
@@ -165,7 +165,7 @@ class DeviceCarrier(Carrier):
             case MakeFilesystem():
                 self._make()
             case MountIt():
-                self._mount()
+                self._mount(anew=True)
             case TakeUp():
                 self._take_up(case)
             case LetGo():
@@ -177,7 +177,7 @@ class DeviceCarrier(Carrier):
         facts = self._take_out_again(self._look(whole=False))
         if facts.raw is None or not facts.raw.mountable:
             return
-        if not self._is_block:
+        if facts.raw.mode != "Block":
             self._mount()
             return
         entry = self._known(facts)
@@ -196,14 +196,22 @@ class DeviceCarrier(Carrier):
         self._store(msgspec.structs.replace(entry, unmounted=False))
         return self._look(whole=False)
 
-    def _mount(self) -> None:
+    def _mount(self, *, anew: bool = False) -> None:
+        """As it was; anew: with the options that the entry says by now."""
         facts = self._look_at_hardware()
         entry = self._known(facts)
         if entry is None or entry.made is None:
             raise OSError(errno.ENODATA, "the journal has no file system as made")
         self._let_go()
         self._tick("mount")
-        mounting.mount(self._fd, self._job.volume, entry.made, self._rules)
+        if not anew:
+            mounting.mount(self._fd, self._job.volume, entry.made, self._rules)
+            return
+        known = journal.mounted(entry, self._job.mount_options)
+        assert known.made is not None
+        mounting.mount(self._fd, self._job.volume, known.made, self._rules)
+        if known != entry:
+            self._store(known)
 
     def _take(self, before: Case) -> None:
         """Unmount, hold exclusively, and look once more: from here on nobody can come to the disk.
@@ -213,10 +221,10 @@ class DeviceCarrier(Carrier):
         raw = before.disk.raw
         assert raw is not None
         try:
-            if raw.mounted or (self._is_block and raw.at_place):
+            if raw.mounted or (raw.mode == "Block" and raw.at_place):
                 self._tick("unmount")
                 mounting.unmount(self._job.volume, self._rules)
-            if self._is_block:
+            if raw.mode == "Block":
                 self._tick("hide")
                 self._hide(before)
             self._tick("hold")
@@ -248,7 +256,7 @@ class DeviceCarrier(Carrier):
         was, is_now = before.disk.raw, case.disk.raw
         assert was is not None
         assert is_now is not None
-        if self._is_block:
+        if was.mode == "Block":
             same = (before.disk.tenancies, was.blank) == (case.disk.tenancies, is_now.blank)
         elif was.mounted:
             same = is_now.mountable and was.uuid == is_now.uuid
@@ -331,6 +339,8 @@ class DeviceCarrier(Carrier):
                 # What the journal counts as written is not: the next attempt begins at the start.
                 self._store(journal.written(entry, 0))
                 raise OSError(errno.EIO, "what was written as zero reads otherwise")
+            # Of a tenant's partitions the kernel alone still knows.
+            blockdev.forget_partitions(self._exclusive, device.partition_numbers(self._fd))
 
     def _read_all(self) -> None:
         """Nothing is written: a volume that nobody had must be zero from end to end."""
@@ -380,11 +390,14 @@ class DeviceCarrier(Carrier):
             assert facts.identity is not None
             entry = self._known(facts)
             noted = journal.noted(entry, facts.identity, self._order, begun=True, at=now())
-            if self._is_block:
+            if self._becomes_block:
                 noted = msgspec.structs.replace(noted, block=True, made=None, making=None)
             else:
-                wanted = Made(uuid=str(uuid.uuid4()), fs_type=self._job.fs_type or "xfs")
-                noted = journal.making(msgspec.structs.replace(noted, block=False), noted.making or wanted)
+                wanted = Made(uuid=str(uuid.uuid4()), fs_type=self._job.fs_type or device.FS_TYPE)
+                making = noted.making
+                if making is None or making.fs_type != wanted.fs_type:
+                    making = wanted
+                noted = journal.making(msgspec.structs.replace(noted, block=False), making)
             self._store(noted)
             was_begun, self._begun = self._begun, True
             if self._is_good():
@@ -406,7 +419,8 @@ class DeviceCarrier(Carrier):
         """A claimed disk whose record is lost: what the order names must be found, else all is as before."""
         raw, order = case.disk.raw, self._order
         assert raw is not None
-        made = Made(uuid=raw.uuid, fs_type=tools.probe(self._rules.tools, self._fd).fs_type)
+        fs_type = tools.probe(self._rules.tools, self._fd).fs_type
+        made = Made(uuid=raw.uuid, fs_type=fs_type, options=self._job.mount_options)
         if not raw.at_place:
             self._tick("mount")
             mounting.mount(self._fd, self._job.volume, made, self._rules)

@@ -79,6 +79,12 @@ class Lab:
         """Every PersistentVolume of a disk."""
         return self.api.list(kinds.PV, labels=f"{names.LABEL_DISK}={volume}")[0]
 
+    def shows(self, volume: str, mode: str) -> bool:
+        """Whether the disk's one PersistentVolume is on offer in that mode."""
+        words = ("get", "pv", "-l", f"{names.LABEL_DISK}={volume}", "-o")
+        path = "jsonpath={range .items[*]}{.spec.volumeMode} {.status.phase};{end}"
+        return self.cluster.kubectl(*words, path) == f"{mode} Available;"
+
     def pod(self, namespace: str, name: str) -> Pod | None:
         """One pod."""
         return self.api.find(kinds.POD, name, namespace)

@@ -27,6 +27,10 @@ def node(lab: Lab) -> Node:
     return lab.cluster.nodes[0]
 
 
+def _shape(mode: str) -> str:
+    return "volumeMode: Block" if mode == "Block" else f"fsType: {mode}"
+
+
 class Tenant:
     """One disk, one StatefulSet on it. mode: `path`, `Block`, or the file system that a device gets."""
 
@@ -42,18 +46,23 @@ class Tenant:
         else:
             self.disk = node.add_disk(self.word, size=size, raw=True)
             self.volume = names.volume_name(node.name, Source(device=self.disk.by_id))
-            shape = "volumeMode: Block" if self.block else f"fsType: {mode}"
-            entry = f"device: {self.disk.by_id}, {shape}"
-        settings = ", ".join(
-            f"{key}: {text}" for key, text in {"onRelease": "wipe", "wipeAfter": "0s", **pool}.items()
-        )
-        lab.inventory(
-            self.word,
-            f"pools: {{{self.word}: {{{settings}}}}}\n"
-            f"nodes:\n  {node.name}:\n  - {{{entry}, pool: {self.word}}}\n",
-        )
+            entry = f"device: {self.disk.by_id}, {_shape(mode)}"
+        self.pool = {"onRelease": "wipe", "wipeAfter": "0s", **pool}
+        self._list(entry)
         lab.wait(self.volume, Phase.AVAILABLE, seconds=120)
         self.namespace = lab.namespace(f"{word}-{mode.lower()}")
+
+    def becomes(self, mode: str) -> None:
+        """Edit the device's entry to another shape; a pod that has it keeps what it has."""
+        self._list(f"device: {self.disk.by_id}, {_shape(mode)}")
+
+    def _list(self, entry: str) -> None:
+        settings = ", ".join(f"{key}: {text}" for key, text in self.pool.items())
+        self.lab.inventory(
+            self.word,
+            f"pools: {{{self.word}: {{{settings}}}}}\n"
+            f"nodes:\n  {self.node.name}:\n  - {{{entry}, pool: {self.word}}}\n",
+        )
 
     def start(self) -> None:
         self.lab.stateful_set(self.namespace, "db", self.word, block=self.block)
@@ -202,6 +211,39 @@ def test_a_retired_device_is_unmounted_and_offered_anew_when_that_is_taken_back(
     lab.patch("tv", tenant.volume, {"spec": {"admin": {"retire": None}}})
     lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=first.status.tenancy, seconds=60)
     tenant.start()
+
+
+@pytest.mark.timeout(600)
+def test_an_edit_of_its_shape_makes_a_free_device_anew_and_waits_for_a_bound_one(
+    lab: Lab, node: Node
+) -> None:
+    tenant = Tenant(lab, "shape", node, mode="xfs")
+    free = lab.wait(tenant.volume, Phase.AVAILABLE)
+    tenant.becomes("Block")
+    until("a Block volume on offer", lambda: lab.shows(tenant.volume, "Block"), 120)
+    made = lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=free.status.tenancy)
+    assert made.spec.volume_mode == "Block"
+    tenant.block = True
+    tenant.start()
+    tenant.write("precious")
+    bound = lab.wait(tenant.volume, Phase.BOUND)
+    tenant.becomes("ext4")
+
+    def is_pending() -> bool:
+        seen = lab.volume(tenant.volume)
+        return seen is not None and any(each.type == "EditPending" for each in seen.status.conditions)
+
+    until("the edit to be pending", is_pending, 30, lambda: lab.story(tenant.volume))
+    tenant.reads("precious")
+    ended = tenant.end()
+    assert ended == bound.status.tenancy
+    until("a file system on offer", lambda: lab.shows(tenant.volume, "Filesystem"), 120)
+    lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=ended)
+    assert not lab.raw_holds(tenant.disk, "precious")
+    tenant.block = False
+    tenant.namespace = lab.namespace("shape-after")
+    tenant.start()
+    assert lab.sh(tenant.namespace, "db-0", "grep /data /proc/mounts").split()[2] == "ext4"
 
 
 @pytest.mark.parametrize("mode", ["xfs", "ext4", "Block"])

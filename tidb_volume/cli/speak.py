@@ -33,6 +33,7 @@ PERSON = (
     "NotPresent",
     "NotMounted",
     "Refused",
+    "Occupied",
     "NoHostname",
     "HostnameConflict",
     "NotYetSupported",

@@ -51,6 +51,11 @@ class DesiredDisk(Value):
     """The `never` glob that forbids it."""
 
     @property
+    def mount_options(self) -> tuple[str, ...]:
+        """The pool's; a raw device is not mounted."""
+        return () if self.volume_mode == "Block" else self.pool.mount_options
+
+    @property
     def kind(self) -> Kind:
         """Path, device with a file system, or Block device."""
         if self.source.path:

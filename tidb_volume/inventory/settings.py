@@ -108,6 +108,13 @@ PER_MOUNT = ("noatime", "nodiratime", "relatime", "strictatime", "nosuid", "node
 kubelet passes it on and the kernel ignores it without a word (tried: nodelalloc, lazytime, sync)."""
 
 
+OF_FSTAB = (
+    *("auto", "bind", "defaults", "dev", "exec", "group", "loop", "move", "nofail", "noauto", "nouser"),
+    *("owner", "rbind", "remount", "rw", "suid", "user", "users", "_netdev"),
+)
+"""What the daemon, which calls mount(2) itself, could only pass by, or what would undo nosuid and nodev."""
+
+
 class NotYet(Value):
     """A setting, or some of its values, that this version does not obey."""
 
@@ -371,6 +378,8 @@ def _mount_options(tree: Tree, what: str, problems: list[Problem]) -> tuple[str,
     for item in take.texts(tree, what, "[noatime]", problems):
         if item.text == "ro":
             problem, hint = "would hand out a disk that nobody can write to", "leave it out"
+        elif item.text in OF_FSTAB:
+            problem, hint = "is a word of mount(8) and fstab, which no file system knows", "leave it out"
         elif odd_character(item.text) or not _OPTION.fullmatch(item.text):
             problem, hint = "is not one option", "write one option in each item, as in [noatime, nodiratime]"
         else:

@@ -102,6 +102,7 @@ def seen(so: So) -> Seen:
         undecided=False,
         barred=so.outcome == "barred",
         ready=so.outcome == "done",
+        misshapen=False,
         work=None,
         disk=None,
         trouble=so.trouble,

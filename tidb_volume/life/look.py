@@ -10,7 +10,19 @@ from typing import Literal
 
 from tidb_volume import names
 from tidb_volume.life.world import World
-from tidb_volume.value import Content, DiskReport, Order, Presence, Pv, Ref, Value, Work, WorkState
+from tidb_volume.shape import shape
+from tidb_volume.value import (
+    Content,
+    DiskReport,
+    Order,
+    Presence,
+    Pv,
+    Ref,
+    Value,
+    VolumeSpec,
+    Work,
+    WorkState,
+)
 
 PvState = Literal["none", "terminating", "offered", "reserved", "claimed", "released"]
 """`reserved`: nobody has it, and it waits for one claim alone, to which a person gave the data."""
@@ -47,6 +59,8 @@ class Seen(Value):
     """It was refused for a reason that says nothing of the disk, and that passes."""
     ready: bool
     """It is done, and the disk agrees: its next tenancy's folder is there, empty, journalled, unused."""
+    misshapen: bool
+    """It is done and the disk agrees, but by now the entry wants something else of it."""
     work: Work | None
     disk: DiskReport | None
     trouble: str
@@ -131,6 +145,8 @@ def look(world: World) -> Seen:
     trouble, note = _trouble(world)
     done = work is not None and work.state is WorkState.DONE
     refused = work is not None and work.state is WorkState.REFUSED
+    clean = done and order is not None and _agrees(status.disk, order.next)
+    misshapen = clean and _is_misshapen(volume.spec, status.disk)
     return Seen(
         pv=pv,
         pv_state=state,
@@ -146,7 +162,8 @@ def look(world: World) -> Seen:
         refused=refused,
         undecided=refused and work is not None and work.reason in _UNDECIDED,
         barred=refused and work is not None and work.reason in _PASSING,
-        ready=done and order is not None and _agrees(status.disk, order.next),
+        ready=clean and not misshapen,
+        misshapen=misshapen,
         work=work,
         disk=status.disk,
         trouble=trouble,
@@ -159,6 +176,12 @@ def _begins(order: Order | None, work: Work | None, pv: Pv | None) -> bool:
     """The PersistentVolume that is there begins the tenancy that the order that stands made clean."""
     done = work is not None and work.state is WorkState.DONE
     return order is not None and done and order.offer and pv is not None and tenancy_of(pv) == order.next
+
+
+def _is_misshapen(spec: VolumeSpec, disk: DiskReport | None) -> bool:
+    """It is not what the entry wants by now; a daemon that does not say what it made is believed."""
+    wanted = shape(spec.volume_mode, spec.fs_type, spec.mount_options)
+    return disk is not None and disk.made not in ("", wanted)
 
 
 def _agrees(disk: DiskReport | None, tenancy: str) -> bool:

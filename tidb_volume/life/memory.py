@@ -73,8 +73,9 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     committed = _committed(world, seen, anew)
     withdrawn = _withdrawn(world, seen, anew)
     ended = bool(committed or withdrawn)
-    if seen.done and seen.order is not None and not seen.order.offer and committed:
-        # Cleaned and not to be offered: nothing of the old tenancy is left.
+    unoffered = seen.order is not None and (not seen.order.offer or (seen.misshapen and seen.mine))
+    if seen.done and unoffered and committed:
+        # Cleaned and not to be offered, or not in this shape: nothing of the old tenancy is left.
         committed, dirty, tenancy, withdrawn, owner = "", False, "", "", None
     if answers.accepts_identity(world) and pv is None and not (dirty or committed):
         # Another disk, and nobody's data was on the one before.

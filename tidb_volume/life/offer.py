@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidb_volume import names
+from tidb_volume.inventory import settings
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.value import Ref, VolumeMode, VolumeSpec
 
@@ -94,8 +95,10 @@ def persistent_volume(
             },
         },
     }
-    if desired.pool.mount_options and mode == "Filesystem":
-        manifest["spec"]["mountOptions"] = list(desired.pool.mount_options)
+    flags = [each for each in spec.mount_options if each in settings.PER_MOUNT]
+    if flags and mode == "Filesystem":
+        # All else is the file system's, which on a device the daemon mounts; the kubelet would drop it.
+        manifest["spec"]["mountOptions"] = flags
     return manifest
 
 

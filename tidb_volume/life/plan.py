@@ -332,11 +332,18 @@ def _edit(world: World, seen: Seen, free: bool) -> Plan:
         return Plan()
     wipe = policy.wipe_policy(desired)
     if free:
-        edited = _shape(spec, desired.pool.name, desired.volume_mode, desired.fs_type, wipe)
+        edited = msgspec.structs.replace(
+            spec,
+            pool=desired.pool.name,
+            volume_mode=desired.volume_mode,
+            fs_type=desired.fs_type,
+            mount_options=desired.mount_options,
+            wipe=wipe,
+        )
     elif seen.claimed or seen.was_claimed:
-        edited = _shape(spec, spec.pool, spec.volume_mode, spec.fs_type, policy.stricter(spec.wipe, wipe))
+        edited = msgspec.structs.replace(spec, wipe=policy.stricter(spec.wipe, wipe))
     else:
-        edited = _shape(spec, spec.pool, spec.volume_mode, spec.fs_type, _same_release(spec, wipe))
+        edited = msgspec.structs.replace(spec, wipe=_same_release(spec, wipe))
     if edited == spec:
         return Plan()
     return Plan(action=actions.WriteSpec(spec=edited, why="the inventory says so"))
@@ -344,19 +351,6 @@ def _edit(world: World, seen: Seen, free: bool) -> Plan:
 
 def _same_release(spec: VolumeSpec, wipe: WipePolicy) -> WipePolicy:
     return WipePolicy(on_release=spec.wipe.on_release, after=wipe.after, method=wipe.method, gates=wipe.gates)
-
-
-def _shape(spec: VolumeSpec, pool: str, mode: object, fs_type: str, wipe: WipePolicy) -> VolumeSpec:
-    return VolumeSpec(
-        node_name=spec.node_name,
-        pool=pool,
-        source=spec.source,
-        volume_mode=mode,  # type: ignore[arg-type]
-        fs_type=fs_type,
-        wipe=wipe,
-        order=spec.order,
-        admin=spec.admin,
-    )
 
 
 # --- released: the data is still there ---

@@ -316,3 +316,59 @@ def test_an_uncommitted_wipe_of_a_device_waits() -> None:
         volume = msgspec.structs.replace(made.live.volume, status=status)
         uncommitted = msgspec.structs.replace(made, live=live(made.order, volume=volume))
         assert reason(decide(uncommitted)) == "NotCommitted"
+
+
+# --- another shape is wanted by now -----------------------------------------------------------------------
+
+
+def reshaped(made: Case, wanted: str) -> Case:
+    assert made.disk.raw is not None
+    raw = msgspec.structs.replace(made.disk.raw, wanted=wanted)
+    return msgspec.structs.replace(made, disk=msgspec.structs.replace(made.disk, raw=raw))
+
+
+UNUSED = {"kind": "prepare", "ends": OLD}
+TO_BLOCK = [Note, Unmount, Begin, Overwrite, Hand]
+TO_FILES = [Note, Unmount, ReadAll, Begin, MakeFilesystem, MountIt]
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "expected"),
+    [
+        (mounted(order(**UNUSED), empty=True), "xfs", None),
+        (mounted(order(**UNUSED), empty=True), "ext4", FORMAT),
+        (mounted(order(**UNUSED), empty=True), "Block", TO_BLOCK),
+        (block(order(**UNUSED), disk={"empty": True}), "Block", [Note, Unmount, ReadAll, Hand]),
+        (block(order(**UNUSED), disk={"empty": True}), "xfs", TO_FILES),
+        (mounted(order()), "Block", TO_BLOCK),
+        (mounted(order(method="files")), "ext4", FORMAT),
+        (block(order()), "ext4", FORMAT),
+    ],
+)
+def test_a_fresh_offer_is_made_in_the_shape_that_is_wanted_by_now(
+    made: Case, wanted: str, expected: list[type] | None
+) -> None:
+    verdict = decide(reshaped(made, wanted))
+    if expected is None:
+        assert isinstance(verdict, OnFolder)
+    else:
+        assert moves(verdict) == expected
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted"),
+    [
+        (mounted(order(**UNUSED)), "Block"),
+        (mounted(order(**UNUSED)), "ext4"),
+        (block(order(**UNUSED)), "xfs"),
+        (mounted(order(kind="prepare", ends=OTHER), empty=True), "Block"),
+    ],
+)
+def test_what_somebody_used_is_not_made_anew_by_an_edit(made: Case, wanted: str) -> None:
+    assert reason(decide(reshaped(made, wanted))) == "HasData"
+
+
+@pytest.mark.parametrize(("wanted", "good"), [("Block", False), ("xfs", True)])
+def test_a_method_is_judged_by_what_the_disk_is_to_be(wanted: str, good: bool) -> None:
+    verdict = decide(reshaped(block(order(**UNUSED, method="format"), disk={"empty": True}), wanted))
+    assert isinstance(verdict, Do) if good else reason(verdict) == "UnknownMethod"

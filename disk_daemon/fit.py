@@ -1,0 +1,189 @@
+"""Whether a block device may be used at all: one named check for one disaster, over facts gathered before.
+
+`facts/build.py` gathers how the device is made, what is made of it and, where its content was looked at, what
+libblkid calls that; here is only judged. Presence says what kind of answer it is: `Refused` is for what is
+never a disk to keep data on, and its entry is to go; `Occupied` is a disk that is part of something else,
+which a person takes apart and clears by hand (`wipefs -a`). Neither is ever offered for adoption: an answer
+to a question about data cannot format a member of an array.
+
+A Block volume in a tenant's hands is another matter: partitions, a volume group or an encrypted container on
+it are that tenant's own, and are wiped with all else once nobody has them open (docs/decisions/0112). What
+other machines may use at this moment is refused there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from disk_daemon.known import Build
+from tidb_volume.value import Presence
+
+
+class Unfit(NamedTuple):
+    """Why a device is not to be used, for people."""
+
+    presence: Presence
+    said: str
+
+
+Check = Callable[[Build], Unfit | None]
+
+
+class Rule(NamedTuple):
+    """A check, and what it is there for."""
+
+    name: str
+    prevents: str
+    tenants_too: bool
+    check: Check
+
+
+RULES: list[Rule] = []
+"""In the order in which they are asked."""
+
+
+def rule(*, prevents: str, tenants_too: bool = True) -> Callable[[Check], Check]:
+    """Register a check. Not `tenants_too`: a tenant who has the raw device may have made it so."""
+
+    def register(check: Check) -> Check:
+        RULES.append(Rule(check.__name__, prevents, tenants_too, check))
+        return check
+
+    return register
+
+
+def unfit(build: Build, *, tenants: bool = False) -> Unfit | None:
+    """The first objection; None: it may be used. tenants: it is a Block volume in a tenant's hands."""
+    for each in RULES:
+        found = each.check(build) if each.tenants_too or not tenants else None
+        if found is not None:
+            return found
+    return None
+
+
+def _refused(build: Build, said: str) -> Unfit:
+    return Unfit(Presence.REFUSED, f"{build.name} {said}")
+
+
+def _occupied(build: Build, said: str) -> Unfit:
+    return Unfit(Presence.OCCUPIED, f"{build.name} {said}")
+
+
+# --- what it is -----------------------------------------------------------------------------------------
+
+
+@rule(prevents="formatting what the running machine lives on")
+def not_the_systems_own(build: Build) -> Unfit | None:
+    """The device itself, a partition of it, and whatever is stacked on either."""
+    return _refused(build, f"is the disk that holds {build.vital}") if build.vital else None
+
+
+@rule(prevents="overwriting memory that the kernel has put on disk")
+def not_swapped_to(build: Build) -> Unfit | None:
+    """swapon holds a device exclusively; the reason is told before O_EXCL says EBUSY to a wipe."""
+    return _refused(build, f"is swapped to ({build.swap}); swapoff it first") if build.swap else None
+
+
+@rule(prevents="keeping data in memory, on a floppy or behind a network block device")
+def not_a_pseudo_disk(build: Build) -> Unfit | None:
+    """By the kernel's name for the driver, which nobody can choose."""
+    return _refused(build, "is no disk to keep data on") if build.pseudo else None
+
+
+@rule(prevents="taking a disc in a drive for a disk")
+def not_optical(build: Build) -> Unfit | None:
+    """SCSI's peripheral device type 5 (SPC), or the driver's name."""
+    return _refused(build, "is an optical drive") if build.optical else None
+
+
+@rule(prevents="formatting a stick that somebody plugged in, or handing out one that is pulled out")
+def not_removable(build: Build) -> Unfit | None:
+    """The kernel's `removable` is about the medium, so a disk in a hot-swap bay is none."""
+    return _refused(build, "is a removable disk") if build.removable else None
+
+
+@rule(prevents="wiping two disks, or half an array, by one name")
+def not_put_together(build: Build) -> Unfit | None:
+    """Device-mapper, md, and whatever else has slaves."""
+    if not build.made_of:
+        return None
+    return _refused(
+        build, f"is put together of {', '.join(build.made_of)} (dm, md); mount it, and list the folder"
+    )
+
+
+@rule(prevents="taking a slot without a medium for a small blank disk")
+def has_a_size(build: Build) -> Unfit | None:
+    """A card reader, or a drive that lost its medium, has size 0; every loop over it succeeds at once."""
+    if build.size_bytes:
+        return None
+    return Unfit(Presence.NOT_PRESENT, f"{build.name} has no medium in it")
+
+
+# --- what is made of it ---------------------------------------------------------------------------------
+
+
+@rule(prevents="wiping a disk from under LVM, RAID, multipath or encryption", tenants_too=False)
+def nothing_is_built_on_it(build: Build) -> Unfit | None:
+    """`holders` in sysfs, of the device and of each of its partitions."""
+    if not build.holders:
+        return None
+    return _occupied(build, f"is part of {', '.join(build.holders)} (LVM, RAID, multipath or encryption)")
+
+
+@rule(prevents="formatting a whole disk when what is on its partitions was not looked at", tenants_too=False)
+def not_a_partitions_parent(build: Build) -> Unfit | None:
+    """Partitions that the kernel knows, and those that a table on the disk lists and nobody has read in."""
+    if build.partitions:
+        many = "partitions" if len(build.partitions) > 1 else "partition"
+        words = f"has {len(build.partitions)} {many} ({', '.join(build.partitions)})"
+    elif build.listed_partitions:
+        words = f"has a {build.table} partition table with partitions in it"
+    else:
+        return None
+    return _occupied(build, f"{words}; list the partition, or clear the disk by hand: wipefs -a")
+
+
+SHARED = ("gfs", "gfs2", "ocfs", "ocfs2", "VMFS", "VMFS_volume_member", "oracleasm", "gpfs", "vxfs")
+"""File systems that several machines have mounted at once (libblkid's names)."""
+MEMBERS = ("zfs_member", "bcache", "mpath_member", "ceph_bluestore", "jbd", "xfs_external_log", "swsuspend")
+"""Parts of something else that libblkid does not file under raid or crypto."""
+
+
+@rule(prevents="wiping a disk that other machines have mounted at this moment")
+def not_shared_between_machines(build: Build) -> Unfit | None:
+    """No table of this machine shows them (ironic-python-agent: customers lost SAN volumes)."""
+    if build.signature not in SHARED:
+        return None
+    return _occupied(
+        build,
+        f"holds {build.signature}, which other machines may have mounted now; if none has, clear it by hand: "
+        "wipefs -a",
+    )
+
+
+@rule(prevents="formatting a sleeping member of an array or a pool, or what is encrypted", tenants_too=False)
+def not_a_member(build: Build) -> Unfit | None:
+    """Nothing holds it as long as nobody has assembled it: a signature is all there is to see."""
+    if build.usage not in ("raid", "crypto") and build.signature not in MEMBERS:
+        return None
+    return _occupied(
+        build,
+        f"is part of something larger, or encrypted ({build.signature}); take it out of there, then clear it "
+        "by hand: wipefs -a",
+    )
+
+
+@rule(prevents="believing one of two signatures", tenants_too=False)
+def is_unambiguous(build: Build) -> Unfit | None:
+    """libblkid's "ambivalent": one of them may be a member of something that is in use elsewhere."""
+    if not build.ambivalent:
+        return None
+    said = "holds several signatures that contradict each other; look with wipefs, then clear it: wipefs -a"
+    return _occupied(build, said)
+
+
+def listing(rules: Iterable[Rule] = RULES) -> list[tuple[str, str, str]]:
+    """Name, disaster and rule of each check, for the docs."""
+    return [(each.name, each.prevents, (each.check.__doc__ or "").strip()) for each in rules]

@@ -1,0 +1,272 @@
+"""Devices that are part of something else, or serve somebody already: refused, and no answer wipes them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from disk_daemon import mounting
+from disk_daemon.facts.folder import Rules
+from disk_daemon.jobs import Job
+from tests.disks.bench import (
+    NEXT,
+    OLD,
+    Api,
+    RawDisk,
+    facts_of,
+    identity_of,
+    obey,
+    reclaim,
+    source_of,
+    volume_with,
+)
+from tests.disks.signatures import EMPTY_DOS, EMPTY_GPT, GPT_WITH_ONE, SIGNATURES, Parts
+from tests.disks.test_device import partition_table, prepare, state
+from tidb_volume.value import Adopt, Content, Identity, Presence
+
+BLOCK: dict[str, Any] = {"volume_mode": "Block"}
+BOTH = pytest.mark.parametrize("job", [{}, BLOCK], ids=["filesystem", "block"])
+SECRET = b"a secret of the first tenant"
+
+
+def put(raw: RawDisk, parts: Parts) -> None:
+    for start, content in parts:
+        raw.write(start, content)
+
+
+def kind_of(raw: RawDisk) -> str:
+    words = ["blkid", "-p", "-o", "value", "-s", "TYPE", raw.loop]
+    return subprocess.run(words, check=False, capture_output=True, text=True).stdout.strip()
+
+
+def adopted(raw: RawDisk, identity: Identity, rules: Rules, job: dict[str, Any]) -> tuple[str, str]:
+    """What comes of a person's answer that whatever is on the disk is to be wiped."""
+    order = prepare(identity, answer="q", whole_disk=True)
+    api = Api(volume_with(raw, order))
+    api.change_admin(adopt=Adopt(question="q", action="Wipe"))
+    return state(obey(raw, order, rules, api, job=job))
+
+
+# --- what its content says ------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("kind", SIGNATURES)
+def test_part_of_something_else_is_told_and_no_answer_wipes_it(
+    raw: RawDisk, rules: Rules, kind: str, job: dict[str, Any]
+) -> None:
+    identity = identity_of(raw, rules)
+    put(raw, SIGNATURES[kind])
+    assert kind_of(raw) == kind, "blkid does not know the signature, so the test would test nothing"
+    before = raw.image.read_bytes()
+    facts = facts_of(raw, rules, **job)
+    assert (facts.presence, facts.content) == (Presence.OCCUPIED, Content.UNKNOWN)
+    assert kind in facts.message
+    assert "wipefs -a" in facts.message
+    assert state(obey(raw, prepare(identity), rules, job=job)) == ("refused", "Occupied")
+    assert adopted(raw, identity, rules, job) == ("refused", "Occupied")
+    assert raw.image.read_bytes() == before
+    subprocess.run(["wipefs", "-q", "-a", raw.loop], check=True)
+    assert facts_of(raw, rules, **job).presence is Presence.OK, "the way out is none"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("parts", "presence"),
+    [
+        (EMPTY_DOS, Presence.OK),
+        (EMPTY_GPT, Presence.OK),
+        (((0, partition_table()),), Presence.OCCUPIED),
+        (GPT_WITH_ONE, Presence.OCCUPIED),
+        # The header of the table is gone, its protective record is not.
+        (tuple((start, part[:512]) for start, part in GPT_WITH_ONE), Presence.OCCUPIED),
+    ],
+    ids=["empty dos", "empty gpt", "dos", "gpt", "half a gpt"],
+)
+def test_a_partition_table_is_data_if_it_is_empty_and_a_refusal_if_not(
+    raw: RawDisk, rules: Rules, parts: Parts, presence: Presence, job: dict[str, Any]
+) -> None:
+    """The kernel has not read it in: nothing of it is in sysfs."""
+    identity = identity_of(raw, rules)
+    put(raw, parts)
+    facts = facts_of(raw, rules, **job)
+    assert facts.presence is presence
+    assert facts.content is not Content.BLANK
+    good = presence is Presence.OK
+    assert adopted(raw, identity, rules, job) == (("done", "") if good else ("refused", "Occupied"))
+
+
+@BOTH
+def test_signatures_that_contradict_each_other_are_a_refusal(
+    raw: RawDisk, rules: Rules, job: dict[str, Any]
+) -> None:
+    identity = identity_of(raw, rules)
+    subprocess.run(["mkfs.xfs", "-q", "-K", raw.loop], check=True)
+    superblock = raw.image.read_bytes()[:512]
+    subprocess.run(["mkfs.ext4", "-q", "-F", raw.loop], check=True)
+    raw.write(0, superblock)
+    assert subprocess.run(["blkid", "-p", raw.loop], check=False, capture_output=True).returncode == 8
+    assert facts_of(raw, rules, **job).presence is Presence.OCCUPIED
+    assert adopted(raw, identity, rules, job) == ("refused", "Occupied")
+
+
+def test_a_released_file_system_that_became_a_member_is_not_made_anew(raw: RawDisk, rules: Rules) -> None:
+    identity = identity_of(raw, rules)
+    assert state(obey(raw, prepare(identity), rules)) == ("done", "")
+    raw.unmount()
+    raw.write(0, bytes(1 << 20))
+    put(raw, SIGNATURES["LVM2_member"])
+    assert kind_of(raw) == "LVM2_member"
+    before = raw.image.read_bytes()
+    assert state(obey(raw, reclaim(identity), rules)) == ("refused", "Occupied")
+    assert raw.image.read_bytes() == before
+
+
+# --- what is made of it, and who uses it ------------------------------------------------------------------
+
+
+@contextmanager
+def partition(raw: RawDisk) -> Iterator[str]:
+    subprocess.run(["addpart", raw.loop, "1", "2048", "204800"], check=True)
+    major, minor = Path(f"/sys/class/block/{raw.loop[5:]}p1/dev").read_text().split(":")
+    name = f"{raw.loop}p1"
+    made = not os.path.exists(name)
+    if made:
+        os.mknod(name, 0o60600, os.makedev(int(major), int(minor)))
+    try:
+        yield name
+    finally:
+        subprocess.run(["delpart", raw.loop, "1"], check=False, stderr=subprocess.DEVNULL)
+        if made:
+            os.unlink(name)
+
+
+@BOTH
+def test_swap_is_refused_and_swapped_to_it_stays(raw: RawDisk, rules: Rules, job: dict[str, Any]) -> None:
+    identity = identity_of(raw, rules)
+    subprocess.run(["mkswap", "-q", raw.loop], check=True, capture_output=True)
+    subprocess.run(["swapon", raw.loop], check=True)
+    try:
+        facts = facts_of(raw, rules, **job)
+        assert facts.presence is Presence.REFUSED
+        assert "swap" in facts.message
+        assert adopted(raw, identity, rules, job) == ("refused", "Refused")
+    finally:
+        subprocess.run(["swapoff", raw.loop], check=True)
+
+
+def test_swap_on_a_partition_of_it_is_named(raw: RawDisk, rules: Rules) -> None:
+    with partition(raw) as name:
+        subprocess.run(["mkswap", "-q", name], check=True, capture_output=True)
+        subprocess.run(["swapon", name], check=True)
+        try:
+            facts = facts_of(raw, rules)
+            assert (facts.presence, "swap" in facts.message) == (Presence.REFUSED, True)
+        finally:
+            subprocess.run(["swapoff", name], check=True)
+
+
+@BOTH
+def test_a_device_set_read_only_is_not_begun_with(raw: RawDisk, rules: Rules, job: dict[str, Any]) -> None:
+    identity = identity_of(raw, rules)
+    subprocess.run(["blockdev", "--setro", raw.loop], check=True)
+    try:
+        assert state(obey(raw, prepare(identity), rules, job=job)) == ("refused", "ReadOnly")
+    finally:
+        subprocess.run(["blockdev", "--setrw", raw.loop], check=True)
+    assert state(obey(raw, prepare(identity), rules, job=job)) == ("done", "")
+
+
+@BOTH
+def test_a_loop_device_on_top_is_waited_for(raw: RawDisk, rules: Rules, job: dict[str, Any]) -> None:
+    """It holds nothing exclusively and is in nobody's `holders`."""
+    identity = identity_of(raw, rules)
+    words = ["losetup", "-f", "--show", raw.loop]
+    loop = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        assert state(obey(raw, prepare(identity), rules, job=job)) == ("running", "InUse")
+    finally:
+        subprocess.run(["losetup", "-d", loop], check=True)
+    assert state(obey(raw, prepare(identity), rules, job=job)) == ("done", "")
+
+
+@BOTH
+def test_a_partition_that_only_the_kernel_knows_is_a_refusal(
+    raw: RawDisk, rules: Rules, job: dict[str, Any]
+) -> None:
+    identity = identity_of(raw, rules)
+    with partition(raw):
+        assert facts_of(raw, rules, **job).presence is Presence.OCCUPIED
+        assert adopted(raw, identity, rules, job) == ("refused", "Occupied")
+
+
+# --- what a tenant with a raw device made of it -----------------------------------------------------------
+
+
+@pytest.fixture
+def handed(raw: RawDisk, rules: Rules) -> RawDisk:
+    """A Block volume in a tenant's hands."""
+    assert state(obey(raw, prepare(identity_of(raw, rules)), rules, job=BLOCK)) == ("done", "")
+    return raw
+
+
+def boot(raw: RawDisk, rules: Rules) -> bool:
+    job = Job(id=1, kind="mount", volume="volume-a", source=source_of(raw), volume_mode="Block")
+    return mounting.from_journal(job, rules).ok
+
+
+SHARED = ("gfs2", "ocfs2", "VMFS", "VMFS_volume_member")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SIGNATURES if kind not in SHARED])
+def test_what_a_tenant_made_a_raw_device_part_of_is_wiped_with_the_rest(
+    handed: RawDisk, rules: Rules, kind: str
+) -> None:
+    identity = identity_of(handed, rules)
+    put(handed, SIGNATURES[kind])
+    assert state(obey(handed, reclaim(identity), rules, job=BLOCK)) == ("done", "")
+    assert not any(handed.image.read_bytes())
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_what_other_machines_may_have_mounted_is_not_wiped_even_after_a_tenant(
+    handed: RawDisk, rules: Rules, kind: str
+) -> None:
+    identity = identity_of(handed, rules)
+    put(handed, SIGNATURES[kind])
+    assert boot(handed, rules), "it is no reason to keep the tenant's pod waiting"
+    assert state(obey(handed, reclaim(identity), rules, job=BLOCK)) == ("refused", "Occupied")
+    assert kind_of(handed) == kind
+
+
+def test_a_tenants_partitions_keep_neither_the_pod_waiting_after_a_boot_nor_the_wipe_afterwards(
+    handed: RawDisk, rules: Rules
+) -> None:
+    """The kernel reads a tenant's table in at boot; what is on the host then is the tenant's."""
+    identity = identity_of(handed, rules)
+    handed.write(0, partition_table())
+    handed.write(100 << 20, SECRET)
+    with partition(handed) as name:
+        (Path(rules.nodes) / OLD).unlink()
+        assert facts_of(handed, rules, **BLOCK).presence is Presence.NOT_MOUNTED
+        assert boot(handed, rules)
+        assert facts_of(handed, rules, **BLOCK).tenancies == (OLD,)
+        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        process = subprocess.Popen(["sleep", "1000"], stdin=descriptor)
+        os.close(descriptor)
+        try:
+            assert state(obey(handed, reclaim(identity), rules, job=BLOCK)) == ("running", "InUse")
+        finally:
+            process.kill()
+            process.wait()
+        assert handed.holds(SECRET)
+        assert state(obey(handed, reclaim(identity), rules, job=BLOCK)) == ("done", "")
+        assert not any(handed.image.read_bytes())
+        assert not Path(f"/sys/class/block/{handed.loop[5:]}p1").exists(), "the kernel still has a partition"
+    assert facts_of(handed, rules, **BLOCK).tenancies == (NEXT,)
