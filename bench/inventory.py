@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 
 from tidb_volume.inventory import expand, merge, read
-from tidb_volume.value import Meta, Node
+from tidb_volume.upstream import Node
+from tidb_volume.value import Meta
 
 RUNS = 5
 

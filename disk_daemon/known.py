@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 
 from tidb_volume import names
-from tidb_volume.value import Content, Fleet, Identity, Order, Presence, Pv, Value, Volume, VolumeMode
+from tidb_volume.upstream import Pv
+from tidb_volume.value import Content, Fleet, Identity, Order, Presence, Value, Volume, VolumeMode
 
 # --- the disk ---------------------------------------------------------------------------------------
 

@@ -25,18 +25,8 @@ from tidb_volume.life import conflict, foreign, places
 from tidb_volume.life.daemon import is_ready
 from tidb_volume.life.foreign import disk_of
 from tidb_volume.life.look import tenancy_of
-from tidb_volume.value import (
-    Claim,
-    ConfigMap,
-    DaemonPod,
-    Fleet,
-    Node,
-    Pod,
-    Pv,
-    StorageClass,
-    Volume,
-    VolumeNode,
-)
+from tidb_volume.upstream import Claim, ConfigMap, DaemonPod, Node, Pod, Pv, StorageClass
+from tidb_volume.value import Fleet, Volume, VolumeNode
 
 
 class Topic(StrEnum):

@@ -22,7 +22,7 @@ from tidb_volume.kube.events import Recorder, about
 from tidb_volume.kube.queue import Priority
 from tidb_volume.kube.store import Store
 from tidb_volume.obs.log import Log
-from tidb_volume.value import ConfigMap
+from tidb_volume.upstream import ConfigMap
 from volume_controller.act import NotLeading
 from volume_controller.cluster import Cluster, Key, Topic, Wanted
 

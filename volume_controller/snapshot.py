@@ -15,7 +15,8 @@ from tidb_volume.life.conflict import Peer
 from tidb_volume.life.look import pick_pv
 from tidb_volume.life.world import Annotated, Daemon, Fresh, Mine, World
 from tidb_volume.units import Instant
-from tidb_volume.value import Claim, Node, Pod, Pv, Volume
+from tidb_volume.upstream import Claim, Node, Pod, Pv
+from tidb_volume.value import Volume
 from volume_controller.cluster import (
     BY_CLAIM,
     BY_DISK,

@@ -21,6 +21,7 @@ from disk_daemon.api import write_node
 from tidb_volume import names
 from tidb_volume.kube import kinds, official, slim, transport
 from tidb_volume.kube.client import Client
+from tidb_volume.upstream import Pv
 from tidb_volume.value import (
     Content,
     DiskReport,
@@ -28,7 +29,6 @@ from tidb_volume.value import (
     NodeReport,
     Phase,
     Presence,
-    Pv,
     SeenDisk,
     Source,
     Volume,

@@ -15,7 +15,7 @@ import pytest
 
 from tests.api.cases import NAMESPACE, Server
 from tests.cluster import Cluster
-from tidb_volume import value
+from tidb_volume import upstream
 from tidb_volume.kube import events, kinds, lease, official, slim, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.reflector import Reflector
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.api
 class Watching:
     """A reflector in a thread of its own."""
 
-    def __init__(self, api: Client, kind: kinds.Kind[value.ConfigMap], labels: str = "") -> None:
-        self.store: Store[value.ConfigMap] = Store()
+    def __init__(self, api: Client, kind: kinds.Kind[upstream.ConfigMap], labels: str = "") -> None:
+        self.store: Store[upstream.ConfigMap] = Store()
         self.stop = transport.Stop()
         self._news = threading.Condition()
         self.store.on_change(lambda _: self._tell())

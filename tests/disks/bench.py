@@ -19,6 +19,7 @@ from disk_daemon.known import Facts, Live
 from disk_daemon.observe import look, observe
 from disk_daemon.wipe.carry import carry
 from tidb_volume import names
+from tidb_volume.upstream import Pv
 from tidb_volume.value import (
     Breaker,
     Fleet,
@@ -27,7 +28,6 @@ from tidb_volume.value import (
     Identity,
     Meta,
     Order,
-    Pv,
     Source,
     Volume,
     VolumeSpec,

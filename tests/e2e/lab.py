@@ -23,7 +23,8 @@ from tidb_volume import names
 from tidb_volume.kube import kinds
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.slim import SlimTransport, from_kubeconfig
-from tidb_volume.value import Phase, Pod, Pv, Source, Volume
+from tidb_volume.upstream import Pod, Pv
+from tidb_volume.value import Phase, Source, Volume
 
 T = TypeVar("T")
 NAMESPACE = "tidb-volume"

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.model.apiserver import ApiServer
 from tests.model.documents import Document
-from tidb_volume import value
+from tidb_volume import upstream
 from tidb_volume.kube import kinds
 from tidb_volume.kube.client import Client
 
@@ -120,7 +120,7 @@ class KubeControllers:
         return document
 
 
-def make_claim(api: Client, name: str, storage_class: str, namespace: str = "default") -> value.Claim:
+def make_claim(api: Client, name: str, storage_class: str, namespace: str = "default") -> upstream.Claim:
     """A claim, as a StatefulSet makes it."""
     spec = {
         "accessModes": ["ReadWriteOnce"],
@@ -130,7 +130,7 @@ def make_claim(api: Client, name: str, storage_class: str, namespace: str = "def
     return api.create(kinds.CLAIM, {"metadata": {"name": name}, "spec": spec}, namespace)
 
 
-def make_pod(api: Client, name: str, node: str, claim: str, namespace: str = "default") -> value.Pod:
+def make_pod(api: Client, name: str, node: str, claim: str, namespace: str = "default") -> upstream.Pod:
     """A pod on `node` that uses `claim`."""
     volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
     spec = {"nodeName": node, "volumes": volumes, "containers": [{"name": "main", "image": "x"}]}

@@ -6,7 +6,8 @@ import pytest
 
 from tidb_volume import names
 from tidb_volume.kube.queue import Queue
-from tidb_volume.value import LocalSource, Meta, Pv, PvSpec
+from tidb_volume.upstream import LocalSource, Pv, PvSpec
+from tidb_volume.value import Meta
 from volume_controller.cluster import BY_DISK, Cluster
 
 TENANCY = "abcdefghijkl"

@@ -9,17 +9,8 @@ import yaml
 from tidb_volume import names
 from tidb_volume.kube.queue import Queue
 from tidb_volume.units import Instant
-from tidb_volume.value import (
-    ConditionOnly,
-    ConditionsOnly,
-    DaemonPod,
-    Meta,
-    PodSpec,
-    SlimMeta,
-    Source,
-    Volume,
-    VolumeSpec,
-)
+from tidb_volume.upstream import ConditionOnly, ConditionsOnly, DaemonPod, PodSpec
+from tidb_volume.value import Meta, SlimMeta, Source, Volume, VolumeSpec
 from volume_controller.cluster import Cluster, Key
 from volume_controller.snapshot import Memory
 

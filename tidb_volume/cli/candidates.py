@@ -13,7 +13,8 @@ from tidb_volume.cli import speak
 from tidb_volume.cli.wishes import Place, Requirement, Selector, Wish
 from tidb_volume.life.look import pv_state
 from tidb_volume.units import Instant, format_bytes, parse_quantity
-from tidb_volume.value import Node, Phase, Pv, Taint, Value, Volume
+from tidb_volume.upstream import Node, Pv, Taint
+from tidb_volume.value import Phase, Value, Volume
 
 _ORDER = ("wiping", "released", "pending", "reserved", "size", "class", "labels", "node", "mode", "bound")
 """The obstacles by how near the fix is."""

@@ -30,7 +30,8 @@ from tidb_volume.cli.story import Story
 from tidb_volume.cli.wishes import POD, WISH, Place, Wish, claims_of, place
 from tidb_volume.kube import codec, kinds
 from tidb_volume.units import Instant
-from tidb_volume.value import Node, Phase, Pv, Value, Volume
+from tidb_volume.upstream import Node, Pv
+from tidb_volume.value import Phase, Value, Volume
 
 if TYPE_CHECKING:
     from tidb_volume.cli.candidates import Considered, Verdict

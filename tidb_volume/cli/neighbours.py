@@ -10,7 +10,8 @@ from tidb_volume.inventory.expand import Desired
 from tidb_volume.kube import kinds
 from tidb_volume.life import conflict, places
 from tidb_volume.life.around import Around, around
-from tidb_volume.value import Node, Volume
+from tidb_volume.upstream import Node
+from tidb_volume.value import Volume
 
 
 class Neighbours:

@@ -12,7 +12,8 @@ from typing import TypeVar
 from tidb_volume import names
 from tidb_volume.kube import codec, kinds, transport
 from tidb_volume.kube.client import Client
-from tidb_volume.value import Fleet, Node, Pv, Volume
+from tidb_volume.upstream import Node, Pv
+from tidb_volume.value import Fleet, Volume
 
 T = TypeVar("T")
 D = TypeVar("D")

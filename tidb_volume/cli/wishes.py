@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from tidb_volume.kube.kinds import Kind
-from tidb_volume.value import PhaseOnly, PodVolume, SlimMeta, Value
+from tidb_volume.upstream import PhaseOnly, PodVolume
+from tidb_volume.value import SlimMeta, Value
 
 
 class Requirement(Value):

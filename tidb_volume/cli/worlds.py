@@ -15,7 +15,8 @@ from tidb_volume.kube import kinds
 from tidb_volume.life import answers, daemon
 from tidb_volume.life.look import pick_pv
 from tidb_volume.life.world import Daemon, Fresh, Mine, World
-from tidb_volume.value import Claim, Fleet, Node, Pod, Pv, Volume
+from tidb_volume.upstream import Claim, Node, Pod, Pv
+from tidb_volume.value import Fleet, Volume
 
 NOTHING = Desired()
 """Where the inventory may not be read; nothing is asked of the planner then."""

@@ -27,7 +27,8 @@ from tidb_volume import names
 from tidb_volume.inventory import codes
 from tidb_volume.inventory.marks import Mark
 from tidb_volume.inventory.model import Content, Entry, Group, Inventory, Kind, NodeDisks, PoolSettings
-from tidb_volume.value import Node, Source, Value, VolumeMode
+from tidb_volume.upstream import Node
+from tidb_volume.value import Source, Value, VolumeMode
 
 
 class DesiredDisk(Value):

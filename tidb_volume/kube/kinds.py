@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tidb_volume import names, value
+from tidb_volume import names, upstream, value
 from tidb_volume.kube import codec
 
 T = TypeVar("T")
@@ -46,12 +46,12 @@ class Kind(msgspec.Struct, Generic[T], frozen=True):
 TIDB_VOLUME = Kind("TidbVolume", names.API_VERSION, "tidbvolumes", value.Volume)
 TIDB_VOLUME_NODE = Kind("TidbVolumeNode", names.API_VERSION, "tidbvolumenodes", value.VolumeNode)
 TIDB_VOLUME_FLEET = Kind("TidbVolumeFleet", names.API_VERSION, "tidbvolumefleets", value.Fleet)
-PV = Kind("PersistentVolume", "v1", "persistentvolumes", value.Pv)
-CLAIM = Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims", value.Claim, namespaced=True)
-POD = Kind("Pod", "v1", "pods", value.Pod, namespaced=True)
-DAEMON_POD = Kind("Pod", "v1", "pods", value.DaemonPod, namespaced=True)
-NODE = Kind("Node", "v1", "nodes", value.Node)
-CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps", value.ConfigMap, namespaced=True)
-STORAGE_CLASS = Kind("StorageClass", "storage.k8s.io/v1", "storageclasses", value.StorageClass)
+PV = Kind("PersistentVolume", "v1", "persistentvolumes", upstream.Pv)
+CLAIM = Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims", upstream.Claim, namespaced=True)
+POD = Kind("Pod", "v1", "pods", upstream.Pod, namespaced=True)
+DAEMON_POD = Kind("Pod", "v1", "pods", upstream.DaemonPod, namespaced=True)
+NODE = Kind("Node", "v1", "nodes", upstream.Node)
+CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps", upstream.ConfigMap, namespaced=True)
+STORAGE_CLASS = Kind("StorageClass", "storage.k8s.io/v1", "storageclasses", upstream.StorageClass)
 LEASE = Kind("Lease", "coordination.k8s.io/v1", "leases", codec.Lease, namespaced=True)
 EVENT = Kind("Event", "v1", "events", codec.Event, namespaced=True)

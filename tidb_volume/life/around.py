@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 from tidb_volume.life import conflict, foreign, places
 from tidb_volume.life.conflict import Peer
-from tidb_volume.value import Node, NodeReport, Pv, Value, Volume
+from tidb_volume.upstream import Node, Pv
+from tidb_volume.value import NodeReport, Value, Volume
 
 
 class Around(Value):

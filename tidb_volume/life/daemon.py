@@ -12,7 +12,7 @@ from __future__ import annotations
 from tidb_volume.life.actions import Action, WriteOrder
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant
-from tidb_volume.value import DaemonPod, Node
+from tidb_volume.upstream import DaemonPod, Node
 
 PAUSE = 30.0
 """Seconds for which a daemon is away, or back, before that is said: longer than most image pulls."""

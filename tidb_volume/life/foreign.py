@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from tidb_volume import names
 from tidb_volume.life.places import Place, lying_on
-from tidb_volume.value import Node, NodeReport, NodeRequirement, NodeTerm, Pv, Volume
+from tidb_volume.upstream import Node, NodeRequirement, NodeTerm, Pv
+from tidb_volume.value import NodeReport, Volume
 
 ANYWHERE = ""
 """Among `hosts`: the volume names no node by its hostname alone."""

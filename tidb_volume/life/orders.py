@@ -6,7 +6,8 @@ from tidb_volume.life import actions, answers
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
-from tidb_volume.value import Identity, Order, Pv
+from tidb_volume.upstream import Pv
+from tidb_volume.value import Identity, Order
 
 
 def stands_for_wipe(world: World, seen: Seen) -> bool:

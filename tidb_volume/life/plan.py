@@ -33,7 +33,8 @@ from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen, look, pv_state, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant
-from tidb_volume.value import Content, Phase, Pv, VolumeSpec, VolumeStatus, WipePolicy
+from tidb_volume.upstream import Pv
+from tidb_volume.value import Content, Phase, VolumeSpec, VolumeStatus, WipePolicy
 
 SETTLE = 1.0
 """Seconds for which a reason that ends by itself is not worth a write."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life.around import Around
 from tidb_volume.units import Instant
-from tidb_volume.value import Claim, Fleet, Node, Pod, Pv, Value, Volume
+from tidb_volume.upstream import Claim, Node, Pod, Pv
+from tidb_volume.value import Fleet, Value, Volume
 
 
 class Annotated(Value):

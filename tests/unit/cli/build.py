@@ -9,6 +9,7 @@ from tidb_volume import names
 from tidb_volume.cli.render import Line, Screen
 from tidb_volume.cli.wishes import Amounts, Wish, WishSpec
 from tidb_volume.units import Instant, format_instant
+from tidb_volume.upstream import Node, NodeCondition, NodeSpec, NodeStatus, PhaseOnly, Pv, PvSpec, Taint
 from tidb_volume.value import (
     Admin,
     Condition,
@@ -16,21 +17,13 @@ from tidb_volume.value import (
     DiskReport,
     Identity,
     Meta,
-    Node,
-    NodeCondition,
-    NodeSpec,
-    NodeStatus,
     Owner,
     Phase,
-    PhaseOnly,
     Presence,
-    Pv,
-    PvSpec,
     Question,
     Ref,
     SlimMeta,
     Source,
-    Taint,
     Volume,
     VolumeSpec,
     VolumeStatus,

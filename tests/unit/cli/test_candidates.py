@@ -10,7 +10,8 @@ from tests.unit.cli.build import HOSTILE, NOW, at, node, pv, text, volume, wish
 from tidb_volume.cli import candidates, explain
 from tidb_volume.cli.candidates import Verdict
 from tidb_volume.cli.wishes import Place, Requirement, Selector, Toleration, Wish
-from tidb_volume.value import Phase, Ref, Taint, Volume
+from tidb_volume.upstream import Taint
+from tidb_volume.value import Phase, Ref, Volume
 
 ANYWHERE = Place()
 

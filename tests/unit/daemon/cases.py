@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from disk_daemon.known import Case, Entry, Facts, Live, Taken
+from tidb_volume.upstream import Pv
 from tidb_volume.value import (
     Breaker,
     Fleet,
@@ -15,7 +16,6 @@ from tidb_volume.value import (
     Meta,
     Order,
     Presence,
-    Pv,
     Source,
     Volume,
     VolumeSpec,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from tidb_volume.inventory import expand, merge
 from tidb_volume.inventory.codes import Problem
 from tidb_volume.inventory.model import Inventory
-from tidb_volume.value import Meta, Node, NodeAddress, NodeStatus
+from tidb_volume.upstream import Node, NodeAddress, NodeStatus
+from tidb_volume.value import Meta
 
 POOLS = "defaultPool: tikv\npools: {tikv: {onRelease: wipe}, raw: {onRelease: keep}}\n"
 """The shortest pools that most tests need."""

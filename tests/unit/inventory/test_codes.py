@@ -10,7 +10,7 @@ from tidb_volume.inventory import codes, expand
 from tidb_volume.inventory.check import LIMIT_BYTES
 from tidb_volume.inventory.codes import CODES, Severity
 from tidb_volume.inventory.marks import Mark
-from tidb_volume.value import Node
+from tidb_volume.upstream import Node
 
 N = "nodes: {node-7: ["
 E = "]}\n"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.inventory.build import POOLS, accepted, decide, desired, node
 from tidb_volume.inventory import expand
-from tidb_volume.value import Node
+from tidb_volume.upstream import Node
 
 GROUP = POOLS + 'groups: [{nodeSelector: {hw: big}, disks: ["/data/x{0..1}"]}]\n'
 
@@ -42,7 +42,8 @@ def test_an_address_may_be_a_nodes_name_too() -> None:
 
 
 def test_only_the_internal_address_counts() -> None:
-    from tidb_volume.value import Meta, NodeAddress, NodeStatus
+    from tidb_volume.upstream import NodeAddress, NodeStatus
+    from tidb_volume.value import Meta
 
     outside = Node(
         metadata=Meta(name="n"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.inventory.build import node
 from tidb_volume.inventory import check, expand, merge
 from tidb_volume.inventory.read import read
-from tidb_volume.value import Node
+from tidb_volume.upstream import Node
 
 PIECES = st.sampled_from(
     [

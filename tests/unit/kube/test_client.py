@@ -11,7 +11,7 @@ import pytest
 
 from tests.model.apiserver import ApiServer
 from tests.model.faults import Faulty
-from tidb_volume import value
+from tidb_volume import upstream, value
 from tidb_volume.kube import client, codec, kinds, transport
 
 
@@ -61,7 +61,7 @@ def test_a_document_of_the_callers_is_not_changed() -> None:
 def test_a_struct_can_be_created() -> None:
     api = ApiServer().client()
     made = api.create(
-        kinds.CONFIG_MAP, value.ConfigMap(metadata=value.Meta(name="a"), data={"x": "y"}), "default"
+        kinds.CONFIG_MAP, upstream.ConfigMap(metadata=value.Meta(name="a"), data={"x": "y"}), "default"
     )
     assert made.data == {"x": "y"}
 
@@ -84,19 +84,19 @@ def test_a_delete_names_its_preconditions() -> None:
 def test_a_list_with_one_object_that_cannot_be_read_names_it() -> None:
     body = b'{"items":[{"metadata":{"name":"good"}},{"metadata":{"name":"bad","uid":7}}]}'
     with pytest.raises(codec.Undecodable, match=r"ConfigMap bad: .*\$\.metadata\.uid"):
-        codec.decode_listing(body, value.ConfigMap)
+        codec.decode_listing(body, upstream.ConfigMap)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"items":7}', b"\xff"])
 def test_an_answer_that_is_no_document_is_an_error(body: bytes) -> None:
     with pytest.raises(codec.Undecodable):
-        codec.decode_listing(body, value.ConfigMap)
+        codec.decode_listing(body, upstream.ConfigMap)
     with pytest.raises(codec.Undecodable):
-        codec.decode(body, value.ConfigMap)
+        codec.decode(body, upstream.ConfigMap)
 
 
 def test_a_list_may_have_no_items_at_all() -> None:
-    assert codec.decode_listing(b'{"items":null}', value.ConfigMap).items is None
+    assert codec.decode_listing(b'{"items":null}', upstream.ConfigMap).items is None
 
 
 def test_a_watch_with_an_event_that_is_unknown_is_an_error() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.model.apiserver import ApiServer
 from tests.model.documents import Document
 from tests.model.faults import Fault, Faulty, broken, lost
-from tidb_volume import value
+from tidb_volume import upstream, value
 from tidb_volume.kube import events, kinds
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.events import HELD_BACK, WINDOW_S, Recorder, Said, Tally
@@ -67,7 +67,7 @@ def test_an_event_names_its_object_and_its_speaker() -> None:
 
 def test_an_event_on_a_namespaced_object_is_in_its_namespace() -> None:
     rig = Rig()
-    claim = value.Claim(metadata=value.SlimMeta(name="data", namespace="tenant-b", uid="u2"))
+    claim = upstream.Claim(metadata=value.SlimMeta(name="data", namespace="tenant-b", uid="u2"))
     rig.recorder.say(events.about(kinds.CLAIM, claim), "Released", "…")
     rig.drain()
     assert rig.sent()[0]["metadata"]["namespace"] == "tenant-b"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.model.apiserver import ApiServer
 from tests.model.faults import Call, Fault, Faulty, broken, busy, lost
-from tidb_volume import value
+from tidb_volume import upstream, value
 from tidb_volume.kube import client, kinds, transport
 from tidb_volume.kube.reflector import LONGEST_WATCH_S, SHORTEST_WATCH_S, Reflector
 from tidb_volume.kube.store import Change, Store
@@ -32,12 +32,12 @@ class Rig:
         self.server = ApiServer(blocking=blocking)
         self.api = self.server.client()
         self.faulty = Faulty(self.server)
-        self.store: Store[value.ConfigMap] = Store()
+        self.store: Store[upstream.ConfigMap] = Store()
         self.stop = transport.Stop()
         self.now = 0.0
-        self.changes: list[Change[value.ConfigMap]] = []
+        self.changes: list[Change[upstream.ConfigMap]] = []
         self.store.on_change(self.changes.append)
-        self.reflector: Reflector[value.ConfigMap] = Reflector(
+        self.reflector: Reflector[upstream.ConfigMap] = Reflector(
             client.Client(self.faulty, manager="reflector"),
             kinds.CONFIG_MAP,
             self.store,

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidb_volume.kube.store import Change, Store
-from tidb_volume.value import ConfigMap, Meta
+from tidb_volume.upstream import ConfigMap
+from tidb_volume.value import Meta
 
 
 def made(name: str, version: int, uid: str = "u1", **data: str) -> ConfigMap:

@@ -18,12 +18,8 @@ from tidb_volume.inventory.marks import Mark
 from tidb_volume.inventory.model import PoolSettings
 from tidb_volume.life.world import Daemon
 from tidb_volume.units import Instant
-from tidb_volume.value import (
-    Breaker,
+from tidb_volume.upstream import (
     Claim,
-    Fleet,
-    FleetStatus,
-    Meta,
     Node,
     NodeCondition,
     NodeStatus,
@@ -34,6 +30,12 @@ from tidb_volume.value import (
     PodVolume,
     Pv,
     PvcSpec,
+)
+from tidb_volume.value import (
+    Breaker,
+    Fleet,
+    FleetStatus,
+    Meta,
     Ref,
     SlimMeta,
     Source,

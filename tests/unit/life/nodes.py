@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from tidb_volume import names
-from tidb_volume.value import (
-    DiskReport,
-    Identity,
+from tidb_volume.upstream import (
     LocalSource,
-    Meta,
     Node,
     NodeAffinity,
-    NodeReport,
     NodeRequirement,
     NodeSelector,
     NodeTerm,
-    Presence,
     Pv,
     PvSpec,
+)
+from tidb_volume.value import (
+    DiskReport,
+    Identity,
+    Meta,
+    NodeReport,
+    Presence,
     SeenDisk,
     Source,
     Volume,

@@ -36,19 +36,8 @@ from tidb_volume.life.look import pick_pv
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import Annotated, Fresh, Mine, World
 from tidb_volume.units import Instant
-from tidb_volume.value import (
-    Admin,
-    Claim,
-    DiskReport,
-    Fleet,
-    Identity,
-    Phase,
-    Presence,
-    Pv,
-    Ref,
-    Volume,
-    VolumeStatus,
-)
+from tidb_volume.upstream import Claim, Pv
+from tidb_volume.value import Admin, DiskReport, Fleet, Identity, Phase, Presence, Ref, Volume, VolumeStatus
 
 __all__ = ["NAME", "NODE", "START", "Sim", "change", "desired", "pool", "tenancy"]
 

@@ -10,18 +10,8 @@ from tests.unit.life.simulate import Sim, change, desired, pool
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life import actions
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import (
-    Answer,
-    Meta,
-    Phase,
-    Presence,
-    Pv,
-    Ref,
-    Restore,
-    VolumeStatus,
-    Work,
-    WorkState,
-)
+from tidb_volume.upstream import Pv
+from tidb_volume.value import Answer, Meta, Phase, Presence, Ref, Restore, VolumeStatus, Work, WorkState
 
 AT_ONCE = pool(after="0s")
 

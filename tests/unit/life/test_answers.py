@@ -9,7 +9,8 @@ from tests.unit.life.machine import Disk, Item
 from tests.unit.life.simulate import Sim, change, desired, pool
 from tests.unit.life.test_life import on_offer, released
 from tidb_volume.life import actions
-from tidb_volume.value import Adopt, Answer, Approve, Identity, Phase, Pv, Ref, Restore, WorkState
+from tidb_volume.upstream import Pv
+from tidb_volume.value import Adopt, Answer, Approve, Identity, Phase, Ref, Restore, WorkState
 
 FORMER = Ref(namespace="db", name="data-0")
 

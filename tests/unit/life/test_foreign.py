@@ -9,7 +9,8 @@ from tidb_volume import names
 from tidb_volume.inventory.expand import Forbids
 from tidb_volume.life import foreign, places
 from tidb_volume.life.around import Around, around
-from tidb_volume.value import LocalSource, NodeReport, NodeRequirement, Presence, Pv, PvSpec, Volume
+from tidb_volume.upstream import LocalSource, NodeRequirement, Pv, PvSpec
+from tidb_volume.value import NodeReport, Presence, Volume
 
 TENANCY = "abcdefghijkl"
 OURS = {names.PROVISIONED_BY: names.PROVISIONER}

@@ -38,6 +38,7 @@ from tidb_volume.identity import hardware_key
 from tidb_volume.life import actions
 from tidb_volume.life.actions import Action
 from tidb_volume.units import Instant
+from tidb_volume.upstream import Pv
 from tidb_volume.value import (
     Adopt,
     Answer,
@@ -48,7 +49,6 @@ from tidb_volume.value import (
     Order,
     Phase,
     Presence,
-    Pv,
     Ref,
     Restore,
     Volume,
