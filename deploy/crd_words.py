@@ -24,6 +24,7 @@ SAID: Mapping[str, str] = {
     "VolumeSpec.mount_options": (
         "What the daemon mounts a device's file system with; pods get those that are flags of a mount."
     ),
+    "VolumeSpec.labels": "The pool's labels, which the PersistentVolume has from its making.",
     "WipePolicy.on_release": "What becomes of a disk whose claim is gone: wipe it, or keep it as it is.",
     "WipePolicy.after": "How long a released disk waits before it is wiped, such as 1h or 30m.",
     "WipePolicy.method": "auto, files, format, discard, zero, overwrite:N or nvme-format.",

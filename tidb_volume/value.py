@@ -289,6 +289,7 @@ class VolumeSpec(Value):
     volume_mode: VolumeMode = "Filesystem"
     fs_type: str = ""
     mount_options: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
     wipe: WipePolicy = WipePolicy()
     order: Order | None = None
     admin: Admin = Admin()

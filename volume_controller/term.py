@@ -194,6 +194,8 @@ def manifest(wanted: DesiredDisk) -> dict[str, Any]:
     }
     if wanted.fs_type:
         spec["fsType"] = wanted.fs_type
+    if wanted.pool.labels:
+        spec["labels"] = dict(wanted.pool.labels)
     if wanted.mount_options:
         spec["mountOptions"] = list(wanted.mount_options)
     return {

@@ -54,7 +54,6 @@ def _anew(world: World, seen: Seen, to: Ref) -> Plan:
     manifest = offer.persistent_volume(
         volume.metadata.name,
         volume.spec,
-        desired,
         tenancy,
         world.node.metadata.labels[names.HOSTNAME],
         disk.capacity_bytes,

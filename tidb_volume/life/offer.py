@@ -11,7 +11,6 @@ from typing import Any
 
 from tidb_volume import names
 from tidb_volume.inventory import settings
-from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.value import Ref, VolumeMode, VolumeSpec
 
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
@@ -56,12 +55,12 @@ def given(manifest: dict[str, Any], claim: Ref, path: str = "") -> dict[str, Any
 
 
 def persistent_volume(
-    volume: str, spec: VolumeSpec, desired: DesiredDisk, tenancy: str, hostname: str, capacity_bytes: int
+    volume: str, spec: VolumeSpec, tenancy: str, hostname: str, capacity_bytes: int
 ) -> dict[str, Any]:
     """The manifest to POST. `hostname` is the node's `kubernetes.io/hostname`, which need not be its name."""
     mode: VolumeMode = spec.volume_mode
     labels = {
-        **desired.pool.labels,
+        **spec.labels,
         names.LABEL_DISK: volume,
         names.LABEL_NODE: _label(spec.node_name),
         names.LABEL_POOL: spec.pool,

@@ -320,7 +320,7 @@ def _offer(world: World, seen: Seen) -> Plan:
     return Plan(
         action=actions.CreatePv(
             manifest=offer.persistent_volume(
-                volume.metadata.name, volume.spec, desired, order.next, hostname, disk.capacity_bytes
+                volume.metadata.name, volume.spec, order.next, hostname, disk.capacity_bytes
             )
         )
     )
@@ -339,6 +339,7 @@ def _edit(world: World, seen: Seen, free: bool) -> Plan:
             volume_mode=desired.volume_mode,
             fs_type=desired.fs_type,
             mount_options=desired.mount_options,
+            labels=desired.pool.labels,
             wipe=wipe,
         )
     elif seen.claimed or seen.was_claimed:

@@ -307,8 +307,14 @@ def edit_pending(world: World) -> bool:
     """The inventory wants another shape of volume than the one in force."""
     spec, desired = world.volume.spec, world.desired
     return desired is not None and (
-        (spec.pool, spec.volume_mode, spec.fs_type, spec.mount_options)
-        != (desired.pool.name, desired.volume_mode, desired.fs_type, desired.mount_options)
+        (spec.pool, spec.volume_mode, spec.fs_type, spec.mount_options, spec.labels)
+        != (
+            desired.pool.name,
+            desired.volume_mode,
+            desired.fs_type,
+            desired.mount_options,
+            desired.pool.labels,
+        )
         or spec.wipe.on_release != policy.wipe_policy(desired).on_release
     )
 

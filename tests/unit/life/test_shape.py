@@ -12,6 +12,7 @@ from tidb_volume.life.look import look
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant
+from tidb_volume.upstream import Pv
 from tidb_volume.value import Content, Order, Source, VolumeStatus, Work, WorkState
 
 NOW = Instant(1_800_000_000.0)
@@ -114,6 +115,33 @@ def test_an_edit_of_the_options_is_pending_while_a_claim_has_the_disk() -> None:
     edited = change(world, desired=desired(pool(after="0s", mount_options=("noatime",))))
     assert show.edit_pending(edited)
     assert not isinstance(settled_action(edited), actions.WriteSpec)
+
+
+def test_an_edit_of_the_labels_makes_a_free_volume_anew_and_a_bound_one_after_its_wipe() -> None:
+    sim = Sim(desired(pool(after="0s", labels={"tier": "gold", "rack": "b"})))
+    sim.settle()
+    first = only(sim)
+    sim.want(desired(pool(after="0s", labels={"tier": "silver"})))
+    sim.settle()
+    second = only(sim)
+    assert second.metadata.name != first.metadata.name
+    assert (second.metadata.labels["tier"], second.metadata.labels.get("rack")) == ("silver", None)
+    assert not sim.wiped
+    sim.bind()
+    sim.settle()
+    sim.want(desired(pool(after="0s")))
+    sim.settle()
+    assert only(sim).metadata.labels["tier"] == "silver"
+    assert any(each.type == "EditPending" for each in sim.status.conditions)
+    sim.release()
+    sim.settle()
+    assert "tier" not in only(sim).metadata.labels
+
+
+def only(sim: Sim) -> Pv:
+    """The one PersistentVolume that there is."""
+    (found,) = sim.pvs
+    return found
 
 
 def settled_action(world: World) -> actions.Action | None:
