@@ -81,14 +81,20 @@ def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
     )
 
 
-def delete_pv(world: World, seen: Seen, why: str) -> Plan:
-    """Delete it for another reason than the wipe. An order that names it would be committed by this very
-    delete, also one that was refused, so it is taken back first."""
+def take_back(world: World, seen: Seen, why: str) -> Plan:
+    """Delete the one that matters for another reason than the wipe, with no order to wipe beside it."""
     assert seen.pv is not None
-    names_it = seen.order is not None and seen.order.pv_uid == seen.pv.metadata.uid
-    if names_it or stands_for_wipe(world, seen):
+    if stands_for_wipe(world, seen):
         return Plan(action=actions.WriteOrder(order=None, why=f"not now: {why}"))
-    return delete(seen.pv, why)
+    return delete_pv(seen, seen.pv, why)
+
+
+def delete_pv(seen: Seen, pv: Pv, why: str) -> Plan:
+    """Delete any for another reason than the wipe. An order that names it would be committed by this very
+    delete, also one that was refused, so it is taken back first."""
+    if seen.order is not None and seen.order.pv_uid == pv.metadata.uid:
+        return Plan(action=actions.WriteOrder(order=None, why=f"not now: {why}"))
+    return delete(pv, why)
 
 
 def delete(pv: Pv, why: str) -> Plan:

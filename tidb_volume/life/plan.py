@@ -119,7 +119,7 @@ def _step(now: Instant, world: World, seen: Seen) -> Plan:
         return Plan()
     second = _second_offer(world, seen)
     if second is not None:
-        return orders.delete(second, "a disk has one PersistentVolume")
+        return orders.delete_pv(seen, second, "a disk has one PersistentVolume")
     annotated = annotation.put_back(now, world, seen)
     if annotated.action is not None:
         return annotated
@@ -173,7 +173,7 @@ def _forget(world: World, seen: Seen) -> Plan:
         return (
             Plan()
             if seen.pv_state == "terminating"
-            else orders.delete_pv(world, seen, "forgotten by a person: NOT WIPED")
+            else orders.take_back(world, seen, "forgotten by a person: NOT WIPED")
         )
     return Plan(action=actions.DeleteVolume(why="forgotten by a person: NOT WIPED"))
 
@@ -187,7 +187,7 @@ def _free(now: Instant, world: World, seen: Seen) -> Plan:
     if seen.pv_state == "offered":
         why = _why_not_on_offer(world, seen)
         if why:
-            return orders.delete_pv(world, seen, why)
+            return orders.take_back(world, seen, why)
         return _edit(world, seen, free=False)
     if not world.listed:
         return Plan(action=actions.DeleteVolume(why="no entry lists it, and nobody had it"))
@@ -361,7 +361,7 @@ def _same_release(spec: VolumeSpec, wipe: WipePolicy) -> WipePolicy:
 def _released(now: Instant, world: World, seen: Seen) -> Plan:
     if seen.pv_state == "offered":
         # Its claimRef was cleared by hand: taken back before a claim finds it.
-        return orders.delete_pv(world, seen, "its data is another tenant's")
+        return orders.take_back(world, seen, "its data is another tenant's")
     stricter = _edit(world, seen, free=False)
     if stricter.action is not None:
         return stricter

@@ -160,7 +160,7 @@ def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, s
     status, disk = world.volume.status, seen.disk
     swapped = _swapped(world)
     if current in (Phase.RELEASED, Phase.WIPING, Phase.FAILED):
-        ours = seen.committed or status.volume_uid in world.mine.deleted
+        ours = seen.committed or _is_being_committed(world, seen) or answers.forgets(world, seen)
         gone = seen.pv is None and not ours
         kept = _KEPT if release.is_kept(world, seen) else ""
         return (
@@ -174,6 +174,13 @@ def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, s
         content = f"{disk.content}:{disk.tenancy}:{disk.content_note}:{','.join(disk.trash)}"
         return "adopt", f"{content} on {_facts(disk.identity)}"
     return None
+
+
+def _is_being_committed(world: World, seen: Seen) -> bool:
+    """The delete that commits a wipe was answered, and is not on record yet. After any other delete of ours
+    there is nothing that leaving it to the policy could mean."""
+    deleted = world.volume.status.volume_uid
+    return seen.order is not None and seen.order.pv_uid == deleted and deleted in world.mine.deleted
 
 
 def _swapped(world: World) -> str:

@@ -11,7 +11,18 @@ from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life import actions
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.upstream import Pv
-from tidb_volume.value import Answer, Meta, Phase, Presence, Ref, Restore, VolumeStatus, Work, WorkState
+from tidb_volume.value import (
+    Adopt,
+    Answer,
+    Meta,
+    Phase,
+    Presence,
+    Ref,
+    Restore,
+    VolumeStatus,
+    Work,
+    WorkState,
+)
 
 AT_ONCE = pool(after="0s")
 
@@ -166,6 +177,55 @@ def test_an_order_that_was_refused_is_not_committed_by_a_delete_for_another_reas
     assert not sim.status.committed
     assert not sim.wiped
     assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "GoneByHand")
+
+
+def test_an_order_is_not_committed_by_the_delete_of_a_second_offer() -> None:
+    """Somebody helps himself: a copy of the volume for his claim, kept, and the old one's claimRef cleared.
+    The old one is deleted as a second offer while an order names it."""
+    sim = Sim(desired(AT_ONCE))
+    sim.settle()
+    sim.bind()
+    sim.settle()
+    sim.release()
+    sim.until(actions.WriteOrder)
+    (old,) = sim.pvs
+    claim = sim.cluster.create_claim("db/rescued", volume_name="copy")
+    ref = Ref(namespace="db", name="rescued", uid=claim.metadata.uid)
+    spec = change(old.spec, claim_ref=ref, persistent_volume_reclaim_policy="Retain")
+    copy = change(old, metadata=change(old.metadata, name="copy", uid="pv-copy"), spec=spec)
+    sim.cluster.etcd.pvs["copy"] = copy
+    sim.cluster.change_pv(old.metadata.name, spec=change(old.spec, claim_ref=None))
+    sim.cluster.kube()
+    sim.settle()
+    assert [pv.metadata.name for pv in sim.pvs] == ["copy"]
+    assert not sim.status.committed
+    sim.delete_pvs()
+    for _ in range(4):
+        sim.later(4000)
+    assert not sim.wiped
+    assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "GoneByHand")
+
+
+def test_what_is_asked_of_a_volume_that_was_taken_back_can_be_answered() -> None:
+    """Its data is an unknown owner's then: to leave it to the policy or to wipe it now is no answer."""
+    sim = Sim(desired(AT_ONCE))
+    sim.settle()
+    sim.bind()
+    sim.settle()
+    sim.policy("Retain")
+    sim.release()
+    sim.settle()
+    before = sim.answer()
+    sim.clear_claim_ref()
+    sim.settle()
+    assert not sim.pvs
+    assert sim.status.reason == "GoneByHand"
+    assert sim.status.question is not None
+    assert sim.status.question.kind == "gone"
+    assert sim.answer() != before
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
 
 
 def test_a_record_made_again_beside_a_released_volume_wipes_nothing_by_itself() -> None:
