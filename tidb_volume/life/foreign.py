@@ -6,6 +6,8 @@ be a folder below the mount point, a bind mount, a symlink, or a device under an
 
 from __future__ import annotations
 
+import posixpath
+
 from tidb_volume import names
 from tidb_volume.life.places import Place, lying_on
 from tidb_volume.upstream import Node, NodeRequirement, NodeTerm, Pv
@@ -99,11 +101,26 @@ def covers(pv: Pv, volume: Volume, at: Place | None, report: NodeReport | None) 
 
     Where the survey does not show that disk there is nothing but the names to go by.
     """
-    path = path_of(pv)
+    path = posixpath.normpath(path_of(pv))
+    if is_our_place(path, volume):
+        return True
     if at is not None and report is not None:
         return bool(at.devices & lying_on(path, report))
-    source = str(volume.spec.source)
-    return path == source or path.startswith(f"{source}/")
+    return _is_at_or_below(path, str(volume.spec.source))
+
+
+def is_our_place(path: str, volume: Volume) -> bool:
+    """Whether a path leads to where we show a volume's device to pods ourselves. Those are no names that the
+    survey counts, and a PersistentVolume of another name with such a path is a copy of ours."""
+    tenancy = volume.status.tenancy
+    mounted = bool(volume.spec.source.device) and _is_at_or_below(
+        path, names.device_mount(volume.metadata.name)
+    )
+    return mounted or (bool(tenancy) and path == names.block_node(tenancy))
+
+
+def _is_at_or_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def said(pvs: tuple[Pv, ...]) -> str:

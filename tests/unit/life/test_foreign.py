@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.unit.life.nodes import BOOT, NVME, SURVEY, SYSTEM, node, on, pv, survey, volume
@@ -60,6 +61,19 @@ def test_a_disk_mounted_over_a_folder_of_another_one_is_what_its_path_leads_to()
 
 def places_disk(name: str, device: str, mount: str):  # type: ignore[no-untyped-def]
     return type(NVME)(name=name, device=device, mounts=(mount,))
+
+
+def test_a_copy_of_our_own_volume_under_another_name_covers_the_disk() -> None:
+    """A device is shown to pods at a place of ours, which no survey tells as a name of the disk."""
+    mine = survey(SYSTEM, places_disk("sdc", "8:32", names.device_mount("v")))
+    of = volume("/dev/disk/by-id/c", "8:32")
+    of = msgspec.structs.replace(of, status=msgspec.structs.replace(of.status, tenancy=TENANCY))
+    at = places.place(of, mine)
+    for path in (names.tenancy_folder(names.device_mount("v"), TENANCY), names.block_node(TENANCY)):
+        assert foreign.covers(pv(path, name="copy"), of, at, mine)
+        assert foreign.covers(pv(path, name="copy"), of, None, None)
+    for path in (names.device_mount("v2"), names.block_node("bcdefghijklm")):
+        assert not foreign.covers(pv(path, name="copy"), of, at, mine)
 
 
 def test_without_a_survey_there_are_only_the_names_to_go_by() -> None:
