@@ -234,7 +234,7 @@ def _mount_or_unmount(case: Case, raw: Raw) -> DeviceVerdict:
     if objection is not None:
         return objection
     if order.kind == "unmount":
-        return guards.not_in_use(case) or Do((LetGo(),))
+        return _let_go(case, raw)
     wanted = order.identity.fs_uuid if order.identity is not None else ""
     if not wanted or raw.uuid != wanted:
         return Refuse("WrongDisk", f"the order means file system {wanted or 'none'}, there is {raw.found}")
@@ -250,3 +250,15 @@ def _mount_or_unmount(case: Case, raw: Raw) -> DeviceVerdict:
     if not raw.at_place and (raw.holders or raw.held):
         return guards.not_in_use(case) or Refuse("InUse", raw.held)
     return Do((TakeUp(),))
+
+
+def _let_go(case: Case, raw: Raw) -> DeviceVerdict:
+    """`unmount`: for a disk that nobody has. An etcd from before shows an old order while a claim has it."""
+    entry = _entry(case)
+    if entry is not None and any(past.id == case.order.id for past in entry.done):
+        if not raw.mounted and entry.unmounted:
+            return AlreadyDone()
+        return _has_data(case, f"order {case.order.id} was done, and the disk has been in use since")
+    if entry is not None and any(had.tenancy == entry.handed for had in entry.had):
+        return _has_data(case, f"the journal has seen a claim on tenancy {entry.handed}")
+    return guards.no_pv_remains(case) or guards.not_in_use(case) or Do((LetGo(),))

@@ -16,6 +16,7 @@ from disk_daemon.known import (
     DeviceVerdict,
     Do,
     GiveBack,
+    Had,
     Hand,
     LetGo,
     Made,
@@ -35,7 +36,20 @@ from disk_daemon.known import (
     Wait,
 )
 from disk_daemon.step_device import decide
-from tests.unit.daemon.cases import DISK, NEXT, OLD, OTHER, case, entry, facts, live, order, taken, with_order
+from tests.unit.daemon.cases import (
+    DISK,
+    NEXT,
+    OLD,
+    OTHER,
+    case,
+    entry,
+    facts,
+    live,
+    order,
+    pv,
+    taken,
+    with_order,
+)
 from tidb_volume.value import Admin, Adopt, Order, Presence
 
 MADE = Made(uuid="u-made", fs_type="xfs")
@@ -292,6 +306,22 @@ def test_an_unmount_waits_for_users() -> None:
     assert moves(decide(mounted(given))) == [LetGo]
     used = (User(who="pod", root=f"/.tidb-volume/{OLD}"),)
     assert reason(decide(mounted(given, users=used))) == "InUse"
+
+
+def test_an_old_unmount_is_not_obeyed_again_while_a_claim_has_the_disk() -> None:
+    """An etcd from before shows it as if it had had no answer. Once unmounted by an order, the disk is
+    mounted by nothing but another: the pod whose disk it is by now would wait for ever."""
+    given = order(kind="unmount", ends="", next="")
+    done = (Past(id=given.id, kind="unmount", ends="", next="", at=""),)
+    assert reason(decide(mounted(given, journal=entry(made=MADE, done=done)))) == "HasData"
+    had = (Had(tenancy=OLD, claim_uid="claim-1"),)
+    assert reason(decide(mounted(given, journal=entry(made=MADE, had=had)))) == "HasData"
+    assert moves(decide(mounted(given, journal=entry(made=MADE, had=(Had(tenancy=OTHER),))))) == [LetGo]
+    bound = msgspec.structs.replace(mounted(given), live=live(given, pvs=(pv(),)))
+    assert reason(decide(bound)) == "PvExists"
+    there = {"found": "xfs", "signature": True, "uuid": MADE.uuid}
+    put_away = entry(made=MADE, done=done, unmounted=True)
+    assert isinstance(decide(unmounted(given, journal=put_away, **there)), AlreadyDone)
 
 
 @pytest.mark.parametrize("made", [mounted, block])
