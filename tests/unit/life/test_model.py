@@ -5,7 +5,7 @@ break: when an order begins to delete, when a PersistentVolume is made, when a c
 example people repair what they broke, and the disk must end on offer: doing nothing is not safe enough.
 
 What is asked for of a tenancy that a careless hand put on offer, and that another claim then got with the old
-data on it, is that it is said: DirtyHandedOut. Twice that cannot be, and such tenancies are kept in `unseen`:
+data on it, is that it is said: DirtyHandedOut. There are cases in which it cannot be (`unseen`):
 
 - An etcd that went back in time shows a volume as it was before its tenant came. Who binds it in the
   moment before the daemon's next look finds data that nobody in this etcd ever wrote. A volume that is
@@ -17,6 +17,8 @@ data on it, is that it is said: DirtyHandedOut. Twice that cannot be, and such t
   been written; the disk knows no claim at all. What is left is a volume with data that a claim has. The
   admission policy (docs/decisions/0203) refuses the first hand; this is what remains where it is not
   installed.
+- A hand that clears the claimRef before the controller has seen that there was a claim at all: a whole
+  tenancy within one outage. There was no former owner that anybody knew, as above.
 """
 
 from __future__ import annotations
@@ -557,7 +559,8 @@ class Life(RuleBasedStateMachine):
             if pv.spec.claim_ref is not None and pv.status.phase in ("Released", "Failed"):
                 self.careless.add(tenancy_of(pv))
                 volume = self.cluster.etcd.volume
-                if volume is None or volume.status.tenancy != tenancy_of(pv):
+                known = volume.status if volume is not None else VolumeStatus()
+                if known.tenancy != tenancy_of(pv) or (known.owner is None and not known.dirty):
                     self.unseen.add(tenancy_of(pv))
                 self.cluster.change_pv(pv.metadata.name, spec=change(pv.spec, claim_ref=None))
         self.cluster.kube()
