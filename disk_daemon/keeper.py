@@ -76,6 +76,12 @@ def _what_it_is(volume: Volume) -> tuple[object, ...]:
     )
 
 
+def _waits_for_survey(volume: Volume) -> bool:
+    """The disk is reported, and the controller says that it is not observed: it misses the survey."""
+    disk = volume.status.disk
+    return volume.status.reason == "NotObserved" and disk is not None and disk.presence is Presence.OK
+
+
 def _tenancies(known: Minded | None, order: Order | None) -> tuple[str, ...]:
     """Every tenancy that the journal or the order has of a disk."""
     record = known.ended.record if known is not None and known.ended is not None else None
@@ -172,6 +178,8 @@ class Keeper:
                 minded.woken(known)
             if _what_it_is(before) != _what_it_is(volume):
                 known.observe_at = 0.0
+            if _waits_for_survey(volume) and not _waits_for_survey(before):
+                self._teller.survey_again()
             if not known.writing:
                 known.written, known.written_work = volume.status.disk, volume.status.work
         order = volume.spec.order
@@ -376,6 +384,8 @@ class Keeper:
             self._follow(known, ended.pids)
         else:
             known.answered = (current.id, child.job.order.withdrawn)
+            if work.state is WorkState.DONE:
+                self._teller.survey_again()  # what it made is offered once the survey shows its disk
             self.orders[work.state.value] = self.orders.get(work.state.value, 0) + 1
         known.work = work
         fields = {"volume": known.name, "order": work.order_id, "state": work.state.value}

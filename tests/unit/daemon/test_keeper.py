@@ -189,6 +189,22 @@ def test_a_new_volume_has_the_machine_surveyed_and_written_again(world: World) -
     world.until("a survey again", lambda: world.api.node and world.idle())
 
 
+def test_what_is_seen_of_the_machine_is_written_again_where_an_offer_waits_for_it(world: World) -> None:
+    """Somebody deleted it, or an etcd went back to one of another boot: it is watched by nobody here."""
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.until("a survey", lambda: world.api.node and world.last("v")[0] and world.idle())
+    world.api.node = None
+    waits = listed("v", "/data/a", reason="NotObserved", disk=world.last("v")[0])
+    world.keeper.volume_changed(waits)
+    world.until("a survey again", lambda: world.api.node and world.idle())
+    world.api.node = None
+    world.keeper.volume_changed(waits)
+    world.until("nothing to do", world.idle)
+    assert world.api.node is None, "asked for once"
+    world.keeper.volume_changed(listed("v", "/data/a", order()))
+    world.until("a survey after a wipe", lambda: world.api.node and world.idle())
+
+
 def test_the_report_and_the_answer_to_an_order_are_one_write(world: World) -> None:
     world.keeper.volume_changed(listed("v", "/data/a", order()))
     world.until("the answer", lambda: world.last("v")[1])
