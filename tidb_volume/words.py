@@ -86,7 +86,7 @@ _ALL = [
     ),
     Reason(
         "Retired",
-        "retired by a person: not offered any more, wiped when released",
+        "retired by a person: not offered any more, wiped when released{note}",
         "remove its entry; or take spec.admin.retire back",
     ),
     Reason("Dropped", "no inventory entry lists it any more", "list it again, or leave it"),
@@ -100,7 +100,7 @@ _ALL = [
         "node {node} has no label kubernetes.io/hostname, by which pods find the disk",
         "kubectl label node {node} kubernetes.io/hostname={node}",
     ),
-    Reason("Preparing", "the daemon is making it ready"),
+    Reason("Preparing", "the daemon is making it ready{note}"),
     Reason("FirstClean", "the disk is cleaned before its first offer"),
     Reason("NotYetSupported", "{note}", "change its entry to what this version can do"),
     # Available, Bound

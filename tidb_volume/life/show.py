@@ -28,6 +28,7 @@ from tidb_volume.value import (
     Record,
     Ref,
     VolumeStatus,
+    WorkState,
 )
 
 HISTORY = 10
@@ -94,6 +95,8 @@ def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
 def _pending_reason(world: World, seen: Seen, now: Instant) -> tuple[str, str]:
     if seen.trouble == "NotObserved" and daemon.is_away(world, now):
         return "DaemonNotReady", ""
+    if seen.trouble == "Retired":
+        return "Retired", _waits(seen)
     if seen.trouble:
         return seen.trouble, seen.trouble_note
     if seen.refused and seen.disk_known:
@@ -101,8 +104,19 @@ def _pending_reason(world: World, seen: Seen, now: Instant) -> tuple[str, str]:
     if seen.failed:
         return "WipeFailed", _said(seen)
     if seen.ready or seen.disk_known or (seen.order is not None and not (seen.refused or seen.done)):
-        return ("Preparing" if seen.ready else daemon.absent(world) or "Preparing"), ""
+        absent = "" if seen.ready else daemon.absent(world)
+        return (absent, "") if absent else ("Preparing", _waits(seen))
     return "HasData", has_data_note(world)
+
+
+def _waits(seen: Seen) -> str:
+    """What the daemon waits for with an order that ends nobody's data; empty: for nothing. Its own queue is
+    over in a moment."""
+    order, work = seen.order, seen.work
+    if order is None or work is None or work.state is WorkState.DONE or work.reason in ("", "Queued"):
+        return ""
+    what = "not unmounted yet, " if order.kind == "unmount" else "waits for "
+    return f"; {what}{_said(seen)}"
 
 
 def has_data_note(world: World) -> str:

@@ -229,6 +229,19 @@ def test_a_retired_device_that_nobody_has_is_unmounted_once() -> None:
     assert shown(world).reason == "Retired"
 
 
+def test_what_keeps_a_retired_device_from_being_unmounted_is_said() -> None:
+    """Who pulls it out goes by what it says."""
+    world = put_away()
+    assert "not unmounted" not in shown(world).message
+    order = world.volume.spec.order
+    assert order is not None
+    work = Work(order_id=order.id, state=WorkState.RUNNING, reason="InUse", message="sleep (pid 7)")
+    for fields in ({"admin": Admin(retire=True)}, {"admin": Admin()}):
+        spec, status = change(world.volume.spec, **fields), change(world.volume.status, work=work)
+        used = seen(change(world, volume=change(world.volume, spec=spec, status=status)))
+        assert "not unmounted yet, InUse: sleep (pid 7)" in shown(used).message
+
+
 def test_a_retired_device_that_was_wiped_for_good_is_unmounted_too() -> None:
     world = retired()
     status = change(world.volume.status, tenancy="", withdrawn="")
