@@ -77,6 +77,9 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     if seen.done and unoffered and committed:
         # Cleaned and not to be offered, or not in this shape: nothing of the old tenancy is left.
         committed, dirty, tenancy, withdrawn, owner = "", False, "", "", None
+    if seen.order is not None and _is_kept_back(world, seen):
+        committed, dirty, owner = "", False, None
+        tenancy = withdrawn = seen.order.next
     if answers.accepts_identity(world) and pv is None and not (dirty or committed):
         # Another disk, and nobody's data was on the one before.
         tenancy, withdrawn, ended = "", "", True
@@ -93,6 +96,21 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         identity=_identity(world),
         volume_name=pv.metadata.name if pv is not None else "" if ended else old.volume_name,
         volume_uid=pv.metadata.uid if pv is not None else "" if ended else old.volume_uid,
+    )
+
+
+def _is_kept_back(world: World, seen: Seen) -> bool:
+    """The wipe is done under an order of this leader, and by now its disk is not to be offered. What it
+    made clean is as if it had been offered and taken back: a `retire` has it unmounted, and once a `cordon`
+    is taken back it is offered with a fresh order."""
+    return (
+        bool(world.volume.status.committed)
+        and seen.mine
+        and seen.ready
+        and seen.order is not None
+        and seen.order.offer
+        and not world.pvs
+        and seen.trouble in ("Cordoned", "Retired")
     )
 
 
@@ -184,6 +202,8 @@ def _withdrawn(world: World, seen: Seen, anew: bool) -> str:
     wiping = order is not None and order.pv_uid == old.volume_uid and bool(old.volume_uid)
     if ours and not wiping and not old.dirty and seen.pv_state in ("none", "terminating"):
         return old.tenancy
+    if seen.pv is not None and seen.pv_state != "terminating" and tenancy_of(seen.pv) == old.withdrawn:
+        return ""  # it is there after all: a call whose answer was lost
     return old.withdrawn
 
 

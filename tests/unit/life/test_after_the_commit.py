@@ -228,6 +228,29 @@ def test_what_is_asked_of_a_volume_that_was_taken_back_can_be_answered() -> None
     assert sim.phase() is Phase.AVAILABLE
 
 
+@pytest.mark.parametrize(("says", "word"), [({"retire": True}, "Retired"), ({"cordon": True}, "Cordoned")])
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_disk_that_is_not_to_be_offered_any_more_comes_to_rest_when_its_wipe_is_done(
+    says: dict[str, bool], word: str, *, anew: bool
+) -> None:
+    sim = committed()
+    sim.admin(**says)
+    if anew:
+        sim.node_side.obey(sim.daemon)
+        sim.new_leader()
+    back(sim)
+    assert len(sim.wiped) == 1
+    assert (sim.phase(), sim.status.reason) == (Phase.PENDING, word)
+    assert not sim.status.committed
+    assert not sim.pvs
+    assert [line.what for line in sim.status.history][-1] == "wiped"
+    sim.settle()
+    sim.admin(**dict.fromkeys(says, False))
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
+    assert len(sim.wiped) == 1
+
+
 def test_a_record_made_again_beside_a_released_volume_wipes_nothing_by_itself() -> None:
     sim = Sim(desired(AT_ONCE))
     sim.settle()
