@@ -234,7 +234,11 @@ class Cluster:
             self.thaw("etcd")
 
     def etcd_restore(self, path: Path) -> None:
-        """Puts etcd back to a snapshot; the whole control plane starts anew, as after a restore it must."""
+        """Puts etcd back to a snapshot; control plane and kubelets start anew, as after a restore they must.
+
+        Versions that ran backwards (no --bump-revision here) tell no watcher of it once they have caught up:
+        a kubelet would not see that its pods were deleted.
+        """
         for part in reversed(controlplane.PARTS):
             self.kill(part)
         shutil.rmtree(self.layout.etcd_data)
@@ -242,6 +246,9 @@ class Cluster:
         for part in controlplane.PARTS:
             self._spawn_part(part)
         self.wait_for_api()
+        for node in self.nodes:
+            if node.running:
+                node.restart_kubelet()
 
     def wait_for_api(self, timeout: float = 90) -> None:
         """Waits until the API server says that it is ready."""

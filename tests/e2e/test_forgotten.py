@@ -30,8 +30,7 @@ def test_a_claim_that_etcd_has_forgotten_keeps_its_disk_off_offer_though_it_is_e
     until("the journal to know the claim", lambda: claim in node.exec(["sh", "-c", f"cat {journal}/*.json"]))
 
     lab.cluster.etcd_restore(snapshot)
-    # Versions that ran backwards and have caught up tell no watcher of it (see kube/reflector.py), so who
-    # restores without --bump-revision starts the programs anew.
+    # Who restores without --bump-revision starts our programs anew too (see kube/reflector.py).
     lab.cluster.kubectl("-n", "tidb-volume", "delete", "pod", "--all", "--wait=false")
     found = lab.wait(tenant.volume, Phase.RELEASED, seconds=180)
     assert found.status.tenancy == first.status.tenancy
