@@ -109,7 +109,10 @@ def twin(volume: Volume, peers: Iterable[Peer], raised_by_node: tuple[Peer, ...]
 def _words(node: str, seen: Identity, other: Peer) -> str:
     facts = identity.words(seen)
     if not other.volume:
-        return f"node {other.node} shows this disk too, as {other.name} ({facts}); detach it from one of them"
+        return (
+            f"node {other.node} shows this disk too, as {other.name} ({facts}); detach it from one of them;"
+            " where they are two disks, as virtual machines may have them, give each a serial of its own"
+        )
     if other.node == node:
         first = "which had it first" if other.established else "and neither had it first"
         return f"the same disk ({facts}) as {other.name} of volume {other.volume}, {first}"
