@@ -158,11 +158,6 @@ class Carrier:
         known = journal.load(self._rules.state, self._order.identity)
         return self._case(Facts(presence=Presence.NOT_PRESENT), known).begun
 
-    @staticmethod
-    def _is_withdrawn(case: Case) -> bool:
-        volume = case.live.volume
-        return volume is not None and volume.spec.order is not None and volume.spec.order.withdrawn
-
     def _withdrawn(self, case: Case) -> Refuse:
         """Journal that the order was withdrawn; only then may anybody be told. What was put aside is back."""
         facts = self._look_at_hardware()

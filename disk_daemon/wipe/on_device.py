@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from disk_daemon import blockdev, guards, journal, kernel, mounting, observe, step_device, tools
+from disk_daemon import blockdev, guards, journal, kernel, mounting, observe, step, step_device, tools
 from disk_daemon.facts import device
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended
@@ -247,7 +247,7 @@ class DeviceCarrier(Carrier):
             raise Concluded(found, begun=self._begun)
 
     def _stop_if_withdrawn(self, case: Case) -> None:
-        if not self._begun and guards.order_is_current(case) is None and self._is_withdrawn(case):
+        if not self._begun and guards.order_is_current(case) is None and step.is_withdrawn(case):
             self._put_back()
             raise Concluded(self._withdrawn(case), begun=False)
 

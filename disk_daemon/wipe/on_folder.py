@@ -48,7 +48,7 @@ from disk_daemon.known import (
     Wait,
 )
 from disk_daemon.shown import shown
-from disk_daemon.step import decide, is_of_this_wipe
+from disk_daemon.step import decide, is_of_this_wipe, is_withdrawn
 from disk_daemon.wipe import aside
 from disk_daemon.wipe.files import Eraser
 from disk_daemon.wipe.frame import LOOK_EVERY_S, Carrier, Concluded, Conclusion
@@ -209,7 +209,7 @@ class FolderCarrier(Carrier):
 
     def _recheck(self, root: int, ours: int) -> None:
         case = self._fresh_case()
-        withdrawn = guards.order_is_current(case) is None and self._is_withdrawn(case)
+        withdrawn = guards.order_is_current(case) is None and is_withdrawn(case)
         if withdrawn and not self._begun:
             self._put_back(root, ours)
             raise Concluded(self._withdrawn(case), begun=False)
