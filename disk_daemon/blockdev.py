@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 CHUNK_BYTES = 64 << 20
 """At most so much is written between two looks."""
@@ -93,10 +94,18 @@ def flush(fd: int) -> None:
     fcntl.ioctl(fd, _BLKFLSBUF)
 
 
-def loop_backing(fd: int) -> int:
-    """The number of the device that a loop device lies on, 0: on a file. OSError ENXIO: it is unused."""
-    answer = fcntl.ioctl(fd, _LOOP_GET_STATUS64, bytes(232))
-    return int(struct.unpack_from("Q", answer, 16)[0])
+class Backing(NamedTuple):
+    """What a loop device lies on: a file, by its file system's device number and its inode, or a device,
+    whose number is `node` (0: it is a file)."""
+
+    device: int
+    inode: int
+    node: int
+
+
+def loop_backing(fd: int) -> Backing:
+    """What a loop device lies on (linux/loop.h, loop_info64). OSError ENXIO: it is unused."""
+    return Backing(*struct.unpack_from("QQQ", fcntl.ioctl(fd, _LOOP_GET_STATUS64, bytes(232))))
 
 
 def stacked_loops(device: int, sys: Path = Path("/sys")) -> list[str]:
@@ -109,7 +118,7 @@ def stacked_loops(device: int, sys: Path = Path("/sys")) -> list[str]:
         except OSError:
             continue
         try:
-            if loop_backing(fd) == device:
+            if loop_backing(fd).node == device:
                 found.append(name)
         except OSError as error:
             if error.errno != errno.ENXIO:

@@ -7,19 +7,16 @@ not touch the disk; only a loop device is opened, since its backing file is know
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
-import struct
 from pathlib import Path
 
-from disk_daemon import kernel
+from disk_daemon import blockdev, kernel
 from tidb_volume.value import Identity
 
 SYS = Path("/sys")
 SECTOR = 512
 """sysfs counts sizes in these, whatever the device's own are (Documentation/ABI/stable/sysfs-block)."""
-_LOOP_GET_STATUS64 = 0x4C05
 _PAGE_80_HEADER = 4
 _NO_FACT = {"", "unknown", "none", "n/a", "default", "to be filled by o.e.m."}
 
@@ -99,16 +96,15 @@ def _page_80(whole: Path) -> str:
 
 
 def backing(whole: Path) -> str:
-    """A loop device's backing file, as device:inode (linux/loop.h, loop_info64)."""
+    """A loop device's backing file, as device:inode."""
     fd = os.open(f"/dev/{whole.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         if number(os.fstat(fd).st_rdev) != (whole / "dev").read_text().strip():
             raise OSError(f"/dev/{whole.name} is another device than sysfs says")
-        answer = fcntl.ioctl(fd, _LOOP_GET_STATUS64, bytes(232))
+        file = blockdev.loop_backing(fd)
     finally:
         os.close(fd)
-    device, inode = struct.unpack_from("QQ", answer)
-    return f"{number(device)}:{inode}"
+    return f"{number(file.device)}:{file.inode}"
 
 
 def filesystem_uuid(directory: int, device: str) -> str:
