@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.unit.life.simulate import Sim, change, desired, pool
+from tests.unit.life.simulate import Sim, change
+from tests.unit.life.stages import on_offer
 from tidb_volume import names
 from tidb_volume.life import actions
 from tidb_volume.value import Phase
@@ -21,14 +22,8 @@ def is_there(sim: Sim) -> bool:
     return all(pv.metadata.annotations.get(names.PROVISIONED_BY) == names.PROVISIONER for pv in sim.pvs)
 
 
-def on_offer() -> Sim:
-    sim = Sim(desired(pool(after="0s")))
-    sim.settle()
-    return sim
-
-
 def test_it_is_put_back_at_once() -> None:
-    sim = on_offer()
+    sim = on_offer(after="0s")
     take_away(sim)
     sim.settle()
     assert is_there(sim)
@@ -36,7 +31,7 @@ def test_it_is_put_back_at_once() -> None:
 
 
 def test_an_operator_that_overwrites_it_is_answered_less_and_less_often() -> None:
-    sim = on_offer()
+    sim = on_offer(after="0s")
     for _ in range(24 * 60):
         take_away(sim)
         sim.later(60)
@@ -46,7 +41,7 @@ def test_an_operator_that_overwrites_it_is_answered_less_and_less_often() -> Non
 
 
 def test_meanwhile_the_moment_is_asked_for_and_the_life_goes_on() -> None:
-    sim = on_offer()
+    sim = on_offer(after="0s")
     sim.bind()
     for _ in range(2):
         take_away(sim)
@@ -60,7 +55,7 @@ def test_meanwhile_the_moment_is_asked_for_and_the_life_goes_on() -> None:
 
 
 def test_another_volume_begins_anew() -> None:
-    sim = on_offer()
+    sim = on_offer(after="0s")
     for _ in range(3):
         take_away(sim)
         sim.later(600)

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.life.cluster import BOUND_BY
 from tests.unit.life.machine import Disk, Item
 from tests.unit.life.simulate import Sim, change, desired, pool
-from tests.unit.life.test_life import on_offer, released
+from tests.unit.life.stages import on_offer, released
 from tidb_volume.life import actions
 from tidb_volume.upstream import Pv
 from tidb_volume.value import Adopt, Answer, Approve, Identity, Phase, Ref, Restore, WorkState

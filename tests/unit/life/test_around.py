@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.life.simulate import Sim, change, desired, pool
+from tests.unit.life.simulate import Sim, change
+from tests.unit.life.stages import bound, on_offer
 from tidb_volume.life import actions
 from tidb_volume.life.around import Around
 from tidb_volume.value import Answer, Condition, Phase, Presence
@@ -13,20 +14,6 @@ FOREIGN = Around(foreign="theirs (/data/disk0/x)")
 NEVER = Around(never="*BOOT* (the disk is /dev/disk/by-id/x-BOOT too)")
 TWIN = Around(twin="it is on record as volume w of node m")
 UNSURVEYED = Around(unsurveyed=True)
-
-
-def on_offer(**settings: object) -> Sim:
-    sim = Sim(desired(pool(**settings)))
-    sim.settle()
-    assert sim.status.phase is Phase.AVAILABLE
-    return sim
-
-
-def bound(**settings: object) -> Sim:
-    sim = on_offer(**settings)
-    sim.bind()
-    sim.settle()
-    return sim
 
 
 def surround(sim: Sim, around: Around) -> None:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from tests.unit.life.simulate import Sim, desired, pool
+from tests.unit.life.simulate import Sim
+from tests.unit.life.stages import on_offer
 from tidb_volume.value import Adopt, Answer, Phase, Restore
-
-
-def on_offer() -> Sim:
-    sim = Sim(desired(pool(after="0s")))
-    sim.settle()
-    assert sim.status.phase is Phase.AVAILABLE
-    return sim
 
 
 def said(sim: Sim, kind: str) -> bool:
@@ -19,7 +13,7 @@ def said(sim: Sim, kind: str) -> bool:
 
 def bound_and_forgotten(*, empty: bool) -> Sim:
     """A claim has the disk, its daemon has seen it, and etcd is restored from before."""
-    sim = on_offer()
+    sim = on_offer(after="0s")
     saved = sim.cluster.etcd.copy()
     sim.bind()
     if empty:
@@ -58,7 +52,7 @@ def test_a_claim_that_binds_before_the_daemon_looks_is_said_to_have_got_a_used_d
 
 
 def test_the_same_claim_back_on_its_own_disk_is_no_alarm() -> None:
-    sim = on_offer()
+    sim = on_offer(after="0s")
     sim.bind()
     sim.settle()
     sim.new_leader()
@@ -68,7 +62,7 @@ def test_the_same_claim_back_on_its_own_disk_is_no_alarm() -> None:
 
 
 def test_data_that_a_person_gave_to_another_claim_is_no_alarm() -> None:
-    sim = on_offer()
+    sim = on_offer(after="0s")
     sim.bind()
     sim.policy("Retain")
     sim.settle()
@@ -83,7 +77,7 @@ def test_data_that_a_person_gave_to_another_claim_is_no_alarm() -> None:
 
 
 def test_after_its_wipe_nobody_has_had_the_disk() -> None:
-    sim = on_offer()
+    sim = on_offer(after="0s")
     sim.bind()
     sim.settle()
     sim.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from disk_daemon.known import User
 from tests.unit.life.machine import Item
 from tests.unit.life.simulate import NAME, Sim, change, desired, pool
+from tests.unit.life.stages import on_offer, released
 from tidb_volume.life import actions
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
@@ -20,22 +21,6 @@ from tidb_volume.value import (
     Work,
     WorkState,
 )
-
-
-def on_offer(**pool_settings: object) -> Sim:
-    sim = Sim(desired(pool(**pool_settings)))
-    sim.settle()
-    assert sim.status.phase is Phase.AVAILABLE
-    return sim
-
-
-def released(**pool_settings: object) -> Sim:
-    sim = on_offer(**pool_settings)
-    sim.bind()
-    sim.settle()
-    sim.release()
-    sim.settle()
-    return sim
 
 
 def test_a_blank_disk_is_on_offer_after_four_writes() -> None:

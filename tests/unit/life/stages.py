@@ -1,0 +1,30 @@
+"""A volume at the stages of its life that most tests begin at. `settings` are the pool's."""
+
+from __future__ import annotations
+
+from tests.unit.life.simulate import Sim, desired, pool
+from tidb_volume.value import Phase
+
+
+def on_offer(**settings: object) -> Sim:
+    """Clean, and nobody has it."""
+    sim = Sim(desired(pool(**settings)))
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    return sim
+
+
+def bound(**settings: object) -> Sim:
+    """A claim has it."""
+    sim = on_offer(**settings)
+    sim.bind()
+    sim.settle()
+    return sim
+
+
+def released(**settings: object) -> Sim:
+    """Its claim is gone, and all has been done that follows by itself."""
+    sim = bound(**settings)
+    sim.release()
+    sim.settle()
+    return sim
