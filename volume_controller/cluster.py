@@ -6,7 +6,7 @@ since a decision looks at what is, never at which event came.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -72,6 +72,10 @@ SHARED = 64
 """A fact that more disks than this have tells nothing (a serial that a vendor never changed): so many of them
 are looked at, which is enough to refuse a newcomer."""
 
+FEW = 32
+"""So many volumes of one edit, a machine's worth, go before all that was listed: whoever made it stands there
+and waits. More are a mass, and nobody else's claim or disk waits behind it."""
+
 
 def pod_claims(pod: Pod) -> Iterable[tuple[str, str]]:
     """Namespace and name of each claim that a pod uses; an ephemeral volume's claim is named POD-VOLUME
@@ -124,6 +128,8 @@ class Cluster:
         self.classes: Store[StorageClass] = Store()
         self.wanted: Wanted | None = None
         """What the inventory wants; None until it has been read whole, and until then nothing is decided."""
+        self._mass: set[str] = set()
+        """Volumes of a mass edit that have not come to rest since."""
 
         self.volumes.add_index(BY_NODE, lambda volume: (volume.spec.node_name,))
         self.volumes.add_index(BY_FACT, _volume_facts)
@@ -135,10 +141,10 @@ class Cluster:
         self.nodes.add_index(BY_HOSTNAME, _hostname)
         self.daemons.add_index(BY_NODE, lambda pod: (pod.spec.node_name,))
 
-        self.volumes.on_change(self._each(lambda volume: (volume.metadata.name,)))
+        self.volumes.on_change(self._volume_told)
         self.volumes.on_change(self._volume_changed)
         self.reports.on_change(self._report_changed)
-        self.pvs.on_change(self._each(_pv_disk))
+        self.pvs.on_change(self._pv_told)
         self.pvs.on_change(self._pv_of_others_changed)
         self.claims.on_change(self._each(self._claim_disks))
         self.pods.on_change(self._each(self._pod_disks))
@@ -214,10 +220,29 @@ class Cluster:
         for volume in self.volumes.all():
             self.queue.add(Key(Topic.VOLUME, volume.metadata.name), Priority.LISTED)
 
+    def look_at_edited(self, volumes: Collection[str], *, at_start: bool = False) -> None:
+        """Have the volumes looked at that an edit concerns. Of a mass, each stays behind what others wait for
+        until it has come to rest, or somebody waits for it too: its claim, a pod, a person's word."""
+        if len(volumes) <= FEW and not at_start:
+            for name in volumes:
+                self.queue.add(Key(Topic.VOLUME, name))
+            return
+        self._mass.update(volumes)
+        for name in volumes:
+            self.queue.add(Key(Topic.VOLUME, name), Priority.LISTED)
+
+    def at_rest(self, volume: str) -> None:
+        """A volume has come to where it waits for nothing that is under way."""
+        self._mass.discard(volume)
+
+    def priority(self, volume: str) -> Priority:
+        """Of a volume's next step, where nothing but its last one calls for it."""
+        return Priority.WIDE if volume in self._mass else Priority.LIVE
+
     # --- who has to look again ---
 
-    def _add(self, key: Key, change: Change[Any]) -> None:
-        self.queue.add(key, Priority.LISTED if change.listed else Priority.LIVE)
+    def _add(self, key: Key, change: Change[Any], priority: Priority = Priority.LIVE) -> None:
+        self.queue.add(key, Priority.LISTED if change.listed else priority)
 
     def _each(self, disks: Callable[[Any], Iterable[str]]) -> Callable[[Change[Any]], None]:
         def changed(change: Change[Any]) -> None:
@@ -226,6 +251,18 @@ class Cluster:
                 self._add(Key(Topic.VOLUME, disk), change)
 
         return changed
+
+    def _volume_told(self, change: Change[Volume]) -> None:
+        """A person's word goes first, also on one of a mass; its daemon's answer is the mass's next step."""
+        old, new, name = change.old, change.new, change.key[1]
+        spoken = old is not None and new is not None and old.spec.admin != new.spec.admin
+        self._add(Key(Topic.VOLUME, name), change, Priority.LIVE if spoken else self.priority(name))
+
+    def _pv_told(self, change: Change[Pv]) -> None:
+        seen = [each for each in (change.old, change.new) if each is not None]
+        named = any(each.spec.claim_ref is not None for each in seen)
+        for disk in {disk for each in seen for disk in _pv_disk(each)}:
+            self._add(Key(Topic.VOLUME, disk), change, Priority.LIVE if named else self.priority(disk))
 
     def _claim_disks(self, claim: Claim) -> Iterable[str]:
         pv = self.pvs.get(claim.spec.volume_name) if claim.spec.volume_name else None
@@ -241,18 +278,16 @@ class Cluster:
         old, new = change.old, change.new
         if old is not None and new is not None and _bears(old) == _bears(new):
             return  # a heartbeat
-        self._add(INVENTORY, change)
+        self._add(INVENTORY, change, Priority.WIDE)
         if old is None or new is None:
             self._look_at_facts(_report_facts(self.reports.get(change.key[1])), change)
         for node in (old, new):
             if node is None:
                 continue
-            for volume in self.volumes.by_index(BY_NODE, node.metadata.name):
-                self._add(Key(Topic.VOLUME, volume.metadata.name), change)
+            self._look_at_node(node.metadata.name, change)
             for hostname in _hostname(node):
                 for other in self.nodes.by_index(BY_HOSTNAME, hostname):
-                    for volume in self.volumes.by_index(BY_NODE, other.metadata.name):
-                        self._add(Key(Topic.VOLUME, volume.metadata.name), change)
+                    self._look_at_node(other.metadata.name, change)
 
     def _daemon_changed(self, change: Change[DaemonPod]) -> None:
         old, new = change.old, change.new
@@ -261,14 +296,19 @@ class Cluster:
         if before == after:
             return
         for node_name in {each[0] for each in (before, after) if each is not None}:
-            for volume in self.volumes.by_index(BY_NODE, node_name):
-                self._add(Key(Topic.VOLUME, volume.metadata.name), change)
+            self._look_at_node(node_name, change)
+
+    def _look_at_node(self, node: str, change: Change[Any]) -> None:
+        """Whatever is on a machine: a rack that comes back is hundreds, and holds up no claim."""
+        for volume in self.volumes.by_index(BY_NODE, node):
+            self._add(Key(Topic.VOLUME, volume.metadata.name), change, Priority.WIDE)
 
     # --- what stands around a disk ---
 
     def _look_at(self, volumes: Iterable[Volume], change: Change[Any]) -> None:
         for volume in volumes:
-            self._add(Key(Topic.VOLUME, volume.metadata.name), change)
+            name = volume.metadata.name
+            self._add(Key(Topic.VOLUME, name), change, self.priority(name))
 
     def _look_at_facts(self, facts: Iterable[str], change: Change[Any]) -> None:
         """Whoever may be the same disk."""
@@ -318,7 +358,7 @@ class Cluster:
         after = (new.spec, new.status.breaker.tripped) if new is not None else None
         if before != after:
             for volume in self.volumes.all():
-                self._add(Key(Topic.VOLUME, volume.metadata.name), change)
+                self._add(Key(Topic.VOLUME, volume.metadata.name), change, Priority.WIDE)
 
 
 def _covers_as(pv: Pv) -> tuple[object, ...]:

@@ -19,7 +19,6 @@ from tidb_volume.inventory.marks import Mark
 from tidb_volume.kube import kinds, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.events import Recorder, about
-from tidb_volume.kube.queue import Priority
 from tidb_volume.kube.store import Store
 from tidb_volume.obs.log import Log
 from tidb_volume.upstream import ConfigMap
@@ -150,9 +149,7 @@ class InventoryKeeper:
             if before.unsure and not unsure:
                 changed |= unlisted.keys()
         cluster.wanted = Wanted(desired, left, unsure, expand.Forbids(desired.never))
-        priority = Priority.LISTED if before is None else Priority.LIVE
-        for name in changed:
-            cluster.queue.add(Key(Topic.VOLUME, name), priority)
+        cluster.look_at_edited(changed, at_start=before is None)
         pools = {disk.pool.name for disk in desired.disks.values()}
         for pool in pools:
             cluster.queue.add(Key(Topic.CLASS, pool))

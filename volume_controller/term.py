@@ -14,8 +14,8 @@ from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.kube import codec, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.events import Recorder
-from tidb_volume.kube.queue import Queue
-from tidb_volume.life.plan import plan
+from tidb_volume.kube.queue import Priority, Queue
+from tidb_volume.life.plan import TRANSIENT, plan
 from tidb_volume.obs.log import Log
 from tidb_volume.units import Instant
 from tidb_volume.value import Volume
@@ -116,11 +116,11 @@ class Term:
             self._again(key, error)
         except (transport.NoAnswer, codec.Undecodable) as error:
             _log.warning("no answer; decided anew", topic=key.topic.value, name=key.name, error=str(error))
-            self._queue.retry(key)
+            self._retry(key)
         except Exception:
             # One volume that breaks this code must not stop the others; it is said, and tried again later.
             _log.exception("a fault of ours", topic=key.topic.value, name=key.name)
-            self._queue.retry(key)
+            self._retry(key)
 
     def _again(self, key: Key, error: transport.ApiError) -> None:
         if error.conflict or error.not_found or error.exists:
@@ -133,9 +133,11 @@ class Term:
                     _log.warning("not read", name=key.name, error=str(failed))
         else:
             _log.warning("refused by the API server", topic=key.topic.value, name=key.name, error=str(error))
-        pause = self._queue.retry(key)
-        if error.retry_after and error.retry_after > pause:
-            self._queue.add_after(key, error.retry_after)
+        self._retry(key, at_least=error.retry_after or 0.0)
+
+    def _retry(self, key: Key, at_least: float = 0.0) -> None:
+        of_one = self._cluster.priority(key.name) if key.topic is Topic.VOLUME else Priority.LIVE
+        self._queue.retry(key, of_one, at_least=at_least)
 
     def _volume(self, key: Key) -> None:
         cluster, name = self._cluster, key.name
@@ -149,6 +151,7 @@ class Term:
             volume = cluster.volumes.get(name)
             if volume is None:
                 if entry is None:
+                    cluster.at_rest(name)
                     return
                 self._actor.create(manifest(entry))
                 continue
@@ -161,13 +164,15 @@ class Term:
             decided = plan(now, snapshot.world(cluster, wanted, volume, self._memory, self._identity, now))
             if decided.action is None:
                 if decided.again_at is not None:
-                    self._queue.add_after(key, decided.again_at - now)
+                    self._queue.add_after(key, decided.again_at - now, cluster.priority(name))
                 else:
                     self._memory.moved(name)
+                    if volume.status.reason not in TRANSIENT:
+                        cluster.at_rest(name)
                 return
             self._actor.do(volume, decided.action, now)
             self._memory.moved(name)
-        self._queue.add(key)
+        self._queue.add(key, cluster.priority(name))
 
 
 def _to_note(volume: Volume, wanted: DesiredDisk | None, left: str) -> dict[str, str | None]:

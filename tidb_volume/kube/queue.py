@@ -3,7 +3,7 @@
 The semantics are controller-runtime's priorityqueue: a key stands in the queue once, with the soonest time
 and the best priority that anyone asked for; a key that is being worked on is not handed out twice, and what
 is added meanwhile is kept until `done`. At a start ten thousand keys come from the first list, and a claim
-that is deleted in that second must not wait behind them: hence two priorities.
+that is deleted in that second must not wait behind them: hence priorities.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ class Priority(IntEnum):
     """Which of two ready keys goes first."""
 
     LIVE = 0
-    LISTED = 1
-    """From a whole list: the start, or after a gap."""
+    """Somebody waits for this one."""
+    WIDE = 1
+    """News of many at once (a machine's), and the next step of one of many: what was begun is finished before
+    more is begun."""
+    LISTED = 2
+    """From a whole list: the start, what comes after a gap, an edit that concerns many."""
 
 
 class _Entry(Generic[K]):
@@ -89,14 +93,17 @@ class Queue(Generic[K]):
             if key not in self._working:
                 self._push(entry)
 
-    def retry(self, key: K, priority: Priority = Priority.LIVE) -> float:
-        """Have `key` looked at again after a failure, later each time until `forget`; returns the seconds."""
+    def retry(self, key: K, priority: Priority = Priority.LIVE, *, at_least: float = 0.0) -> float:
+        """Have `key` looked at again after a failure, later each time until `forget`; returns the seconds.
+
+        at_least: seconds that the server asked for, where it did.
+        """
         with self._condition:
             count, pauses = self._retries.get(key) or (
                 0,
                 backoff.delays(self._chance, first=self._first_retry, longest=self._longest_retry),
             )
-            pause = next(pauses)
+            pause = max(next(pauses), at_least)
             self._retries[key] = (count + 1, pauses)
         self.add_after(key, pause, priority)
         return pause

@@ -40,7 +40,8 @@ SETTLE = 1.0
 """Seconds for which a reason that ends by itself is not worth a write."""
 _NOT_OURS = frozenset({"Conflict", "Foreign", "Never"})
 """Troubles under which nothing at all is done to a disk."""
-_TRANSIENT = frozenset({"NotObserved", "Preparing", "FirstClean", "Ordered"})
+TRANSIENT = frozenset({"NotObserved", "Preparing", "FirstClean", "Ordered"})
+"""Reasons that end by themselves: something is under way."""
 
 
 def plan(now: Instant, world: World) -> Plan:
@@ -70,7 +71,7 @@ def plan(now: Instant, world: World) -> Plan:
 
 def _settles_at(now: Instant, world: World, wanted: VolumeStatus) -> Instant | None:
     """Until when a reason that may end by itself is not worth a write; None: it is to be written."""
-    if wanted.reason in _TRANSIENT:
+    if wanted.reason in TRANSIENT:
         return Instant(world.transient_since + SETTLE)
     if wanted.reason == "DaemonNotReady" and wanted.phase is not Phase.RELEASED:
         return daemon.settles_at(world, now)
