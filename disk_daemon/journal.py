@@ -7,7 +7,9 @@ a stronger one, or no longer that one, and then its record is found by comparing
 rename and synced before anything that stands on it is done. Only who holds the disk's lock writes it.
 
 A file that cannot be read, or that tells of another disk, is `Broken`. It never counts as absent: absent
-means that the node is new, broken means that something is lost.
+means that the node is new, broken means that something is lost. Whose a file is that cannot be read, its name
+tells only as long as the disk shows the fact that it was named by; so while there is one, no disk without a
+record of its own is known to have none.
 """
 
 from __future__ import annotations
@@ -21,61 +23,88 @@ import msgspec
 from disk_daemon.known import Broken, Entry, Given, Had, Journal, Made, Past, Taken
 from tidb_volume.identity import hardware_keys, learned, same_hardware, words
 from tidb_volume.shape import shape as as_words
-from tidb_volume.value import Identity, Order
+from tidb_volume.value import Identity, Order, Value
 
 KEPT_ORDERS = 64
 KEPT_TENANCIES = 256
 KEPT_TAKEN_BACK = 64
 
 
+class _Found(Value):
+    """Which files of the journal may be one disk's record."""
+
+    mine: tuple[Path, ...] = ()
+    """Those that tell of this hardware, or are named by one of its facts."""
+    unread: Path | None = None
+    """Another one that cannot be read: whose it is, nobody knows."""
+    why: str = ""
+    """What reading that one ended with; without one, what listing them all ended with."""
+
+
 def file_of(state: str, identity: Identity) -> Path:
     """Where the record of this hardware is, or would be. `state`: the daemon's folder on the host."""
-    return _files(state, identity)[0]
+    found = _find(state, identity).mine
+    return found[0] if found else _folder(state) / _name(hardware_keys(identity)[0])
 
 
-def _files(state: str, identity: Identity) -> list[Path]:
-    """Every file that may be this hardware's record: the one named by its strongest fact, else all that tell
-    of the same hardware, or can't be read and are named by one of its facts. Where there is none, the name
-    of a new one."""
-    folder = Path(state) / "journal"
-    named = [folder / _name(key) for key in hardware_keys(identity)]
-    if named[0].exists():
-        return named[:1]
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            mine = same_hardware(_decoded(path).identity, identity)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            mine = path in named
-        if mine:
-            found.append(path)
-    return found or named[:1]
+def _folder(state: str) -> Path:
+    return Path(state) / "journal"
+
+
+def _find(state: str, identity: Identity) -> _Found:
+    """The one named by the disk's strongest fact, else all that may be its record.
+
+    What is there and cannot be read is never the same as not there: not a file, not the folder. A file is
+    named by a fact of its disk's past, so one that cannot be read and is named by none of this disk's may
+    still be this disk's.
+    """
+    folder = _folder(state)
+    try:
+        there = sorted(each for each in os.listdir(folder) if each.endswith(".json"))
+    except FileNotFoundError:
+        return _Found()
+    except OSError as error:
+        return _Found(why=f"the journals in {folder} cannot be listed: {error.strerror}")
+    named = [_name(key) for key in hardware_keys(identity)]
+    if named[0] in there:
+        return _Found(mine=(folder / named[0],))
+    mine: list[Path] = []
+    unread, why = None, ""
+    for name in there:
+        found = _read(folder / name)
+        if name in named or (isinstance(found, Entry) and same_hardware(found.identity, identity)):
+            mine.append(folder / name)
+        elif isinstance(found, Broken):
+            unread, why = folder / name, found.why
+    return _Found(mine=tuple(mine), unread=unread, why=why)
 
 
 def _name(key: str) -> str:
     return f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 
-def _decoded(path: Path) -> Entry:
-    return msgspec.json.decode(path.read_bytes(), type=Entry)
+def _read(path: Path) -> Entry | Broken:
+    """One record. No record is ever deleted, so one that was listed and is not there leads nowhere."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Entry)
+    except OSError as error:
+        return Broken(why=f"the journal {path} cannot be read: {error.strerror}")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Broken(why=f"the journal {path} is damaged: {error}")
 
 
 def load(state: str, identity: Identity) -> Journal:
     """The record of this hardware; None where there surely is none."""
-    path, *others = _files(state, identity)
+    found = _find(state, identity)
+    if not found.mine:
+        if found.unread is not None:
+            return Broken(why=f"{found.why}; it may be this disk's, which has no other")
+        return Broken(why=found.why) if found.why else None
+    path, *others = found.mine
     if others:
         return Broken(why=f"the journals {path} and {others[0]} both tell of this disk")
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        return Broken(why=f"the journal {path} cannot be read: {error.strerror}")
-    try:
-        entry = msgspec.json.decode(raw, type=Entry)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Broken(why=f"the journal {path} is damaged: {error}")
-    if not same_hardware(entry.identity, identity):
+    entry = _read(path)
+    if isinstance(entry, Entry) and not same_hardware(entry.identity, identity):
         told = f"{words(entry.identity)}, this disk is {words(identity)}"
         return Broken(why=f"the journal {path} tells of another disk: {told}")
     return entry
@@ -224,10 +253,6 @@ def let_go(entry: Entry, order: Order, *, at: str) -> Entry:
 
 def every(state: str) -> list[Entry]:
     """All records that can be read; for the start, when nobody has said yet which disks there are."""
-    found = []
-    for path in sorted((Path(state) / "journal").glob("*.json")):
-        try:
-            found.append(msgspec.json.decode(path.read_bytes(), type=Entry))
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            continue  # `load` says so, where the disk is asked for
-    return found
+    found = [_read(each) for each in sorted(_folder(state).glob("*.json"))]
+    # Of one that cannot be read `load` tells, where a disk is asked for.
+    return [each for each in found if isinstance(each, Entry)]

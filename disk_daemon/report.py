@@ -41,7 +41,7 @@ def disk_report(
     if facts.presence is not Presence.OK:
         return DiskReport(presence=facts.presence, message=facts.message, boot=facts.boot)
     presence: Presence = facts.presence
-    message = facts.message
+    message = facts.message or record.broken
     # As before every order: the file system on a device is ours to make, the one under a folder is not.
     same = same_disk if facts.raw is None else same_hardware
     if recorded is not None and facts.identity is not None and not same(recorded, facts.identity):

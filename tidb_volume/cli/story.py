@@ -20,7 +20,7 @@ from tidb_volume.life.look import Seen, look
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import Phase, Value, Volume
+from tidb_volume.value import Phase, Presence, Value, Volume
 
 
 class Moment(Value):
@@ -145,7 +145,8 @@ def life(volume: Volume, desired: DesiredDisk | None, events: Sequence[codec.Eve
     disk = volume.status.disk
     if disk is not None:
         device = f" as {disk.name}" if disk.name else ""
-        told = disk.message or speak.identity(disk.identity or volume.status.identity)
+        identity = speak.identity(disk.identity or volume.status.identity)
+        told = identity if disk.presence is Presence.OK else disk.message or identity
         first.append(
             Moment(at="", what="seen", text=f"by the daemon of {volume.spec.node_name}{device}: {told}")
         )

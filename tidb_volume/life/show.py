@@ -123,6 +123,8 @@ def has_data_note(world: World) -> str:
     """What makes the disk's content unknown, for people: the daemon's words, or which witnesses disagree."""
     status, disk = world.volume.status, world.volume.status.disk
     assert disk is not None
+    if disk.journal_broken and disk.message:
+        return disk.message
     if disk.trash:
         return f"a wipe was begun there by order {', '.join(disk.trash)}, which this record does not know"
     if disk.content is Content.BLANK:

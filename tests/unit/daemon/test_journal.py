@@ -103,11 +103,43 @@ def test_another_disk_with_a_weaker_fact_in_common_gets_no_record_of_it(tmp_path
         assert journal.load(str(tmp_path), other) is None
 
 
-def test_a_damaged_record_named_by_a_weaker_fact_of_the_disk_is_not_taken_for_none(tmp_path: Path) -> None:
-    journal.store(str(tmp_path), Entry(identity=WEAK, handed=OLD))
-    journal.file_of(str(tmp_path), WEAK).write_bytes(b"{")
-    assert isinstance(journal.load(str(tmp_path), STRONG), Broken)
-    assert journal.load(str(tmp_path), Identity(eui="e2")) is None
+@pytest.mark.parametrize("now", [WEAK, STRONG, STRONGEST, Identity(eui="e2")])
+def test_a_damaged_record_may_be_that_of_any_disk_without_one(tmp_path: Path, now: Identity) -> None:
+    """Its name may be a fact that its disk shows no longer, so one that fits nobody frees nobody."""
+    state = str(tmp_path)
+    journal.store(state, Entry(identity=STRONG, handed=OLD))
+    path = journal.file_of(state, STRONG)
+    path.write_bytes(b"{")
+    found = journal.load(state, now)
+    assert isinstance(found, Broken)
+    assert str(path) in found.why
+    path.unlink()
+    assert journal.load(state, now) is None
+
+
+def test_a_damaged_record_takes_no_other_disk_its_own(tmp_path: Path) -> None:
+    state = str(tmp_path)
+    journal.store(state, Entry(identity=STRONG, handed=OLD))
+    other = Identity(serial="S2", model="M")
+    journal.store(state, Entry(identity=msgspec.structs.replace(other, wwn="naa.7"), handed=OTHER))
+    journal.file_of(state, STRONG).write_bytes(b"{")
+    found = journal.load(state, other)
+    assert isinstance(found, Entry)
+    assert found.handed == OTHER
+
+
+def test_a_journal_that_cannot_be_listed_is_broken_and_one_that_is_not_there_is_none(tmp_path: Path) -> None:
+    assert journal.load(str(tmp_path), DISK) is None
+    (tmp_path / "journal").write_bytes(b"")
+    assert isinstance(journal.load(str(tmp_path), DISK), Broken)
+
+
+def test_a_record_that_leads_nowhere_is_broken(tmp_path: Path) -> None:
+    path = journal.file_of(str(tmp_path), DISK)
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / "moved-elsewhere")
+    for disk in (DISK, Identity(eui="e2")):
+        assert isinstance(journal.load(str(tmp_path), disk), Broken)
 
 
 def test_two_records_that_tell_of_one_disk_are_no_record(tmp_path: Path) -> None:

@@ -73,6 +73,11 @@ def test_a_journal_that_does_not_know_the_tenancy_is_said_to_be_broken(
     assert told(record, **fields).journal_broken is broken
 
 
+def test_why_a_journal_cannot_be_read_is_told() -> None:
+    assert told(Record(broken="the journal x is damaged"), tenancies=()).message == "the journal x is damaged"
+    assert told().message == ""
+
+
 def test_a_tenant_who_writes_does_not_change_the_report() -> None:
     report = told(used_bytes=52, capacity_bytes=100)
     assert report.used_bytes == 50

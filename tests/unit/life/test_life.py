@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from disk_daemon.known import User
+from disk_daemon.known import Broken, User
 from tests.unit.life.machine import Item
 from tests.unit.life.simulate import NAME, Sim, change, desired, pool
 from tests.unit.life.stages import on_offer, released
+from tidb_volume.identity import hardware_key
 from tidb_volume.life import actions
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
@@ -346,6 +347,22 @@ def test_unknown_data_waits_for_a_person_and_is_wiped_on_the_answer_to_that_ques
     sim.settle()
     assert sim.status.phase is Phase.AVAILABLE
     assert sim.wiped == [""]
+
+
+def test_a_blank_disk_whose_record_cannot_be_read_is_unknown_and_the_damage_is_said() -> None:
+    sim = Sim()
+    damaged = Broken(why="the journal x.json is damaged")
+    sim.machine.journals = {hardware_key(sim.disk.identity): damaged}
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "HasData")
+    assert "the journal x.json is damaged" in sim.status.message
+    assert not sim.disk.tenancies
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.settle()
+    assert not sim.pvs, "an answer does not make it readable"
+    sim.machine.journals = {}
+    sim.later(3600)
+    assert sim.status.phase is Phase.AVAILABLE
 
 
 def test_a_status_deleted_by_hand_ends_in_a_question_and_not_in_an_offer() -> None:
