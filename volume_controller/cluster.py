@@ -6,7 +6,7 @@ since a decision looks at what is, never at which event came.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Set
 from enum import StrEnum
 from typing import Any
 
@@ -220,9 +220,10 @@ class Cluster:
         for volume in self.volumes.all():
             self.queue.add(Key(Topic.VOLUME, volume.metadata.name), Priority.LISTED)
 
-    def look_at_edited(self, volumes: Collection[str], *, at_start: bool = False) -> None:
+    def look_at_edited(self, volumes: Set[str], *, at_start: bool = False) -> None:
         """Have the volumes looked at that an edit concerns. Of a mass, each stays behind what others wait for
-        until it has come to rest, or somebody waits for it too: its claim, a pod, a person's word."""
+        until it has come to rest, or somebody waits for it too: its claim, a pod, a person's word. A set has
+        no order, which spreads a mass over the machines: their daemons work side by side."""
         if len(volumes) <= FEW and not at_start:
             for name in volumes:
                 self.queue.add(Key(Topic.VOLUME, name))
