@@ -66,7 +66,7 @@ BY_CLAIM = "by claim"
 BY_NODE = "by node"
 BY_HOSTNAME = "by hostname"
 BY_FACT = "by fact"
-BY_HOST = "by host"
+BY_PATH = "by path"
 
 SHARED = 64
 """A fact that more disks than this have tells nothing (a serial that a vendor never changed): so many of them
@@ -90,6 +90,16 @@ def pod_claims(pod: Pod) -> Iterable[tuple[str, str]]:
 def _pv_disk(pv: Pv) -> Iterable[str]:
     disk = disk_of(pv)
     return (disk,) if disk else ()
+
+
+_DEVICES = "/dev/"
+
+
+def _report_paths(node: VolumeNode) -> Iterable[str]:
+    """The folders by which a survey's disks go. Not the root of the system, which every path begins with and
+    whose disk nobody can list; nor devices, each of another name, by which few volumes of others go."""
+    shown = (name for disk in node.status.disks for name in places.names_of(disk))
+    return {name for name in shown if name != "/" and not name.startswith(_DEVICES)}
 
 
 def _volume_facts(volume: Volume) -> Iterable[str]:
@@ -134,7 +144,9 @@ class Cluster:
         self.volumes.add_index(BY_NODE, lambda volume: (volume.spec.node_name,))
         self.volumes.add_index(BY_FACT, _volume_facts)
         self.reports.add_index(BY_FACT, _report_facts)
-        self.pvs.add_index(BY_HOST, foreign.hosts)
+        self.pvs.add_index(BY_PATH, foreign.found_by)
+        self.volumes.add_index(BY_PATH, lambda volume: filter(None, (volume.spec.source.path,)))
+        self.reports.add_index(BY_PATH, _report_paths)
         self.pvs.add_index(BY_DISK, _pv_disk)
         self.pvs.add_index(BY_TENANCY, lambda pv: filter(None, (tenancy_of(pv),)))
         self.pods.add_index(BY_CLAIM, pod_claims)
@@ -340,10 +352,24 @@ class Cluster:
         for pv in (old, new):
             if pv is None:
                 continue
-            for host in foreign.hosts(pv):
-                known = self.nodes.by_index(BY_HOSTNAME, host) if host else self.nodes.all()
-                for node in known:
-                    self._look_at(self._covered(pv, node.metadata.name), change)
+            for node in self.nodes_to_ask(pv):
+                self._look_at(self._covered(pv, node), change)
+            self._look_at(self._copied(pv), change)
+
+    def nodes_to_ask(self, pv: Pv) -> Collection[str]:
+        """The nodes on which a PersistentVolume of others may cover a listed disk: those that it names, else
+        those where some disk has a name that its path begins with."""
+        found: set[str] = set()
+        for host in foreign.hosts(pv):
+            if host:
+                found.update(node.metadata.name for node in self.nodes.by_index(BY_HOSTNAME, host))
+            elif places.normal(foreign.path_of(pv)).startswith(_DEVICES):
+                found.update(node.metadata.name for node in self.nodes.all())
+            else:
+                for path in places.ways_to(foreign.path_of(pv)):
+                    found.update(each.metadata.name for each in self.reports.by_index(BY_PATH, path))
+                    found.update(each.spec.node_name for each in self.volumes.by_index(BY_PATH, path))
+        return found
 
     def _covered(self, pv: Pv, node: str) -> Iterable[Volume]:
         found = self.reports.get(node)
@@ -351,6 +377,12 @@ class Cluster:
         for volume in self.volumes.by_index(BY_NODE, node):
             if foreign.covers(pv, volume, places.place(volume, report), report):
                 yield volume
+
+    def _copied(self, pv: Pv) -> Iterable[Volume]:
+        """The volume whose place of ours a PersistentVolume of others shows."""
+        path = places.normal(foreign.path_of(pv))
+        if foreign.hosts(pv) and foreign.is_among_our_places(path):
+            yield from (each for each in self.volumes.all() if foreign.is_our_place(path, each))
 
     def _fleet_changed(self, change: Change[Fleet]) -> None:
         old, new = change.old, change.new

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tidb_volume import names
 from tidb_volume.identity import unique_facts
-from tidb_volume.life import answers, conflict, daemon, foreign
+from tidb_volume.life import answers, conflict, daemon, foreign, places
 from tidb_volume.life.around import Around, around
 from tidb_volume.life.conflict import Peer
 from tidb_volume.life.look import pick_pv
+from tidb_volume.life.places import Place
 from tidb_volume.life.world import Annotated, Daemon, Fresh, Mine, World
 from tidb_volume.units import Instant
 from tidb_volume.upstream import Claim, Node, Pod, Pv
@@ -21,9 +22,9 @@ from volume_controller.cluster import (
     BY_CLAIM,
     BY_DISK,
     BY_FACT,
-    BY_HOST,
     BY_HOSTNAME,
     BY_NODE,
+    BY_PATH,
     BY_TENANCY,
     SHARED,
     Cluster,
@@ -147,7 +148,7 @@ def _around(cluster: Cluster, wanted: Wanted, volume: Volume, node: Node | None)
     found = cluster.reports.get(name)
     report = found.status if found is not None else None
     hostname = node.metadata.labels.get(names.HOSTNAME, "") if node is not None else ""
-    hosts = {hostname, foreign.ANYWHERE}
+    at = places.place(volume, report)
     seen = conflict.new_identity(volume)
 
     def raised() -> tuple[Peer, ...]:
@@ -159,11 +160,22 @@ def _around(cluster: Cluster, wanted: Wanted, volume: Volume, node: Node | None)
         volume,
         node,
         report,
-        [pv for host in hosts for pv in cluster.pvs.by_index(BY_HOST, host)],
+        at,
+        theirs(cluster, volume, at, hostname),
         _peers(cluster, unique_facts(seen)) if seen is not None else (),
         raised,
         wanted.forbids,
     )
+
+
+def theirs(cluster: Cluster, volume: Volume, at: Place | None, hostname: str) -> Collection[Pv]:
+    """The PersistentVolumes of others that may cover a volume's disk: no more than those below its names."""
+    found = {
+        pv.metadata.name: pv
+        for key in foreign.asked_for(volume, at, hostname)
+        for pv in cluster.pvs.by_index(BY_PATH, key)
+    }
+    return found.values()
 
 
 def _peers(cluster: Cluster, facts: Iterable[str]) -> list[Peer]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from tidb_volume.life import conflict, foreign, places
 from tidb_volume.life.conflict import Peer
+from tidb_volume.life.places import Place
 from tidb_volume.upstream import Node, Pv
 from tidb_volume.value import NodeReport, Value, Volume
 
@@ -29,6 +30,7 @@ def around(
     volume: Volume,
     node: Node | None,
     report: NodeReport | None,
+    at: Place | None,
     pvs: Iterable[Pv],
     peers: Iterable[Peer],
     raised: Callable[[], tuple[Peer, ...]],
@@ -36,10 +38,10 @@ def around(
 ) -> Around:
     """What stands around a volume's disk.
 
-    report: its node's survey. pvs: of others, that may be on that node. peers: who shares a fact with its
-    disk. raised: the volumes elsewhere whose disks the node shows. forbids: the `never` globs.
+    report: its node's survey. at: where its entry leads by that. pvs: those of others that may cover it.
+    peers: who shares a fact with its disk. raised: the volumes elsewhere whose disks the node shows. forbids:
+    the `never` globs.
     """
-    at = places.place(volume, report)
     theirs = tuple(
         pv
         for pv in pvs

@@ -1,20 +1,26 @@
 """PersistentVolumes of others that cover a disk of ours: no alarm, and no second volume.
 
 What counts is the device that such a volume's path leads to on that node, not how the path is spelled: it may
-be a folder below the mount point, a bind mount, a symlink, or a device under another of its names.
+be a folder below the mount point, a bind mount, a symlink, or a device under another of its names. So only
+`local` and `hostPath` can cover one: what a driver or a server provides (CSI, NFS) names no path of a node.
+
+A fleet may have thousands of them, and most lie elsewhere. They are found by host and path (`found_by`,
+`asked_for`), so that a look at a disk costs what covers it and not what exists.
 """
 
 from __future__ import annotations
 
-import posixpath
+from collections.abc import Iterator
 
 from tidb_volume import names
-from tidb_volume.life.places import Place, lying_on
+from tidb_volume.life.places import Place, lying_on, normal, ways_to
 from tidb_volume.upstream import Node, NodeRequirement, NodeTerm, Pv
 from tidb_volume.value import NodeReport, Volume
 
 ANYWHERE = ""
 """Among `hosts`: the volume names no node by its hostname alone."""
+LONGEST = 4096
+"""PATH_MAX of Linux: a longer path leads nowhere."""
 
 
 def disk_of(pv: Pv) -> str:
@@ -46,13 +52,36 @@ def path_of(pv: Pv) -> str:
 def hosts(pv: Pv) -> tuple[str, ...]:
     """The hostnames of the nodes on which a PersistentVolume of others may cover a disk, to find it by;
     ANYWHERE where it does not say. Empty: it covers no disk, or it is ours."""
-    if not path_of(pv) or disk_of(pv):
+    if not 0 < len(path_of(pv)) <= LONGEST or disk_of(pv):
         return ()
     found: set[str] = set()
     for term in _terms(pv):
         named = [each for each in term.match_expressions if each.key == names.HOSTNAME]
         found.update(*([each.values for each in named if each.operator == "In"] or [(ANYWHERE,)]))
     return tuple(found) or (ANYWHERE,)
+
+
+def found_by(pv: Pv) -> Iterator[tuple[str, str]]:
+    """Host and path, by each of which a PersistentVolume of others is found; none: it covers no disk."""
+    for host in hosts(pv):
+        for path in ways_to(path_of(pv)):
+            yield host, path
+
+
+def asked_for(volume: Volume, at: Place | None, hostname: str) -> Iterator[tuple[str, str]]:
+    """Host and path of all that may cover a volume's disk, each as in `found_by`. hostname: of its node."""
+    paths = dict.fromkeys((*(at.names if at is not None else ()), *_ours(volume)))
+    for host in dict.fromkeys((hostname, ANYWHERE)):
+        for path in paths:
+            yield host, path
+
+
+def _ours(volume: Volume) -> tuple[str, ...]:
+    """By which paths a volume's disk goes without any survey."""
+    source, tenancy = volume.spec.source, volume.status.tenancy
+    mounted = (names.device_mount(volume.metadata.name),) if source.device else ()
+    node = (names.block_node(tenancy),) if tenancy else ()
+    return normal(str(source)), *mounted, *node
 
 
 def _terms(pv: Pv) -> tuple[NodeTerm, ...]:
@@ -101,12 +130,17 @@ def covers(pv: Pv, volume: Volume, at: Place | None, report: NodeReport | None) 
 
     Where the survey does not show that disk there is nothing but the names to go by.
     """
-    path = posixpath.normpath(path_of(pv))
+    path = normal(path_of(pv))
     if is_our_place(path, volume):
         return True
     if at is not None and report is not None:
         return bool(at.devices & lying_on(path, report))
-    return _is_at_or_below(path, str(volume.spec.source))
+    return _is_at_or_below(path, normal(str(volume.spec.source)))
+
+
+def is_among_our_places(path: str) -> bool:
+    """Whether a path leads to where we show devices to pods, of whichever volume."""
+    return path.startswith((names.device_mount(""), names.block_node("")))
 
 
 def is_our_place(path: str, volume: Volume) -> bool:

@@ -58,10 +58,24 @@ def names_of(disk: SeenDisk) -> Iterator[str]:
             yield name
 
 
+def normal(path: str) -> str:
+    """A path as the kernel would walk it, without looking: one slash, no dots, nothing behind."""
+    return f"/{posixpath.normpath(path).lstrip('/')}"
+
+
+def ways_to(path: str) -> Iterator[str]:
+    """The path itself and every folder above it: whatever it lies on has one of these as a name."""
+    path = normal(path)
+    while path != "/":
+        yield path
+        path = posixpath.dirname(path)
+    yield path
+
+
 def lying_on(path: str, report: NodeReport) -> frozenset[str]:
     """The device numbers that a path of the node leads to: one, or none where no disk is behind it. Of two
     disks mounted at one place it is both, since the survey does not tell which one covers the other."""
-    path, longest = posixpath.normpath(path), 0
+    path, longest = normal(path), 0
     found: set[str] = set()
     for disk in report.disks:
         for name in names_of(disk):

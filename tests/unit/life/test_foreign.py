@@ -26,6 +26,7 @@ ABSENT = volume("/data/gone", "", presence=Presence.NOT_MOUNTED)
     [
         (volume(), "/data/nvme0", True),
         (volume(), "/data/nvme0/", True),
+        (volume(), "//data//nvme0/../nvme0/x", True),
         (volume(), "/data/nvme0/pvs/a", True),
         (volume(), "/data/nvme01", False),
         (volume(), "/data", False),
@@ -49,6 +50,7 @@ def test_a_volume_of_others_covers_a_disk_by_the_device_that_its_path_leads_to(
 ) -> None:
     at = places.place(of, SURVEY)
     assert foreign.covers(pv(path), of, at, SURVEY) is covered
+    assert not covered or set(foreign.found_by(pv(path))) & set(foreign.asked_for(of, at, "host-n"))
 
 
 def test_a_disk_mounted_over_a_folder_of_another_one_is_what_its_path_leads_to() -> None:
@@ -181,6 +183,7 @@ def test_what_stands_around_a_disk_is_said_in_words() -> None:
         pv("/data/b1", name="beside"),
         pv("/mnt/fast/one", on("host-m"), name="away"),
     ]
-    found = around(volume(), node(), SURVEY, theirs, (), lambda: (), Forbids(["*nvme*"]))
+    at = places.place(volume(), SURVEY)
+    found = around(volume(), node(), SURVEY, at, theirs, (), lambda: (), Forbids(["*nvme*"]))
     assert found == Around(never="*nvme*", foreign="theirs (/data/nvme0/x)")
     assert SURVEY.boot == BOOT
