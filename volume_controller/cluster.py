@@ -6,7 +6,7 @@ since a decision looks at what is, never at which event came.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Collection, Iterable, Set
 from enum import StrEnum
 from typing import Any
 
