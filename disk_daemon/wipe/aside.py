@@ -3,6 +3,9 @@
 `trash-ORDER/` holds the tenancy's folder. Where the whole disk is to go (`adopt: Wipe`) it holds three
 folders instead, one for each place that things came from, so that the way back is as plain as the way there.
 lost+found itself belongs to the file system and stays.
+
+The way there is not synced, the way back is (decision 0115): a rename that a power cut undoes is done again,
+but data that somebody was told to have back must be where his pod looks for it.
 """
 
 from __future__ import annotations
@@ -25,8 +28,6 @@ def tenancy(ours: int, order: str, name: str, tick: Tick) -> None:
     try:
         tick("rename")
         kernel.rename_new(ours, name, trash, name)
-        os.fsync(trash)
-        os.fsync(ours)
     finally:
         os.close(trash)
 
@@ -44,7 +45,6 @@ def everything(root: int, ours: int, order: str, tick: Tick) -> None:
                 os.close(lost)
         others = tuple(each for each in entries(ours) if trash_of(each))
         _move_all(ours, trash, _OURS, others, tick)
-        os.fsync(trash)
     finally:
         os.close(trash)
 
@@ -75,7 +75,6 @@ def _folder(parent: int, name: str, tick: Tick) -> int:
     with suppress(FileExistsError):
         tick("mkdir")
         os.mkdir(name, 0o700, dir_fd=parent)
-        os.fsync(parent)
     return kernel.open_below(parent, name)
 
 
@@ -87,8 +86,6 @@ def _move_all(source: int, trash: int, place: str, but: tuple[str, ...], tick: T
         for name in [each for each in entries(source) if each not in but]:
             tick("rename")
             kernel.rename_new(source, name, to, name)
-        os.fsync(to)
-        os.fsync(source)
     finally:
         os.close(to)
 

@@ -11,6 +11,8 @@ child process, under one lock that the kernel lets go however the process ends:
   delete below trash-ORDER, looking again between  there is only the way on
   list again, make the next folder, sync, journal `done`
 
+The disk itself is synced once, before `done` (decision 0115).
+
 A device whose file system is mounted is such a disk too, once `on_device.py` holds a lock of its own.
 """
 
@@ -182,7 +184,6 @@ class FolderCarrier(Carrier):
             case Make():
                 self._tick("mkdir")
                 os.mkdir(self._order.next, TENANCY_MODE, dir_fd=ours)
-                os.fsync(ours)
             case Finish():
                 self._finish(root)
 
@@ -245,7 +246,6 @@ class FolderCarrier(Carrier):
             os.close(top)
         self._tick("rmdir")
         os.rmdir(name, dir_fd=ours)
-        os.fsync(ours)
 
     def _verify(self, root: int) -> None:
         facts = folder.look_inside(root, self._path, self._rules)
@@ -266,9 +266,9 @@ class FolderCarrier(Carrier):
                 raise
             said = f"tenancy {tenancy} should be unused, and is not empty; say what is to become of it"
             raise Concluded(Refuse("HasData", said), begun=False) from error
-        os.fsync(ours)
 
     def _finish(self, root: int) -> None:
+        """The one sync of the disk (decision 0115), and only what it has stored is journalled as done."""
         kernel.sync_filesystem(root)
         self._journal_done()
 
