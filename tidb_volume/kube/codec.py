@@ -6,6 +6,7 @@ left out looks like one that does not exist, and then its disk would be offered 
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -97,12 +98,16 @@ class Undecodable(Exception):  # noqa: N818 - says what happened
 
 
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_making = threading.Lock()
+"""msgspec (0.22) shows a type to other threads while it still takes it apart, and who decodes with it then
+crashes the process: two lists of one kind that come at one moment are enough."""
 
 
 def _decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
     known = _decoders.get(wanted)
     if known is None:
-        known = _decoders[wanted] = msgspec.json.Decoder(wanted)
+        with _making:
+            known = _decoders[wanted] = msgspec.json.Decoder(wanted)
     return known
 
 

@@ -72,6 +72,10 @@ class Status(msgspec.Struct, frozen=True):
     details: Details = Details()
 
 
+_status = msgspec.json.Decoder(Status)
+"""Made before there are threads (see codec.py): after a restore of etcd all watches are refused at once."""
+
+
 class ApiError(Exception):
     """The API server answered with 400 or more: nothing was changed.
 
@@ -247,7 +251,7 @@ def _shortened(message: str) -> str:
 def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
     """The ApiError in an answer of 400 or more; a body that is no Status (a proxy's page) is quoted."""
     try:
-        said = msgspec.json.decode(body, type=Status)
+        said = _status.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         said = Status(message=body[:200].decode(errors="replace"))
     after: float | None = said.details.retry_after_seconds or None
