@@ -8,7 +8,7 @@ import time
 
 from . import build
 from .cluster import DEFAULT_NAME, Cluster, down
-from .state import Layout, clusters
+from .state import NODE_GRACE_S, Layout, clusters
 from .system import ClusterError, alive
 
 
@@ -42,6 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--disk-size", default="512M", metavar="SIZE", help="sparse (default 512M; XFS needs 300M)"
     )
+    verb.add_argument(
+        "--node-grace",
+        type=int,
+        default=NODE_GRACE_S,
+        metavar="SECONDS",
+        help=f"without a heartbeat, until a node is NotReady (default {NODE_GRACE_S})",
+    )
     verb.add_argument("--api-only", action="store_true", help="no nodes; needs no root")
     verb.set_defaults(run=_up)
 
@@ -74,6 +81,7 @@ def _up(options: argparse.Namespace) -> None:
         raw_disks=options.raw_disks,
         disk_size=options.disk_size,
         api_only=options.api_only,
+        node_grace_s=options.node_grace,
     )
     record = cluster.record
     came = "ran already" if cluster.found else f"is up after {time.monotonic() - begun:.1f} s"

@@ -26,7 +26,7 @@ import msgspec
 from . import build, controlplane, disks, image, packages, teardown
 from .certs import Authority
 from .node import Node
-from .state import BRIDGE, SERVICE, Layout, NodeRecord, Record
+from .state import BRIDGE, NODE_GRACE_S, SERVICE, Layout, NodeRecord, Record
 from .system import ClusterError, GaveUpError, alive, end, run, send, spawn, tail, until
 
 _HERE = Path(__file__).parent
@@ -54,9 +54,12 @@ class Cluster:
         raw_disks: int = 0,
         disk_size: str | int = "512M",
         api_only: bool = False,
+        node_grace_s: int = NODE_GRACE_S,
     ) -> Self:
         """Starts a cluster and returns it once its nodes are Ready; one that runs is returned as it is.
 
+        node_grace_s: without a heartbeat for so long a node is NotReady; beside a thousand nodes that share
+        a few processors the heart beats slower.
         Builds and installs what is missing. Raises ClusterError when a cluster of this name and another shape
         runs, or when anything does not come up; what was begun is then taken away again, its logs are kept.
         """
@@ -64,7 +67,7 @@ class Cluster:
             raise ClusterError("nodes need root; without it: --api-only")
         size = disks.parse_size(disk_size) if isinstance(disk_size, str) else disk_size
         shape = (0, 0, 0, 0) if api_only else (nodes, path_disks, raw_disks, size)
-        record = Record(name, build.kubernetes_version(), api_only, *shape)
+        record = Record(name, build.kubernetes_version(), api_only, *shape, node_grace_s=node_grace_s)
         layout = Layout(name)
         packages.require(packages.FOR_API if api_only else packages.FOR_NODES)
         programs = build.build(build.CONTROL_PLANE if api_only else build.EVERYTHING, record.version)

@@ -74,8 +74,7 @@ def _controller_manager(layout: Layout, record: Record) -> list[str]:
         "--secure-port=0",
         "--kube-api-qps=200",
         "--kube-api-burst=400",
-        # Node loss is tested: it should be seen soon.
-        "--node-monitor-grace-period=20s",
+        f"--node-monitor-grace-period={record.node_grace_s}s",
         "--node-monitor-period=2s",
         "--profiling=false",
     ]

@@ -22,6 +22,8 @@ _LONGEST_FOLDER = 70
 NETWORK = "10.89.0"
 BRIDGE = f"{NETWORK}.1"
 SERVICE = "10.96.0.1"
+NODE_GRACE_S = 20
+"""A node that has sent no heartbeat for so long is NotReady: node loss is tested, and should be seen soon."""
 
 
 class DiskRecord(msgspec.Struct, frozen=True):
@@ -65,6 +67,7 @@ class Record(msgspec.Struct, frozen=True):
     path_disks: int = 0
     raw_disks: int = 0
     disk_bytes: int = 0
+    node_grace_s: int = NODE_GRACE_S
     port: int = 0
     etcd_port: int = 0
     ready: bool = False
@@ -76,7 +79,7 @@ class Record(msgspec.Struct, frozen=True):
     def shape(self) -> tuple[object, ...]:
         """What two calls of `up` must agree on to mean the same cluster."""
         disks = (self.path_disks, self.raw_disks, self.disk_bytes)
-        return (self.version, self.api_only, self.node_count, *disks)
+        return (self.version, self.api_only, self.node_count, *disks, self.node_grace_s)
 
 
 class Layout:
