@@ -30,7 +30,10 @@ from tidb_volume.kube import kinds
 from tidb_volume.value import Phase
 
 OWN_DISKS = 10
-DISKS_A_NODE = 10
+DISKS_A_NODE = 40
+"""250 machines with 40 disks each: this machine has no room for the heartbeats of a thousand."""
+NODE_GRACE_S = 240
+LONGEST_FILL_S = 1800
 DAEMON_RSS_MB, CHILD_PRIVATE_MB = 32.0, 12.0
 FLAT = 1.1
 """The daemon of a big fleet may be so much larger than that of a small one: noise, no growth."""
@@ -106,29 +109,18 @@ def child_mb(watched: Watched, bench: reclaim.Bench) -> float:
     return found[0]
 
 
-def grow(lab: Lab, nodes: int, pool: str) -> standin.Daemons:
-    """Have that many machines more, with ten disks each, all on offer."""
-    prefix = f"fake-{lab.tag}-"
-    wanted = [f"{prefix}{number:04}" for number in range(nodes)]
-    daemons = standin.Daemons(lab.cluster.kubeconfig, prefix)
-    try:
-        standin.nodes(lab.api, wanted)
-        group = f'{{nodeSelector: {{{standin.FLEET}: fake}}, disks: ["/data/nvme{{0..{DISKS_A_NODE - 1}}}"]}}'
-        lab.inventory(pool, f"pools: {{{pool}: {{onRelease: wipe}}}}\ndefaultPool: {pool}\ngroups: [{group}]")
-
-        def offered() -> int:
-            return len(lab.api.list(kinds.PV, labels=f"{names.LABEL_POOL}={pool}")[0])
-
-        begun = time.monotonic()
-        while (count := offered()) < nodes * DISKS_A_NODE:
-            print(f"  {count} of {nodes * DISKS_A_NODE} on offer", flush=True)
-            if time.monotonic() - begun > 1800:
-                raise AssertionError(f"{count} volumes are on offer after half an hour")
-            time.sleep(10)
-    except BaseException:
-        daemons.close()
-        raise
-    return daemons
+def fill(lab: Lab, fleet: standin.Fleet, pool: str) -> float:
+    """List a fleet's disks, and wait until all are on offer; the seconds that this took."""
+    wanted = fleet.nodes * fleet.disks
+    begun = time.monotonic()
+    lab.inventory(pool, fleet.inventory(pool))
+    while (count := len(lab.api.list(kinds.PV, labels=f"{names.LABEL_POOL}={pool}")[0])) < wanted:
+        took = time.monotonic() - begun
+        print(f"  {count} of {wanted} on offer after {took:.0f} s", flush=True)
+        if took > LONGEST_FILL_S:
+            raise AssertionError(f"{count} volumes are on offer after {took:.0f} s")
+        time.sleep(10)
+    return time.monotonic() - begun
 
 
 def settle(watched: Watched) -> None:
@@ -145,7 +137,7 @@ def settle(watched: Watched) -> None:
 
 def measure(cluster: Cluster, volumes: int) -> dict[str, float]:
     """All figures, in the order in which they are shown."""
-    with closing(Lab(cluster)) as lab, standin.kwok(cluster):
+    with closing(Lab(cluster)) as lab:
         node = cluster.nodes[0]
         watched = Watched(lab, node)
         bench = reclaim.Bench(lab, node)
@@ -158,7 +150,10 @@ def measure(cluster: Cluster, volumes: int) -> dict[str, float]:
         children = [child_mb(watched, bench)]
         settle(watched)
         shown = watched.figures(str(OWN_DISKS))
-        with closing(grow(lab, (volumes - OWN_DISKS + 9) // DISKS_A_NODE, f"fleet-{lab.tag}")):
+        nodes = -(-(volumes - OWN_DISKS) // DISKS_A_NODE)
+        fleet = standin.Fleet(f"fake-{lab.tag}", nodes, DISKS_A_NODE)
+        with standin.running(cluster, fleet):
+            shown["fill_s"] = fill(lab, fleet, f"fleet-{lab.tag}")
             children.append(child_mb(watched, bench))
             settle(watched)
             shown |= watched.figures(str(volumes))
@@ -190,7 +185,7 @@ def main() -> int:
     if given.cluster:
         shown = measure(Cluster.attach(given.cluster), given.volumes)
     else:
-        with Cluster.up("bench-memory", nodes=1, path_disks=0) as cluster:
+        with Cluster.up("bench-memory", nodes=1, path_disks=0, node_grace_s=NODE_GRACE_S) as cluster:
             deployed.deploy(cluster, lambda what: print(f"  {what}", flush=True))
             shown = measure(cluster, given.volumes)
     line = " ".join(f"{key}={value:.1f}" for key, value in shown.items())

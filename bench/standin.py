@@ -1,30 +1,36 @@
 """Machines by the thousand that are not there: nodes that kwok keeps Ready, and what their daemons would say.
 
 The nodes are real objects with a real DaemonSet's pods on them, which kwok calls Running. A disk here is two
-fields in memory; it is reported, and obeys an order, as a blank path disk on a real node would. So what the
-controller sees and has to do is a fleet's, and nothing is claimed of the daemon.
+fields in memory: surveyed as the daemon starts, reported as its volume appears, obeying an order as a blank
+path disk on a real node would, by the daemon's own writes. So what the controller sees and has to do is a
+fleet's, and nothing is claimed of the daemon.
 """
 
 from __future__ import annotations
 
 import subprocess
+import sys
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 
 import msgspec
 
-from disk_daemon.api import write_node
+from disk_daemon.api import write_node, write_status
 from tests.cluster import Cluster, build
+from tests.cluster.system import until
 from tidb_volume import names
 from tidb_volume.kube import kinds, slim
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.queue import Queue
 from tidb_volume.kube.reflector import Reflector
 from tidb_volume.kube.store import Change, Store
-from tidb_volume.kube.transport import ApiError, Stop
+from tidb_volume.kube.transport import ApiError, NoAnswer, Stop
+from tidb_volume.life.daemon import is_ready
 from tidb_volume.value import (
     Content,
     DiskReport,
@@ -32,16 +38,18 @@ from tidb_volume.value import (
     NodeReport,
     Presence,
     SeenDisk,
+    Source,
     Volume,
     Work,
     WorkState,
 )
 
 BOOT = "boot-1"
-BY_NODE = "by node"
 FAKE = "kwok.x-k8s.io/node"
 FLEET = "fleet"
-"""The label of all nodes that are made here."""
+"""The label of all nodes that are made here; its value is the fleet's name."""
+NAMESPACE = "tidb-volume"
+THREADS = 8
 SIZE = 400 << 20
 AT = "2026-01-01T00:00:00.000Z"
 STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
@@ -59,7 +67,8 @@ def kwok(cluster: Cluster) -> Iterator[None]:
         f"--kubeconfig={cluster.inner_kubeconfig}",
         f"--config={config}",
         f"--manage-nodes-with-annotation-selector={FAKE}=fake",
-        "--node-lease-duration-seconds=40",
+        # Renewed four times in this: a thousand kubelets' pace costs more than this machine may have left.
+        f"--node-lease-duration-seconds={cluster.record.node_grace_s}",
     ]
     with (cluster.layout.folder / "kwok.log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
@@ -70,35 +79,115 @@ def kwok(cluster: Cluster) -> Iterator[None]:
         process.wait()
 
 
-def nodes(api: Client, wanted: list[str]) -> None:
-    """Make these nodes; nothing but a DaemonSet that tolerates all comes onto them."""
-    for name in wanted:
-        meta = {"name": name, "labels": {names.HOSTNAME: name, FLEET: "fake"}, "annotations": {FAKE: "fake"}}
-        taint = {"key": FAKE, "value": "fake", "effect": "NoSchedule"}
-        api.create(kinds.NODE, {"metadata": meta, "spec": {"taints": [taint]}})
+class Fleet(msgspec.Struct, frozen=True):
+    """So many machines with so many disks each. `name` is a label's value, and the beginning of theirs."""
+
+    name: str
+    nodes: int
+    disks: int
+
+    def names(self) -> list[str]:
+        """The machines' names."""
+        return [f"{self.name}-{number:04}" for number in range(self.nodes)]
+
+    def folders(self) -> list[str]:
+        """Where the disks of each are mounted."""
+        return [f"/data/nvme{number}" for number in range(self.disks)]
+
+    def inventory(self, pool: str) -> str:
+        """The text that lists them all."""
+        disks = f'[{{path: "/data/nvme{{0..{self.disks - 1}}}", pool: {pool}}}]'
+        group = f"{{nodeSelector: {{{FLEET}: {self.name}}}, disks: {disks}}}"
+        return f"pools: {{{pool}: {{onRelease: wipe}}}}\ngroups: [{group}]"
+
+
+@contextmanager
+def running(cluster: Cluster, fleet: Fleet) -> Iterator[None]:
+    """The machines of a fleet, Ready, with their daemons; in a process of its own, inside of the cluster's
+    network, as theirs would be. The daemons end on leaving."""
+    argv: list[str | Path] = [
+        *cluster.network_command(),
+        sys.executable,
+        "-m",
+        "bench.standin",
+        cluster.inner_kubeconfig,
+        msgspec.json.encode(fleet).decode(),
+    ]
+    with kwok(cluster), subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            raise AssertionError(f"the stand-ins ended with {process.wait()}")
+        try:
+            yield
+        finally:
+            process.communicate()  # the end of its input is the sign to end
+
+
+def main() -> None:
+    """Make a fleet's machines and be its daemons until standard input ends; says `ready` once they are."""
+    kubeconfig, fleet = sys.argv[1], msgspec.json.decode(sys.argv[2], type=Fleet)
+    config = slim.from_kubeconfig(kubeconfig)
+    apis = [Client(slim.SlimTransport(config), manager="disk-daemon") for _ in range(THREADS)]
+    _share(apis, fleet.names(), lambda api, name: _node(api, name, fleet.name))
+    wait_for_daemons(apis[0], set(fleet.names()))
+    daemons = Daemons(apis, dict.fromkeys(fleet.names(), fleet.folders()))
+    print("ready", flush=True)
+    sys.stdin.read()
+    daemons.close()
+    for api in apis:
+        api.transport.close()
+
+
+def _node(api: Client, name: str, fleet: str) -> None:
+    """One node; nothing but a DaemonSet that tolerates all comes onto it."""
+    meta = {"name": name, "labels": {names.HOSTNAME: name, FLEET: fleet}, "annotations": {FAKE: "fake"}}
+    taint = {"key": FAKE, "value": "fake", "effect": "NoSchedule"}
+    api.create(kinds.NODE, {"metadata": meta, "spec": {"taints": [taint]}})
+
+
+def wait_for_daemons(api: Client, wanted: Set[str]) -> None:
+    """Until the DaemonSet has a Ready pod on each of these nodes, as it has where a fleet is installed before
+    its disks are listed."""
+
+    def ready() -> bool:
+        pods, _ = api.list(kinds.DAEMON_POD, NAMESPACE, labels=f"{names.LABEL_APP}={names.DAEMON}")
+        return wanted <= {pod.spec.node_name for pod in pods if is_ready(pod)}
+
+    until(f"{len(wanted)} pods of the DaemonSet to be Ready", ready, timeout=900, pause=2)
+
+
+def _share(apis: Sequence[Client], names_of: Iterable[str], work: Callable[[Client, str], object]) -> None:
+    """Do `work` for each name, in one thread a client."""
+    left: SimpleQueue[Client] = SimpleQueue()
+    for api in apis:
+        left.put(api)
+
+    def one(name: str) -> None:
+        api = left.get()
+        try:
+            work(api, name)
+        finally:
+            left.put(api)
+
+    with ThreadPoolExecutor(len(apis)) as pool:
+        list(pool.map(one, names_of))
 
 
 class Daemons:
-    """What the daemons of all nodes whose names begin with `prefix` say and do."""
+    """What the daemons of many nodes say and do. disks: by node, the folders its disks are mounted on."""
 
-    def __init__(self, kubeconfig: Path, prefix: str, threads: int = 8) -> None:
-        self._prefix = prefix
+    def __init__(self, apis: Sequence[Client], disks: Mapping[str, Sequence[str]]) -> None:
+        self._disks = disks
         self._stop = Stop()
         self._queue: Queue[str] = Queue(first_retry=0.05)
         self._volumes: Store[Volume] = Store()
         self._on_disk: dict[str, str] = {}
-        self._surveyed: dict[str, frozenset[str]] = {}
-        self._survey_lock = threading.Lock()
-        self._volumes.add_index(BY_NODE, lambda volume: (volume.spec.node_name,))
         self._volumes.on_change(self._changed)
-        self._apis = [
-            Client(slim.SlimTransport(slim.from_kubeconfig(kubeconfig)), manager="disk-daemon")
-            for _ in range(threads + 1)
-        ]
-        watch = Reflector(self._apis[0], kinds.TIDB_VOLUME, self._volumes, stop=self._stop)
+        _share(apis, disks, self._survey)
+        watch = Reflector(apis[0], kinds.TIDB_VOLUME, self._volumes, stop=self._stop)
         self._threads = [
             threading.Thread(target=watch.run, name="watch"),
-            *(threading.Thread(target=self._serve, args=(api,)) for api in self._apis[1:]),
+            *(threading.Thread(target=self._serve, args=(api,)) for api in apis),
         ]
         for thread in self._threads:
             thread.start()
@@ -109,11 +198,9 @@ class Daemons:
         self._queue.shutdown()
         for thread in self._threads:
             thread.join()
-        for api in self._apis:
-            api.transport.close()
 
     def _changed(self, change: Change[Volume]) -> None:
-        if change.new is not None and change.new.spec.node_name.startswith(self._prefix):
+        if change.new is not None and change.new.spec.node_name in self._disks:
             self._queue.add(change.new.metadata.name)
 
     def _serve(self, api: Client) -> None:
@@ -122,7 +209,7 @@ class Daemons:
                 volume = self._volumes.get(name)
                 if volume is not None:
                     self._look(api, volume)
-            except ApiError:
+            except (ApiError, NoAnswer, LookupError):
                 self._queue.retry(name)
             else:
                 self._queue.forget(name)
@@ -133,37 +220,32 @@ class Daemons:
         """Report a disk, and obey its order; both in one patch, as the daemon writes them."""
         name, order, status = volume.metadata.name, volume.spec.order, volume.status
         work = status.work
-        self._survey(api, volume)
         if order is not None and (work is None or work.order_id != order.id):
             if order.kind == "reclaim" and status.committed != order.id:
                 return
             self._on_disk[name] = order.next if order.offer else ""
             work = Work(order_id=order.id, state=WorkState.DONE, at=AT)
         report = self._report(name)
-        if report == status.disk and work == status.work:
-            return
-        patch = {"status": {"disk": msgspec.to_builtins(report), "work": msgspec.to_builtins(work)}}
-        api.merge_patch(kinds.TIDB_VOLUME, name, patch, subresource="status")
+        disk = report if report != status.disk else None
+        told = work if work != status.work else None
+        if disk is not None or told is not None:
+            self._volumes.put(write_status(api, volume, disk, told))
 
-    def _survey(self, api: Client, volume: Volume) -> None:
-        """Show the disks of a machine in its own object too, as many as its volumes tell by now."""
-        node = volume.spec.node_name
-        with self._survey_lock:
-            if volume.metadata.name in self._surveyed.get(node, ()):
-                return
-            found = self._volumes.by_index(BY_NODE, node)
-            self._surveyed[node] = frozenset(each.metadata.name for each in found)
-        disks = tuple(
-            SeenDisk(
-                name=f"nvme{n}n1",
-                device=_number(each.metadata.name),
-                links=tuple(f"/dev/disk/{by}-{each.metadata.name}" for by in ("by-id/nvme", "by-path/pci")),
-                mounts=(each.spec.source.path,),
-                identity=_identity(each.metadata.name),
+    def _survey(self, api: Client, node: str) -> None:
+        """Show the disks of a machine in its own object."""
+        disks = []
+        for number, folder in enumerate(self._disks[node]):
+            name = names.volume_name(node, Source(path=folder))
+            disks.append(
+                SeenDisk(
+                    name=f"nvme{number}n1",
+                    device=_number(name),
+                    links=tuple(f"/dev/disk/{by}-{name}" for by in ("by-id/nvme", "by-path/pci")),
+                    mounts=(folder,),
+                    identity=_identity(name),
+                )
             )
-            for n, each in enumerate(sorted(found, key=lambda each: each.metadata.name))
-        )
-        write_node(api, node, NodeReport(boot=BOOT, daemon="none", disks=disks))
+        write_node(api, node, NodeReport(boot=BOOT, daemon="none", disks=tuple(disks)))
 
     def _report(self, name: str) -> DiskReport:
         tenancy = self._on_disk.get(name, "")
@@ -186,3 +268,7 @@ def _number(name: str) -> str:
 
 def _identity(name: str) -> Identity:
     return Identity(serial=name, model="none", size_bytes=SIZE)
+
+
+if __name__ == "__main__":
+    main()
