@@ -24,7 +24,7 @@ from tidb_volume.kube.transport import Stop
 from tidb_volume.life import conflict, foreign, places
 from tidb_volume.life.daemon import is_ready
 from tidb_volume.life.foreign import disk_of
-from tidb_volume.life.look import tenancy_of
+from tidb_volume.life.look import pv_state, tenancy_of
 from tidb_volume.upstream import Claim, ConfigMap, DaemonPod, Node, Pod, Pv, StorageClass
 from tidb_volume.value import Fleet, Volume, VolumeNode
 
@@ -272,7 +272,10 @@ class Cluster:
         self._add(Key(Topic.VOLUME, name), change, Priority.LIVE if spoken else self.priority(name))
 
     def _pv_told(self, change: Change[Pv]) -> None:
-        seen = [each for each in (change.old, change.new) if each is not None]
+        old, new = change.old, change.new
+        if old is not None and new is not None and _tells(old) == _tells(new):
+            return  # a finalizer, or the phase of one that nobody has
+        seen = [each for each in (old, new) if each is not None]
         named = any(each.spec.claim_ref is not None for each in seen)
         for disk in {disk for each in seen for disk in _pv_disk(each)}:
             self._add(Key(Topic.VOLUME, disk), change, Priority.LIVE if named else self.priority(disk))
@@ -392,6 +395,19 @@ class Cluster:
         if before != after:
             for volume in self.volumes.all():
                 self._add(Key(Topic.VOLUME, volume.metadata.name), change, Priority.WIDE)
+
+
+def _tells(pv: Pv) -> tuple[object, ...]:
+    """All of a PersistentVolume of ours that a decision looks at."""
+    meta = pv.metadata
+    return (
+        meta.uid,
+        meta.labels,
+        meta.annotations,
+        meta.deletion_timestamp,
+        pv.spec,
+        pv_state(pv),
+    )
 
 
 def _covers_as(pv: Pv) -> tuple[object, ...]:

@@ -152,9 +152,16 @@ def _around(cluster: Cluster, wanted: Wanted, volume: Volume, node: Node | None)
     seen = conflict.new_identity(volume)
 
     def raised() -> tuple[Peer, ...]:
-        own = conflict.peers_in(name, report) if report is not None else []
-        facts = {fact for each in own for fact in unique_facts(each.identity)}
-        return conflict.raised(name, report, _peers(cluster, facts))
+        # Asked for each new disk of a machine: it must not cost the square of how many a machine has.
+        shown = report.disks if report is not None else ()
+        facts = {fact for disk in shown if disk.identity for fact in unique_facts(disk.identity)}
+        elsewhere = {
+            other.metadata.name: conflict.peer_of(other)
+            for fact in facts
+            for other in cluster.volumes.by_index(BY_FACT, fact)[:SHARED]
+            if other.spec.node_name != name
+        }
+        return conflict.raised(name, report, filter(None, elsewhere.values()))
 
     return around(
         volume,
@@ -162,7 +169,7 @@ def _around(cluster: Cluster, wanted: Wanted, volume: Volume, node: Node | None)
         report,
         at,
         theirs(cluster, volume, at, hostname),
-        _peers(cluster, unique_facts(seen)) if seen is not None else (),
+        _peers(cluster, name, unique_facts(seen)) if seen is not None else (),
         raised,
         wanted.forbids,
     )
@@ -178,14 +185,16 @@ def theirs(cluster: Cluster, volume: Volume, at: Place | None, hostname: str) ->
     return found.values()
 
 
-def _peers(cluster: Cluster, facts: Iterable[str]) -> list[Peer]:
-    """Everybody who shows a disk with one of these facts. A survey of a node that is gone says nothing."""
+def _peers(cluster: Cluster, node: str, facts: Iterable[str]) -> list[Peer]:
+    """Everybody who shows a disk with one of these facts, but for the node's own survey. A survey of a node
+    that is gone says nothing."""
     found: dict[tuple[str, str, str], Peer] = {}
     for fact in facts:
         shown = [conflict.peer_of(volume) for volume in cluster.volumes.by_index(BY_FACT, fact)[:SHARED]]
         for report in cluster.reports.by_index(BY_FACT, fact)[:SHARED]:
-            if cluster.nodes.get(report.metadata.name) is not None:
-                shown += conflict.peers_in(report.metadata.name, report.status)
+            other = report.metadata.name
+            if other != node and cluster.nodes.get(other) is not None:
+                shown += conflict.peers_in(other, report.status)
         for peer in shown:
             if peer is not None:
                 found[peer.node, peer.volume, peer.name] = peer

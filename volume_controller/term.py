@@ -141,13 +141,14 @@ class Term:
 
     def _volume(self, key: Key) -> None:
         cluster, name = self._cluster, key.name
-        wanted = cluster.wanted
-        if wanted is None:
-            return  # the inventory's first look has every volume looked at
-        entry = wanted.desired.disks.get(name)
-        if entry is None and wanted.unsure and name not in wanted.left_by_label:
-            return  # said in the fleet's status; looked at again with the next inventory
         for _ in range(STEPS):
+            self._queue.anew(key)  # our own writes call for no look beside the one that follows them here
+            wanted = cluster.wanted
+            if wanted is None:
+                return  # the inventory's first look has every volume looked at
+            entry = wanted.desired.disks.get(name)
+            if entry is None and wanted.unsure and name not in wanted.left_by_label:
+                return  # said in the fleet's status; looked at again with the next inventory
             volume = cluster.volumes.get(name)
             if volume is None:
                 if entry is None:

@@ -16,6 +16,7 @@ from tidb_volume.upstream import (
     Claim,
     ConfigMap,
     LocalSource,
+    PhaseOnly,
     Pod,
     PodClaim,
     PodSpec,
@@ -204,6 +205,22 @@ def test_a_volume_that_has_come_to_rest_is_of_no_mass_any_more(desk: Desk) -> No
     desk.made("node-10", "/data/d9", reported=True)
     desk.made("node-09", "/data/d9", reported=True)
     assert desk.drained(most=2) == [name, of("node-10", "/data/d9")]
+
+
+def test_nothing_is_looked_at_for_a_finalizer_or_the_phase_of_a_volume_that_nobody_has(desk: Desk) -> None:
+    """Each of ten thousand new PersistentVolumes gets both from Kubernetes within a second."""
+    (pv,) = desk.cluster.pvs.all()
+    steps = [
+        (msgspec.structs.replace(pv, status=PhaseOnly(phase="Available")), False),
+        (msgspec.structs.replace(pv, status=PhaseOnly(phase="Failed")), True),
+        (msgspec.structs.replace(pv, status=PhaseOnly(phase="Available")), True),
+    ]
+    for number, (step, looked_at) in enumerate(steps):
+        meta = msgspec.structs.replace(
+            pv.metadata, resource_version=str(10_000 + number), finalizers=(f"f{number}",)
+        )
+        desk.cluster.pvs.put(msgspec.structs.replace(step, metadata=meta))
+        assert desk.drained() == ([of("node-a", "/data/old")] if looked_at else [])
 
 
 def test_a_claim_goes_before_the_volumes_of_a_machine_whose_daemon_came(desk: Desk) -> None:

@@ -146,6 +146,16 @@ class Queue(Generic[K]):
             if entry is not None:
                 self._push(entry)
 
+    def anew(self, key: K) -> None:
+        """The worker that has `key` is about to look at it anew: what was added for now is looked at with it.
+
+        To be called before it reads anything: what comes later is kept until `done`.
+        """
+        with self._condition:
+            entry = self._entries.get(key)
+            if entry is not None and key in self._working and entry.at <= self._clock():
+                del self._entries[key]
+
     def next_at(self) -> float | None:
         """When the next key that nobody works on is due, by the queue's clock; None: there is none."""
         with self._condition:

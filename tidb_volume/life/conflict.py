@@ -75,14 +75,11 @@ def _is_same(seen: Identity, node: str, other: Peer) -> bool:
 
 def raised(node: str, report: NodeReport | None, peers: Iterable[Peer]) -> tuple[Peer, ...]:
     """The volumes of other nodes whose recorded disks a node's survey shows as its own."""
-    if report is None:
+    elsewhere = [peer for peer in peers if peer.established and peer.node != node]
+    if report is None or not elsewhere:
         return ()
     own = [each.identity for each in peers_in(node, report)]
-    return tuple(
-        peer
-        for peer in peers
-        if peer.established and peer.node != node and any(_is_same(each, node, peer) for each in own)
-    )
+    return tuple(peer for peer in elsewhere if any(_is_same(each, node, peer) for each in own))
 
 
 def twin(volume: Volume, peers: Iterable[Peer], raised_by_node: tuple[Peer, ...]) -> str:

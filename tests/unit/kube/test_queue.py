@@ -91,6 +91,28 @@ def test_a_key_that_is_being_worked_on_is_not_handed_out_twice_and_not_forgotten
     assert queue.poll() is None
 
 
+def test_a_worker_that_looks_anew_has_seen_what_was_added_before_and_not_what_comes_after(
+    queue: Queue[str], time: Time
+) -> None:
+    queue.add("a")
+    assert queue.poll() == "a"
+    queue.add("a")
+    queue.anew("a")
+    queue.done("a")
+    assert queue.poll() is None
+    queue.add("a")
+    assert queue.poll() == "a"
+    queue.anew("a")
+    queue.add("a")
+    queue.done("a")
+    assert queue.poll() == "a"
+    queue.add_after("a", 5)
+    queue.anew("a")
+    queue.done("a")
+    time.now += 5
+    assert queue.poll() == "a", "what is due later stays"
+
+
 def test_what_was_added_for_later_while_being_worked_on_keeps_its_time(queue: Queue[str], time: Time) -> None:
     queue.add("a")
     assert queue.poll() == "a"
@@ -155,7 +177,7 @@ Step = tuple[str, str, int, Priority]
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["add", "after", "poll", "done", "pass"]),
+        st.sampled_from(["add", "after", "poll", "anew", "done", "pass"]),
         st.sampled_from("abc"),
         st.integers(0, 5),
         st.sampled_from(Priority),
@@ -189,6 +211,10 @@ def test_no_key_is_lost_nor_handed_out_twice_at_once(steps: list[Step]) -> None:
                 assert ready[got][1] == min(best for _, best in ready.values())
                 del wanted[got]
                 working.add(got)
+            case "anew":
+                queue.anew(key)
+                if key in working and wanted.get(key, (float("inf"), priority))[0] <= time.now:
+                    del wanted[key]
             case "done":
                 queue.done(key)
                 working.discard(key)
