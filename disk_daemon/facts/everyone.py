@@ -106,7 +106,7 @@ def _loops(device: str) -> Iterator[User]:
     for backing in sorted(Path("/sys/block").glob("loop*/loop/backing_file")):
         loop = backing.parent.parent
         try:
-            number = hardware.backing(loop).rpartition(":")[0]
+            number = hardware.backing_by_number(loop).rpartition(":")[0]
             file = process.read(str(backing)).rstrip(b"\n")
         except OSError as error:
             if error.errno in (errno.ENXIO, errno.ENOENT) and not backing.exists():

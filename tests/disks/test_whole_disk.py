@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import signal
+import stat
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -345,18 +346,25 @@ def test_a_bind_mount_on_the_host_is_waited_for(disk: Disk, rules: Rules, tmp_pa
 # --- what only the kernel has open --------------------------------------------------------------------------
 
 
-def test_a_loop_device_whose_file_is_on_it_is_waited_for(disk: Disk, rules: Rules) -> None:
+@pytest.mark.parametrize("shown", [True, False], ids=["in /dev", "in another /dev"])
+def test_a_loop_device_whose_file_is_on_it_is_waited_for(disk: Disk, rules: Rules, shown: bool) -> None:
     image = disk.path / "image"
     with image.open("wb") as file:
         file.truncate(1 << 20)
     words = ["losetup", "-f", "--show", str(image)]
     loop = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    number = os.stat(loop).st_rdev
     try:
+        if not shown:
+            os.unlink(loop)
         ended = wipe(disk, rules)
     finally:
+        if not shown:
+            os.mknod(loop, stat.S_IFBLK | 0o660, number)
         run("losetup", "-d", loop)
     assert state(ended.work) == ("running", "InUse")
-    assert os.path.basename(loop) in said(ended)
+    assert f"{os.path.basename(loop)}, whose file" in said(ended)
+    assert not [each for each in os.listdir("/dev") if each.startswith(".tidb-volume")]
     assert image.exists()
     assert state(wipe(disk, rules).work) == ("done", "")
 
