@@ -65,8 +65,8 @@ _ALL = [
     Reason("Refused", "this disk is never used{note}", "remove its entry"),
     Reason(
         "Occupied",
-        "the disk is part of something else{note}; it is neither offered nor wiped, whatever is answered",
-        "take it out of there and clear it by hand on {node} (wipefs -a), or remove its entry",
+        "the disk is part of something else, and neither offered nor wiped, whatever is answered{note}",
+        "that is done by hand on {node}; or remove its entry",
     ),
     Reason(
         "Stuck",
@@ -142,8 +142,8 @@ _ALL = [
     ),
     Reason(
         "InUse",
-        "still in use ({note}); the wipe waits for its end, however long",
-        "end who uses it; a pod that hangs in Terminating: look at its node's kubelet",
+        "still in use ({note}); it is neither wiped nor offered before that ends, however long it takes",
+        "end it, or unmount it; a pod that hangs in Terminating: look at its node's kubelet",
     ),
     Reason(
         "NodeNotReady", "node {node} is not ready; what is to be done there waits for it", "repair the node"

@@ -158,7 +158,7 @@ def look(world: World) -> Seen:
         disk=status.disk,
         trouble=trouble,
         trouble_note=note,
-        disk_known=_disk_known(world),
+        disk_known=is_known(world),
     )
 
 
@@ -208,6 +208,8 @@ def _trouble(world: World) -> tuple[str, str]:
         return "HostnameConflict", ", ".join(world.node_names_with_hostname)
     if disk is None:
         return "NotObserved", ""
+    if disk.presence is Presence.CONFLICT:
+        return "Conflict", disk.message
     if disk.presence is not Presence.OK:
         return disk.presence.value, f" ({disk.message})" if disk.message else ""
     if world.around.twin:
@@ -244,7 +246,9 @@ def is_put_away(world: World) -> bool:
     )
 
 
-def _disk_known(world: World) -> bool:
+def is_known(world: World, *, used: bool = False) -> bool:
+    """Whether what is on the disk agrees with the record. used: also where somebody uses it just now, so that
+    it is not to be offered before that ends."""
     status, disk = world.volume.status, world.volume.status.disk
     if disk is None or disk.presence is not Presence.OK or disk.journal_broken or disk.trash:
         return False
@@ -264,7 +268,7 @@ def _disk_known(world: World) -> bool:
             and recorded
             and unclaimed
             and not status.dirty
-            and not disk.in_use
+            and (used or not disk.in_use)
             and not disk.claims
         )
     return False

@@ -13,7 +13,7 @@ import msgspec
 
 from tidb_volume.inventory import policy
 from tidb_volume.life import answers, daemon, memory, mounts, release
-from tidb_volume.life.look import Seen, tenancy_of
+from tidb_volume.life.look import Seen, is_known, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
@@ -106,7 +106,18 @@ def _pending_reason(world: World, seen: Seen, now: Instant) -> tuple[str, str]:
     if seen.ready or seen.disk_known or (seen.order is not None and not (seen.refused or seen.done)):
         absent = "" if seen.ready else daemon.absent(world)
         return (absent, "") if absent else ("Preparing", _waits(seen))
+    waits = _adoption_waits(world, seen)
+    if waits is not None:
+        return waits.word, waits.note
+    if seen.disk is not None and is_known(world, used=True):
+        return "InUse", seen.disk.in_use
     return "HasData", has_data_note(world)
+
+
+def _adoption_waits(world: World, seen: Seen) -> release.Obstacle | None:
+    """What keeps a person's word on unknown data from being carried out right now; None: it is not given, or
+    nothing does."""
+    return release.moment(world, seen) if answers.adopt_wipe(world) else None
 
 
 def _waits(seen: Seen) -> str:
@@ -186,7 +197,9 @@ def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, s
         )
     if swapped:
         return "identity", swapped
-    if current is Phase.PENDING and why == "HasData" and disk is not None:
+    waits = _adoption_waits(world, seen)
+    may_be_adopted = ("HasData", "InUse", waits.word if waits is not None else "HasData")
+    if current is Phase.PENDING and why in may_be_adopted and disk is not None:
         content = f"{disk.content}:{disk.tenancy}:{disk.content_note}:{','.join(disk.trash)}"
         return "adopt", f"{content} on {_facts(disk.identity)}"
     return None
