@@ -189,8 +189,10 @@ class Keeper:
         self._consider(known)
 
     def volume_gone(self, name: str) -> None:
-        """A TidbVolume was deleted: its disk is nobody's business any more."""
+        """A TidbVolume was deleted: its disk is nobody's business any more, or that of one it was in conflict
+        with."""
         self._forget(name)
+        self._report_all()
         self._reconsider()
 
     def mounts_changed(self) -> None:

@@ -132,7 +132,7 @@ def one_disk_twice(reports: Mapping[str, DiskReport], established: frozenset[str
             others = sorted(each for each in volumes if each != volume)
             if not others or (volume in established and not established.intersection(others)):
                 continue
-            said = f"the same disk ({device}) as {', '.join(others)}; keep one of the entries"
+            said = f"the same disk ({device}) as {', '.join(others)}"
             told[volume] = msgspec.structs.replace(
                 reports[volume], presence=Presence.CONFLICT, message=said, content=Content.UNKNOWN
             )

@@ -98,7 +98,8 @@ def wanted(job: Job) -> str:
 
 
 def _absent(name: str, objection: fit.Unfit) -> Absent:
-    return Absent(objection.presence, f"{name}: {objection.said}")
+    said = objection.said
+    return Absent(objection.presence, said if said.startswith(f"{name} ") else f"{name}: {said}")
 
 
 def _is_a_tenants(identity: Identity, rules: Rules) -> bool:

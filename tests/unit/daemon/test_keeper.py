@@ -322,6 +322,19 @@ def test_a_volume_that_was_made_again_starts_from_nothing(world: World) -> None:
     assert world.keeper.volumes == ()
 
 
+def test_a_disk_is_no_conflict_any_more_once_the_other_volume_of_it_is_gone(world: World) -> None:
+    def is_told(name: str, presence: Presence) -> bool:
+        report = world.last(name)[0]
+        return report is not None and report.presence is presence
+
+    for name in ("v", "w"):  # one device, since a child here takes its number from the name's length
+        world.keeper.volume_changed(listed(name, f"/data/{name}"))
+    for name in ("v", "w"):
+        world.until("both to be told", lambda name=name: is_told(name, Presence.CONFLICT))  # type: ignore[misc]
+    world.keeper.volume_gone("v")
+    world.until("the other to be told", lambda: is_told("w", Presence.OK))
+
+
 def test_the_end_of_the_daemon_is_the_end_of_every_child() -> None:
     made = World()
     made.keeper.volume_changed(listed("hung", f"{HANGS}/a"))

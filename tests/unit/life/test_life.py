@@ -349,6 +349,43 @@ def test_unknown_data_waits_for_a_person_and_is_wiped_on_the_answer_to_that_ques
     assert sim.wiped == [""]
 
 
+def test_a_word_on_unknown_data_that_cannot_be_obeyed_now_says_why_and_still_counts_later() -> None:
+    sim = Sim()
+    sim.disk.strays = {Item("stranger", "backup")}
+    sim.machine.others = (User(who="mount /mnt/by-hand", root="/"),)
+    sim.settle()
+    assert sim.status.reason == "HasData"
+    asked = sim.answer()
+    sim.admin(adopt=Adopt(question=asked, action="Wipe"))
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "InUse")
+    assert "mount /mnt/by-hand" in sim.status.message
+    sim.pause(True)
+    sim.settle()
+    assert (sim.status.reason, sim.answer()) == ("Paused", asked)
+    assert sim.spec.order is None
+    sim.pause(False)
+    sim.machine.others = ()
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert sim.wiped == [""]
+
+
+def test_an_entry_that_is_back_for_an_unused_disk_waits_for_who_has_it_mounted_and_says_who() -> None:
+    sim = on_offer()
+    sim.want(None)
+    sim.settle()
+    sim.machine.others = (User(who="mount /data/other-name", root="/"),)
+    sim.want(desired())
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "InUse")
+    assert "mount /data/other-name" in sim.status.message
+    sim.machine.others = ()
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert not sim.wiped
+
+
 def test_a_blank_disk_whose_record_cannot_be_read_is_unknown_and_the_damage_is_said() -> None:
     sim = Sim()
     damaged = Broken(why="the journal x.json is damaged")
