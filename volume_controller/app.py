@@ -78,6 +78,10 @@ class App:
             gained=self._begin_term,
             lost=self._end_term,
         )
+        self._set_back = self._metrics.counter(
+            "set_back", "How often a list showed that etcd was set back; a leader begins a new term then."
+        )
+        self._cluster.on_set_back(self._begin_anew)
         self._measure()
 
     def stop(self) -> None:
@@ -126,18 +130,33 @@ class App:
 
     def _begin_term(self) -> None:
         with self._term_lock:
-            self._term = Term(
-                self._api,
-                self._cluster,
-                self._queue,
-                self._recorder,
-                self._teller,
-                identity=self._settings.identity,
-                leading=self._elector.is_leader,
-                wall=self._wall,
-                workers=self._settings.workers,
-            )
+            self._term = self._new_term()
             self._term.start()
+
+    def _new_term(self) -> Term:
+        return Term(
+            self._api,
+            self._cluster,
+            self._queue,
+            self._recorder,
+            self._teller,
+            identity=self._settings.identity,
+            leading=self._elector.is_leader,
+            wall=self._wall,
+            workers=self._settings.workers,
+        )
+
+    def _begin_anew(self) -> None:
+        """Etcd was set back: what this leader did may not have been done. It forgets all of it, as a new
+        leader would know nothing, before it decides on what is there now (decision 0002)."""
+        self._set_back.inc()
+        with self._term_lock:
+            before = self._term
+            if before is not None:
+                before.end()
+                self._term = self._new_term()
+                self._term.start()
+        _log.warning("etcd was set back: its lists show what had changed since", leading=before is not None)
 
     def _end_term(self, wait: bool = False) -> None:
         with self._term_lock:

@@ -203,21 +203,26 @@ class Cluster:
     @property
     def synced(self) -> bool:
         """Whether every store has held a whole list; until then absence means nothing."""
-        return all(
-            store.synced
-            for store in (
-                self.volumes,
-                self.fleets,
-                self.pvs,
-                self.claims,
-                self.pods,
-                self.nodes,
-                self.daemons,
-                self.reports,
-                self.config_maps,
-                self.kept,
-                self.classes,
-            )
+        return all(store.synced for store in self._stores())
+
+    def on_set_back(self, handler: Callable[[], None]) -> None:
+        """Have `handler` called when a store finds that etcd was set back, before the store shows it."""
+        for store in self._stores():
+            store.on_set_back(handler)
+
+    def _stores(self) -> tuple[Store[Any], ...]:
+        return (
+            self.volumes,
+            self.fleets,
+            self.pvs,
+            self.claims,
+            self.pods,
+            self.nodes,
+            self.daemons,
+            self.reports,
+            self.config_maps,
+            self.kept,
+            self.classes,
         )
 
     @property

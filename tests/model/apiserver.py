@@ -124,10 +124,14 @@ class ApiServer:
         with self._changed:
             return Snapshot(self._version, dict(self._objects))
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Set etcd back: versions run backwards and are used a second time. Watches break."""
+    def restore(self, snapshot: Snapshot, bump: int = 0) -> None:
+        """Set etcd back: versions run backwards and are used a second time. Watches break.
+
+        bump: as `etcdutl snapshot restore --bump-revision --mark-compacted`: versions go on from so many
+        later, and the objects have those that they had.
+        """
         with self._changed:
-            self._version = snapshot.version
+            self._version = snapshot.version + bump
             self._objects = dict(snapshot.objects)
             self.compact()
             self.cut_watches()

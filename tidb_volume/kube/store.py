@@ -10,8 +10,9 @@ this file decides which news is older. Three facts settle it:
   with a version up to N has been deleted since;
 - a uid that was deleted never comes back.
 
-The first breaks when etcd is restored from a backup: versions run backwards. `mark` and `replace` notice
-that, and then the list replaces all that was known.
+The first breaks when etcd is restored from a backup: versions run backwards, or go on with objects as they
+were. A list shows it (`_is_set_back`). Then it replaces all that was known, and who remembers something of
+his own is told before that (`on_set_back`), so that nothing is decided from both.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class Store(Generic[T]):
         self._heard = 0
         self._newest = 0
         self._handlers: list[Handler[T]] = []
+        self._set_back: list[Callable[[], None]] = []
         self._synced = threading.Event()
 
     # --- reading ---
@@ -149,6 +151,10 @@ class Store(Generic[T]):
     def on_change(self, handler: Handler[T]) -> None:
         """Have `handler` called at each change from now on."""
         self._handlers.append(handler)
+
+    def on_set_back(self, handler: Callable[[], None]) -> None:
+        """Have `handler` called when a list shows that etcd was set back, before the list can be read."""
+        self._set_back.append(handler)
 
     # --- writing ---
 
@@ -214,16 +220,20 @@ class Store(Generic[T]):
     def replace(self, items: Iterable[T], version: int, mark: int = 0) -> None:
         """A whole list as of `version`: what it lacks is gone, unless it is newer than the list.
 
-        A list that was asked for after `mark` and is older than it comes from an etcd that was set back: then
-        what was known here is of another history and goes.
+        `mark` is that of before it was asked for. Where it comes from an etcd that was set back, what was
+        known here is of another history and goes.
         """
         changes: list[Change[T] | None] = []
+        listed = {key_of(item): item for item in items}
         with self._lock:
-            backwards = version < mark
+            backwards = version < mark or any(self._is_set_back(item, version) for item in listed.values())
+        if backwards:
+            for handler in self._set_back:
+                handler()
+        with self._lock:
             if backwards:
                 self._removed.clear()
                 self._heard = self._newest = 0
-            listed = {key_of(item): item for item in items}
             uids = {item.metadata.uid for item in listed.values()}
             for where, known in list(self._items.items()):
                 if where not in listed and (backwards or version_of(known) <= version):
@@ -237,6 +247,15 @@ class Store(Generic[T]):
             self._tell(change)
 
     # --- inside, under the lock ---
+
+    def _is_set_back(self, item: T, version: int) -> bool:
+        """Whether an object in a list as of `version` can't be of the history that was heard so far: a newer
+        one is known up to that version, or it was heard that it is gone."""
+        where = key_of(item)
+        known = self._items.get(where)
+        if known is not None:
+            return version_of(item) < version_of(known) <= version
+        return version_of(item) <= self._heard and self._removed.get(where) != item.metadata.uid
 
     def _put(self, item: T, *, listed: bool) -> Change[T] | None:
         where, version = key_of(item), version_of(item)

@@ -165,6 +165,27 @@ def test_an_etcd_that_was_set_back_is_noticed_though_its_watch_says_nothing() ->
     assert rig.same()
 
 
+def test_an_etcd_that_was_set_back_with_its_versions_bumped_is_taken_as_it_is() -> None:
+    rig = Rig()
+    rig.make("a", "b")
+    backup = rig.server.snapshot()
+    rig.steps(2)
+    rig.change("a")
+    rig.delete("b")
+    rig.make("c")
+    rig.steps(1)
+    noticed: list[int] = []
+    rig.store.on_set_back(lambda: noticed.append(1))
+    rig.server.restore(backup, bump=1000)
+    rig.steps(2)
+    assert rig.same()
+    assert noticed == [1]
+    rig.change("a")
+    rig.steps(1)
+    assert rig.same()
+    assert noticed == [1]
+
+
 @pytest.mark.parametrize("error", [lost(), broken(), busy(7.0)])
 def test_trouble_is_waited_out_and_said(error: Exception) -> None:
     rig = Rig()

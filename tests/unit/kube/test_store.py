@@ -208,3 +208,53 @@ def test_whatever_writers_tell_late_the_store_ends_at_what_the_server_holds(
         else:
             store.heard_up_to(int(item.metadata.resource_version))
     assert {item.metadata.name: item for item in store.all()} == now
+
+
+def turned(store: Store[ConfigMap], *items: ConfigMap, at: int, mark: int | None = None) -> bool:
+    """Whether a list shows that etcd was set back; what it holds is what is known then in any case."""
+    noticed: list[dict[str, int]] = []
+    store.on_set_back(lambda: noticed.append(versions(store)))
+    before = versions(store)
+    store.replace(items, at, store.mark() if mark is None else mark)
+    assert noticed in ([], [before]), "it is told once, before anything of the list is known"
+    return bool(noticed)
+
+
+def test_a_first_list_and_one_after_it_are_one_history() -> None:
+    store: Store[ConfigMap] = Store()
+    assert not turned(store, made("a", 5), at=9)
+    assert not turned(store, made("a", 5), made("b", 12), at=14)
+    assert not turned(store, made("b", 20), at=20)
+
+
+def test_a_list_older_than_what_was_known_before_it_is_of_another_history() -> None:
+    store = listed(made("a", 5), made("b", 20), at=20)
+    assert turned(store, made("a", 5), at=12)
+    assert versions(store) == {"a": 5}
+
+
+def test_a_newer_list_with_an_older_object_is_of_another_history() -> None:
+    """As after `etcdutl snapshot restore --bump-revision`: versions go on, objects are as they were."""
+    store = listed(made("a", 5), at=5)
+    store.heard(made("a", 8))
+    assert turned(store, made("a", 5), at=1_000_000)
+    assert versions(store) == {"a": 5}
+
+
+def test_a_newer_list_with_an_object_that_was_deleted_is_of_another_history() -> None:
+    for forget in (Store.heard_deleted, Store.remove):
+        store = listed(made("a", 5), made("b", 9), at=9)
+        forget(store, made("a", 12))
+        store.heard_deleted(made("a", 12))
+        assert turned(store, made("a", 5), made("b", 9), at=1_000_000)
+        assert versions(store) == {"a": 5, "b": 9}
+
+
+def test_what_was_written_while_a_list_was_under_way_is_no_other_history() -> None:
+    store = listed(made("a", 5), made("b", 5), made("c", 5), at=5)
+    mark = store.mark()
+    store.put(made("a", 12))
+    store.remove(made("b", 11))
+    store.put(made("d", 13))
+    assert not turned(store, made("a", 5), made("b", 5), made("c", 5), at=10, mark=mark)
+    assert versions(store) == {"a": 12, "c": 5, "d": 13}
