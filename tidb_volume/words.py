@@ -66,7 +66,7 @@ _ALL = [
     Reason(
         "Occupied",
         "the disk is part of something else, and neither offered nor wiped, whatever is answered{note}",
-        "that is done by hand on {node}; or remove its entry",
+        "do so by hand on {node}, or remove its entry",
     ),
     Reason(
         "Stuck",

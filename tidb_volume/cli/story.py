@@ -184,7 +184,7 @@ def waits(world: World, seen: Seen, now: Instant) -> tuple[str, ...]:
     found = []
     held = release.decision(world, seen)
     if held is not None:
-        found.append(_say(world, held))
+        found += [_say(world, each) for each in (held, *_beside(world, held))]
     elif not release.wipe_now(world) and not release.adopt_wipe(world):
         ends = release.countdown_ends(world, seen, now)
         if now < ends:
@@ -197,6 +197,17 @@ def waits(world: World, seen: Seen, now: Instant) -> tuple[str, ...]:
     if moment is not None:
         found.append(_say(world, moment))
     return tuple(found)
+
+
+def _beside(world: World, first: release.Obstacle) -> list[release.Obstacle]:
+    """What holds the wipe too, behind the first thing that does."""
+    found = []
+    if world.volume.spec.admin.hold and first.word != "Held":
+        found.append(release.Obstacle(word="Held"))
+    gates = release.open_gates(world)
+    if gates and first.word != "Gated":
+        found.append(release.Obstacle(word="Gated", note=", ".join(gates)))
+    return found
 
 
 def _say(world: World, obstacle: release.Obstacle) -> str:
@@ -330,7 +341,15 @@ def commands(world: World, seen: Seen, phase: Phase, reason: str) -> tuple[Comma
         if policy == "Delete" or volume.spec.wipe.on_release == "wipe":
             patch = f'{{"spec":{{"persistentVolumeReclaimPolicy":"{other}"}}}}'
             found.append(Command(command=f"kubectl patch pv {pv} -p '{patch}'", does=does))
-    question = volume.status.question
+    question, owner = volume.status.question, volume.status.owner
+    former = owner.claim if owner is not None else None
+    if question is not None and question.kind in ("release", "gone") and former is not None:
+        patch = f'{{"spec":{{"admin":{{"restore":{{"question":"{question.id}"}}}}}}}}'
+        if not answers.restores(world) and not (seen.work is not None and seen.work.begun):
+            command = f"kubectl patch tv {name} --type merge -p '{patch}'"
+            found.append(
+                Command(command=command, does=f"give the data back to {former.namespace}/{former.name}")
+            )
     if question is not None and question.kind in ("adopt", "gone") and not release.adopt_wipe(world):
         found.append(
             Command(command=f"{tool} adopt --wipe {name}", does="all that is on it goes, then it is offered")

@@ -10,7 +10,7 @@ from tidb_volume.cli.story import Story
 from tidb_volume.kube import codec
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import Answer, Meta, Phase
+from tidb_volume.value import Answer, Meta, Phase, Restore
 
 
 def on_offer(**settings: object) -> Sim:
@@ -86,6 +86,17 @@ def test_everything_that_stands_before_a_wipe_is_named_not_only_the_first() -> N
     assert waits[1].startswith("the fleet is paused")
 
 
+def test_a_hold_and_a_gate_behind_a_policy_are_named_too() -> None:
+    sim = bound()
+    sim.policy("Retain")
+    sim.admin(hold=True, gates={"backup": "runs"})
+    sim.release()
+    sim.settle()
+    waits = tell(sim).waits
+    assert ["reclaim policy is Retain" in waits[0], "held" in waits[1], "backup" in waits[2]] == [True] * 3
+    assert len(waits) == 3
+
+
 def test_a_paused_wipe_that_is_due_promises_no_time() -> None:
     sim = released()
     sim.pause(True)
@@ -96,12 +107,27 @@ def test_a_paused_wipe_that_is_due_promises_no_time() -> None:
 
 
 def test_a_kept_volume_waits_for_a_person_and_offers_no_patch_that_would_do_nothing() -> None:
-    told = tell(released(on_release="keep"))
+    sim = released(on_release="keep")
+    told = tell(sim)
     assert steps(told) == "nothing by itself: it waits for a person"
     assert commands(told) == [
         f"kubectl tidb-volume hold {NAME}",
         f"kubectl tidb-volume wipe-now {NAME}",
+        restore(sim),
     ]
+
+
+def restore(sim: Sim) -> str:
+    patch = f'{{"spec":{{"admin":{{"restore":{{"question":"{sim.answer()}"}}}}}}}}'
+    return f"kubectl patch tv {NAME} --type merge -p '{patch}'"
+
+
+def test_data_whose_owner_is_known_can_be_given_back_until_it_is_asked_for() -> None:
+    sim = released()
+    assert restore(sim) in commands(tell(sim))
+    assert any("give the data back to db/data-0" in each.does for each in tell(sim).may)
+    sim.admin(restore=Restore(question=sim.answer()))
+    assert restore(sim) not in commands(tell(sim))
 
 
 def test_retain_on_a_wiping_pool_offers_the_patch_to_delete() -> None:
