@@ -299,7 +299,9 @@ class Cluster:
         old, new = change.old, change.new
         if old is not None and new is not None and _bears(old) == _bears(new):
             return  # a heartbeat
-        self._add(INVENTORY, change, Priority.WIDE)
+        if old is None or new is None or _found_by(old) != _found_by(new):
+            # Which takes a look at every disk of the fleet, and none where nodes only come and go as Ready.
+            self._add(INVENTORY, change, Priority.WIDE)
         if old is None or new is None:
             self._look_at_facts(_report_facts(self.reports.get(change.key[1])), change)
         for node in (old, new):
@@ -417,6 +419,11 @@ def _tells(pv: Pv) -> tuple[object, ...]:
 
 def _covers_as(pv: Pv) -> tuple[object, ...]:
     return disk_of(pv), foreign.path_of(pv), pv.spec.node_affinity
+
+
+def _found_by(node: Node) -> tuple[object, ...]:
+    """All of a node that an inventory's entry can name."""
+    return node.metadata.labels, node.status.addresses
 
 
 def _bears(node: Node) -> tuple[object, ...]:

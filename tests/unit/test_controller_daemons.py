@@ -9,9 +9,20 @@ import yaml
 from tidb_volume import names
 from tidb_volume.kube.queue import Queue
 from tidb_volume.units import Instant
-from tidb_volume.upstream import ConditionOnly, ConditionsOnly, DaemonPod, PodSpec
+from tidb_volume.upstream import (
+    ConditionOnly,
+    ConditionsOnly,
+    DaemonPod,
+    Node,
+    NodeAddress,
+    NodeCondition,
+    NodeSpec,
+    NodeStatus,
+    PodSpec,
+    Taint,
+)
 from tidb_volume.value import Meta, SlimMeta, Source, Volume, VolumeSpec
-from volume_controller.cluster import Cluster, Key
+from volume_controller.cluster import INVENTORY, Cluster, Key
 from volume_controller.snapshot import Memory
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -67,6 +78,39 @@ def test_the_volumes_of_a_node_look_again_when_its_daemon_comes_or_goes_and_at_n
         assert drained(queue) == again, seen
     cluster.daemons.remove(steps[-1][0])
     assert drained(queue) == {"a", "b"}
+
+
+def node(version: int, *, ready: str = "True", labels: tuple[str, ...] = (), ip: str = "10.0.0.1") -> Node:
+    return Node(
+        metadata=Meta(name="n1", uid="u", resource_version=str(version), labels=dict.fromkeys(labels, "")),
+        spec=NodeSpec(taints=() if ready == "True" else (Taint(key="not-ready"),)),
+        status=NodeStatus(
+            conditions=(NodeCondition(type="Ready", status=ready),),
+            addresses=(NodeAddress(type="InternalIP", address=ip),),
+        ),
+    )
+
+
+def test_the_inventory_is_looked_at_for_what_finds_a_node_by_it_and_not_for_a_node_that_flaps() -> None:
+    """It is a look at every disk of the fleet; a rack that flaps would be one for each of its nodes."""
+    queue: Queue[Key] = Queue()
+    cluster = Cluster(queue, "tidb-volume")
+    cluster.volumes.put(volume("a", "n1"))
+    drained(queue)
+    inventory, a = INVENTORY.name, "a"
+    steps = [
+        (node(1), {inventory, a}),
+        (node(2), set()),
+        (node(3, ready="Unknown"), {a}),
+        (node(4), {a}),
+        (node(5, labels=("hw",)), {inventory, a}),
+        (node(6, labels=("hw",), ip="10.0.0.2"), {inventory, a}),
+    ]
+    for seen, again in steps:
+        cluster.nodes.put(seen)
+        assert drained(queue) == again, seen
+    cluster.nodes.remove(steps[-1][0])
+    assert drained(queue) == {inventory, a}
 
 
 def test_since_when_counts_from_the_last_change_of_node_or_daemon() -> None:
