@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 import signal
 import socket
 import sys
 
-from tidb_volume.kube import slim, transport
+from tidb_volume.kube import official
 from tidb_volume.obs import log
 from volume_controller.app import App, Settings
-
-OTHERS_THAT_ASK = 3
-"""Threads beside the workers that ask often: the election, the Events, a list."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     log.setup(level=given.log_level)
     host, _, port = given.metrics_address.rpartition(":")
     try:
-        over = _transport(given.kubeconfig, given.context, given.workers)
+        over = official.configured(given.kubeconfig, given.context)
     except LookupError as error:
         print(error, file=sys.stderr)
         return 1
@@ -53,22 +49,6 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: app.stop())
     app.run()
     return 0
-
-
-def _transport(kubeconfig: str, context: str, workers: int) -> transport.Transport:
-    """To the API server: in a pod by the slim transport, else by the official client, which knows all that a
-    kubeconfig may ask for. That is loaded only then: it is 44 MB, and costs a fleet's leader most of its CPU.
-
-    Raises LookupError where there is no cluster to talk to.
-    """
-    if not (kubeconfig or context or os.environ.get("KUBECONFIG")):
-        try:
-            return slim.SlimTransport(slim.in_cluster(), kept=workers + OTHERS_THAT_ASK)
-        except LookupError:
-            pass
-    from tidb_volume.kube import official
-
-    return official.configured(kubeconfig, context)
 
 
 if __name__ == "__main__":

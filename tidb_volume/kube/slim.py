@@ -1,5 +1,4 @@
-"""The transport of both programs in a pod: http.client and ssl, tens of megabytes less than the official
-client, and a third of its CPU a request.
+"""The transport of the daemons: http.client and ssl, tens of megabytes less than the official client.
 
 Idle connections are kept. A server may close one at any time, so before a connection is used
 again it is asked whether it is still open; that costs a poll and is safe for every verb. A GET whose
@@ -136,12 +135,9 @@ class _Token:
 
 
 class SlimTransport:
-    """A `transport.Transport` over http.client. kept: so many idle connections stay open, one for each thread
-    that asks often: a handshake costs more than most requests."""
+    """A `transport.Transport` over http.client."""
 
-    def __init__(
-        self, config: Config, *, clock: Callable[[], float] = time.monotonic, kept: int = _KEPT
-    ) -> None:
+    def __init__(self, config: Config, *, clock: Callable[[], float] = time.monotonic) -> None:
         where = urlsplit(config.server)
         if where.scheme not in ("http", "https") or not where.hostname:
             raise LookupError(f"{config.server!r} is not the address of an API server (https://HOST:PORT)")
@@ -154,7 +150,6 @@ class SlimTransport:
         self._context: ssl.SSLContext | None = None
         self._ca_seen: tuple[int, int] | None = None
         self._lock = threading.Lock()
-        self._kept = kept
         self._idle: list[http.client.HTTPConnection] = []
 
     def request(
@@ -256,7 +251,7 @@ class SlimTransport:
 
     def _give_back(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:
-            if connection.sock is not None and len(self._idle) < self._kept:
+            if connection.sock is not None and len(self._idle) < _KEPT:
                 self._idle.append(connection)
                 return
         connection.close()
