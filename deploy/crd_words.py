@@ -56,7 +56,8 @@ SAID: Mapping[str, str] = {
     "Admin.approve": "Lets a planned destructive action happen.",
     "Admin.restore": "Gives the data back.",
     "Admin.wipe_now": "Ends the countdown; on a volume that is kept it is the decision itself.",
-    "Admin.accept_identity": "The disk that is there now is the right one.",
+    "Admin.accept_identity": "The disk that is there now is the right one, or one of its own though other"
+    " machines show the same facts.",
     "Admin.forget": "Ends the record of a disk that is gone or no longer listed. It is NOT wiped.",
     "Adopt.question": "The id in status.question that this answers; it counts for that question alone.",
     "Adopt.action": "Wipe: the data goes. Keep: the disk is reserved, as it is, for one claim.",

@@ -29,6 +29,11 @@ def _answer(word: str) -> str:
     return f"kubectl patch tv {{volume}} --type merge -p '{patch}', ID being its status.question.id"
 
 
+def how_to_answer(volume: str, word: str) -> str:
+    """How to answer a volume's question with a word of `spec.admin`, in full."""
+    return _answer(word).format(volume=volume)
+
+
 _ALL = [
     # Pending: not on offer, because …
     Reason(

@@ -161,6 +161,12 @@ def _around(cluster: Cluster, wanted: Wanted, volume: Volume, node: Node | None)
             for other in cluster.volumes.by_index(BY_FACT, fact)[:SHARED]
             if other.spec.node_name != name
         }
+        if elsewhere:
+            elsewhere |= {
+                own.metadata.name: conflict.peer_of(own)
+                for own in cluster.volumes.by_index(BY_NODE, name)
+                if conflict.is_established(own)
+            }
         return conflict.raised(name, report, filter(None, elsewhere.values()))
 
     return around(
@@ -190,7 +196,10 @@ def _peers(cluster: Cluster, node: str, facts: Iterable[str]) -> list[Peer]:
     that is gone says nothing."""
     found: dict[tuple[str, str, str], Peer] = {}
     for fact in facts:
-        shown = [conflict.peer_of(volume) for volume in cluster.volumes.by_index(BY_FACT, fact)[:SHARED]]
+        sharing = cluster.volumes.by_index(BY_FACT, fact)
+        # However many share it, the node's own are among them: those a person can't tell apart.
+        own = (each for each in sharing[SHARED:] if each.spec.node_name == node)
+        shown = [conflict.peer_of(volume) for volume in (*sharing[:SHARED], *own)]
         for report in cluster.reports.by_index(BY_FACT, fact)[:SHARED]:
             other = report.metadata.name
             if other != node and cluster.nodes.get(other) is not None:

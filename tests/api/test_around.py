@@ -153,6 +153,28 @@ def test_of_one_disk_on_two_nodes_the_newcomer_is_refused_and_the_first_stays(
     other.wait("/data/x", Phase.AVAILABLE)
 
 
+def test_disks_of_two_machines_with_the_same_facts_are_told_apart_by_a_person(
+    bench: Bench, other: Bench
+) -> None:
+    serial = f"drive-scsi0-{bench.word}"
+    bench.disks.serials[bench.name("/data/a")] = serial
+    bench.inventory("/data/a")
+    bench.start()
+    first = bench.wait("/data/a", Phase.AVAILABLE)
+    other.disks.serials[other.name("/data/x")] = serial
+    text = bench.api.get(kinds.CONFIG_MAP, "disks", bench.namespace).data["disks.yaml"]
+    bench.inventory(text=f"{text[:-1]}, {other.word}: [/data/x]}}")
+    found = other.wait("/data/x", Phase.PENDING, "Conflict")
+    assert found.status.question is not None
+    assert "acceptIdentity" in found.status.message
+    answer = {"acceptIdentity": {"question": found.status.question.id}}
+    bench.api.merge_patch(kinds.TIDB_VOLUME, found.metadata.name, {"spec": {"admin": answer}})
+    taken = other.wait("/data/x", Phase.AVAILABLE)
+    assert taken.status.identity == first.status.identity
+    assert [each.what for each in taken.status.history] == ["told apart", "offered"]
+    assert bench.wait("/data/a", Phase.AVAILABLE).status.tenancy == first.status.tenancy
+
+
 def test_a_node_that_shows_many_disks_of_another_is_put_aside(bench: Bench, other: Bench) -> None:
     folders = ["/data/a", "/data/b", "/data/c"]
     bench.inventory(*folders)

@@ -318,6 +318,19 @@ def follows(world: World, seen: Seen, moving: bool) -> tuple[Step, ...]:
     return ()
 
 
+_OF_A_DISK = {
+    "identity": "take the disk that is there now for the right one; the one before is not wiped",
+    "twin": "take it up: you know that no other machine can reach it, though others show the same facts",
+}
+"""What accepting a disk means, by the kind of the question."""
+
+
+def _answer(volume: str, word: str, question: str) -> str:
+    """Answer a question for which there is no verb. volume: quoted for a shell."""
+    patch = f'{{"spec":{{"admin":{{"{word}":{{"question":"{question}"}}}}}}}}'
+    return f"kubectl patch tv {volume} --type merge -p '{patch}'"
+
+
 def commands(world: World, seen: Seen, phase: Phase, reason: str) -> tuple[Command, ...]:
     """What a person may do about it now."""
     volume = world.volume
@@ -343,13 +356,14 @@ def commands(world: World, seen: Seen, phase: Phase, reason: str) -> tuple[Comma
             found.append(Command(command=f"kubectl patch pv {pv} -p '{patch}'", does=does))
     question, owner = volume.status.question, volume.status.owner
     former = owner.claim if owner is not None else None
-    if question is not None and question.kind in ("release", "gone") and former is not None:
-        patch = f'{{"spec":{{"admin":{{"restore":{{"question":"{question.id}"}}}}}}}}'
-        if not answers.restores(world) and not (seen.work is not None and seen.work.begun):
-            command = f"kubectl patch tv {name} --type merge -p '{patch}'"
-            found.append(
-                Command(command=command, does=f"give the data back to {former.namespace}/{former.name}")
-            )
+    begun = seen.work is not None and seen.work.begun
+    can_be_asked = not answers.restores(world) and not begun and former is not None
+    if question is not None and question.kind in ("release", "gone") and can_be_asked:
+        does = f"give the data back to {former}"
+        found.append(Command(command=_answer(name, "restore", question.id), does=does))
+    if question is not None and question.kind in _OF_A_DISK and not answers.accepts_identity(world):
+        command = _answer(name, "acceptIdentity", question.id)
+        found.append(Command(command=command, does=_OF_A_DISK[question.kind]))
     if question is not None and question.kind in ("adopt", "gone") and not release.adopt_wipe(world):
         found.append(
             Command(command=f"{tool} adopt --wipe {name}", does="all that is on it goes, then it is offered")

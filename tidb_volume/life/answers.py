@@ -5,10 +5,12 @@ An answer that cannot be taken is never dropped in silence: `not_taken` says why
 
 from __future__ import annotations
 
+import msgspec
+
 from tidb_volume import names
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
-from tidb_volume.value import Adopt, Answer, Approve, Presence, Ref, Restore, Volume
+from tidb_volume.value import Adopt, Answer, Approve, Identity, Presence, Ref, Restore, Volume
 
 ABSENT = frozenset({Presence.NOT_PRESENT, Presence.NOT_MOUNTED, Presence.STUCK, Presence.WRONG_DISK})
 
@@ -75,15 +77,42 @@ def restores(world: World) -> bool:
     return _counts(world.volume, world.volume.spec.admin.restore)
 
 
+ELSEWHERE = ", shown by other machines too"
+"""Part of what a question about a disk is about, so that nobody accepts what he was not told of."""
+
+
+def facts(identity: Identity | None) -> str:
+    """Every fact of a disk, for what a question is about."""
+    if identity is None:
+        return "no facts"
+    known = msgspec.structs.asdict(identity)
+    return " ".join(f"{name}={fact}" for name, fact in known.items() if fact)
+
+
+def disk_in_question(world: World) -> str:
+    """Which disk a person may accept, as part of what the question is about: another one in the place of the
+    recorded one, or a newcomer with facts that other machines show as well. Empty: none."""
+    status, disk = world.volume.status, world.volume.status.disk
+    if disk is None or disk.identity is None or disk.identity == status.identity:
+        return ""
+    elsewhere = ELSEWHERE if world.around.twin and world.around.apart else ""
+    if disk.presence is Presence.WRONG_DISK:
+        return f" in its place: {facts(disk.identity)}{elsewhere}"
+    if disk.presence is Presence.OK and status.identity is None and elsewhere:
+        return f" on {facts(disk.identity)}{elsewhere}"
+    return ""
+
+
 def accepts_identity(world: World) -> bool:
-    """A person says that the disk that is there now is the right one, and it is nobody else's."""
-    disk = world.volume.status.disk
+    """A person says that the disk that is there now is the right one, and it is nobody else's; or was asked
+    and says that it is another one than those that other machines show."""
+    question, asked = world.volume.status.question, disk_in_question(world)
     return (
         _counts(world.volume, world.volume.spec.admin.accept_identity)
-        and not world.around.twin
-        and disk is not None
-        and disk.presence is Presence.WRONG_DISK
-        and disk.identity is not None
+        and (not world.around.twin or world.around.apart)
+        and question is not None
+        and asked != ""
+        and asked in question.about
     )
 
 
@@ -99,7 +128,7 @@ def not_taken(world: World, seen: Seen) -> str:
         why = _why_not_forgotten(world, seen)
         if why:
             return why
-    if _counts(world.volume, admin.accept_identity) and world.around.twin:
+    if _counts(world.volume, admin.accept_identity) and world.around.twin and not accepts_identity(world):
         return f"not accepted: {world.around.twin}"
     to = named(world.volume)
     if to is not None:

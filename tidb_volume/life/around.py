@@ -4,7 +4,7 @@ PersistentVolumes, the same hardware elsewhere. Computed here for whoever decide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from tidb_volume.life import conflict, foreign, places
 from tidb_volume.life.conflict import Peer
@@ -22,6 +22,8 @@ class Around(Value):
     """PersistentVolumes of others that cover it, for people; empty: none."""
     twin: str = ""
     """Why this newcomer is somebody else's disk, for people; empty: it is not, or it was first."""
+    apart: bool = False
+    """All who show that disk too are on other nodes: a person may say that they are two."""
     unsurveyed: bool = False
     """The node's survey does not show the disk yet, so that nobody knows what stands around it."""
 
@@ -32,7 +34,7 @@ def around(
     report: NodeReport | None,
     at: Place | None,
     pvs: Iterable[Pv],
-    peers: Iterable[Peer],
+    peers: Collection[Peer],
     raised: Callable[[], tuple[Peer, ...]],
     forbids: Callable[[str], str],
 ) -> Around:
@@ -50,9 +52,11 @@ def around(
         and foreign.covers(pv, volume, at, report)
     )
     is_new = conflict.new_identity(volume) is not None
+    twin = conflict.twin(volume, peers, raised()) if is_new else ""
     return Around(
         never=places.forbidden(volume, at, forbids),
         foreign=foreign.said(tuple(sorted(theirs, key=lambda pv: pv.metadata.name))),
-        twin=conflict.twin(volume, peers, raised()) if is_new else "",
+        twin=twin,
+        apart=bool(twin) and conflict.is_apart(volume, peers),
         unsurveyed=not places.is_surveyed(volume, report),
     )

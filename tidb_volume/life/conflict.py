@@ -4,13 +4,16 @@ Established is a volume whose disk is on record (`status.identity`), and nothing
 another node says takes it off offer. A newcomer's disk is not put on record while anybody else shows it, so
 there is never more than one that was first. A node that shows many disks of others is not to be believed
 about any of its new ones: a cloned machine, or a set of serials that tell nothing.
+
+Two disks with the same facts (virtual machines whose disks all have one serial) look like one disk that two
+nodes see. A person can tell, and says so of one newcomer at a time (decision 0306).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tidb_volume import identity
+from tidb_volume import identity, words
 from tidb_volume.value import Identity, NodeReport, Presence, Value, Volume
 
 MANY = 3
@@ -74,12 +77,36 @@ def _is_same(seen: Identity, node: str, other: Peer) -> bool:
 
 
 def raised(node: str, report: NodeReport | None, peers: Iterable[Peer]) -> tuple[Peer, ...]:
-    """The volumes of other nodes whose recorded disks a node's survey shows as its own."""
+    """The volumes of other nodes whose recorded disks a node's survey shows as its own, but for those that it
+    has on record too: which of both is which was settled then.
+
+    peers: who shares a fact with one of its disks, its own volumes too.
+    """
+    peers = list(peers)
     elsewhere = [peer for peer in peers if peer.established and peer.node != node]
     if report is None or not elsewhere:
         return ()
-    own = [each.identity for each in peers_in(node, report)]
+    settled = [peer.identity for peer in peers if peer.established and peer.node == node]
+    own = [
+        each.identity
+        for each in peers_in(node, report)
+        if not any(identity.same_on_another_node(known, each.identity) for known in settled)
+    ]
     return tuple(peer for peer in elsewhere if any(_is_same(each, node, peer) for each in own))
+
+
+def _same(volume: Volume, peers: Iterable[Peer]) -> list[Peer]:
+    """Who else shows the disk that is new for a volume."""
+    seen, node = new_identity(volume), volume.spec.node_name
+    if seen is None:
+        return []
+    return [peer for peer in peers if peer.volume != volume.metadata.name and _is_same(seen, node, peer)]
+
+
+def is_apart(volume: Volume, peers: Iterable[Peer]) -> bool:
+    """Whether all who show a volume's disk are on other nodes, so that it may be another one with the same
+    facts. Two names on one node are one disk, whatever anybody says."""
+    return all(peer.node != volume.spec.node_name for peer in _same(volume, peers))
 
 
 def twin(volume: Volume, peers: Iterable[Peer], raised_by_node: tuple[Peer, ...]) -> str:
@@ -90,26 +117,41 @@ def twin(volume: Volume, peers: Iterable[Peer], raised_by_node: tuple[Peer, ...]
     seen, node = new_identity(volume), volume.spec.node_name
     if seen is None:
         return ""
-    same = [peer for peer in peers if peer.volume != volume.metadata.name and _is_same(seen, node, peer)]
+    same = _same(volume, peers)
     if same:
-        first = min(same, key=lambda peer: (not peer.established, not peer.volume, peer.node, peer.name))
-        return _words(node, seen, first)
+        first = min(
+            same,
+            key=lambda peer: (
+                peer.node != node,
+                not peer.established,
+                not peer.volume,
+                peer.node,
+                peer.name,
+            ),
+        )
+        said = _words(node, seen, first)
+        return said if first.node == node else f"{said}; {_or_apart(volume)}"
     if len(raised_by_node) >= MANY:
         shown = ", ".join(sorted(peer.volume for peer in raised_by_node)[:MANY])
         return (
             f"node {node} shows {len(raised_by_node)} disks that are on record elsewhere ({shown}), so none"
-            " of its new ones is taken up; if the machine was cloned or the disks were moved, end one of both"
+            " of its new ones is taken up; if the machine was cloned or the disks were moved, end one of"
+            f" both; {_or_apart(volume)}"
         )
     return ""
+
+
+def _or_apart(volume: Volume) -> str:
+    return (
+        "where they are two disks with the same facts, as virtual machines may have them, give each a serial"
+        f" of its own, or say so: {words.how_to_answer(volume.metadata.name, 'acceptIdentity')}"
+    )
 
 
 def _words(node: str, seen: Identity, other: Peer) -> str:
     facts = identity.words(seen)
     if not other.volume:
-        return (
-            f"node {other.node} shows this disk too, as {other.name} ({facts}); detach it from one of them;"
-            " where they are two disks, as virtual machines may have them, give each a serial of its own"
-        )
+        return f"node {other.node} shows this disk too, as {other.name} ({facts}); detach it from one of them"
     if other.node == node:
         first = "which had it first" if other.established else "and neither had it first"
         return f"the same disk ({facts}) as {other.name} of volume {other.volume}, {first}"

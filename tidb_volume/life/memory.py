@@ -80,7 +80,8 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     if seen.order is not None and _is_kept_back(world, seen):
         committed, dirty, owner = "", False, None
         tenancy = withdrawn = seen.order.next
-    if answers.accepts_identity(world) and pv is None and not (dirty or committed):
+    replaced = answers.accepts_identity(world) and old.identity is not None
+    if replaced and pv is None and not (dirty or committed):
         # Another disk, and nobody's data was on the one before.
         tenancy, withdrawn, ended = "", "", True
     return msgspec.structs.replace(

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
 from tidb_volume.inventory import policy
 from tidb_volume.life import answers, daemon, memory, mounts, release
 from tidb_volume.life.look import Seen, is_known, tenancy_of
@@ -19,7 +17,6 @@ from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
     Condition,
     Content,
-    Identity,
     Order,
     Owner,
     Phase,
@@ -160,7 +157,10 @@ def question(world: World, seen: Seen, current: Phase, now: Instant, why: str) -
     if old is not None and old.kind == kind and _is_about(world, seen, old, about):
         return old
     at = format_instant(now)
-    return Question(id=world.fresh.question, kind=kind, about=about, text=_TEXTS[kind], at=at)
+    text = _TEXTS[kind]
+    if kind == "identity" and answers.ELSEWHERE in about:
+        text = f"{text} {_TEXTS['twin']}"
+    return Question(id=world.fresh.question, kind=kind, about=about, text=text, at=at)
 
 
 def _is_about(world: World, seen: Seen, old: Question, about: str) -> bool:
@@ -179,29 +179,28 @@ _TEXTS = {
     "gone": "wipe it, give it back to a claim, or keep it?",
     "adopt": "wipe what is on it, or keep it for one claim?",
     "identity": "is the disk that is there now the right one?",
+    "twin": "other machines show these facts too: is it a disk of its own, which no other machine can reach?",
 }
 
 
 def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, str] | None:
     """Kind and subject. Another disk in its place is part of it: an answer about one is none on the other."""
     status, disk = world.volume.status, seen.disk
-    swapped = _swapped(world)
+    which = answers.disk_in_question(world)
     if current in (Phase.RELEASED, Phase.WIPING, Phase.FAILED):
         ours = seen.committed or _is_being_committed(world, seen) or answers.forgets(world, seen)
         gone = seen.pv is None and not ours
         kept = _KEPT if release.is_kept(world, seen) else ""
         return (
-            ("gone", f"gone:{status.tenancy}{swapped}")
-            if gone
-            else ("release", status.tenancy + swapped + kept)
+            ("gone", f"gone:{status.tenancy}{which}") if gone else ("release", status.tenancy + which + kept)
         )
-    if swapped:
-        return "identity", swapped
+    if which:
+        return ("twin" if status.identity is None else "identity"), which
     waits = _adoption_waits(world, seen)
     may_be_adopted = ("HasData", "InUse", waits.word if waits is not None else "HasData")
     if current is Phase.PENDING and why in may_be_adopted and disk is not None:
         content = f"{disk.content}:{disk.tenancy}:{disk.content_note}:{','.join(disk.trash)}"
-        return "adopt", f"{content} on {_facts(disk.identity)}"
+        return "adopt", f"{content} on {answers.facts(disk.identity)}"
     return None
 
 
@@ -210,21 +209,6 @@ def _is_being_committed(world: World, seen: Seen) -> bool:
     there is nothing that leaving it to the policy could mean."""
     deleted = world.volume.status.volume_uid
     return seen.order is not None and seen.order.pv_uid == deleted and deleted in world.mine.deleted
-
-
-def _swapped(world: World) -> str:
-    """Which other disk is in the recorded one's place; empty: none."""
-    status, disk = world.volume.status, world.volume.status.disk
-    if disk is None or disk.presence is not Presence.WRONG_DISK or disk.identity in (None, status.identity):
-        return ""
-    return f" in its place: {_facts(disk.identity)}"
-
-
-def _facts(identity: Identity | None) -> str:
-    if identity is None:
-        return "no facts"
-    facts = msgspec.structs.asdict(identity)
-    return " ".join(f"{name}={fact}" for name, fact in facts.items() if fact)
 
 
 def _answered(world: World) -> bool:
@@ -287,7 +271,7 @@ def conditions(
     refused = answers.not_taken(world, seen)
     if refused:
         wanted.append(("AnswerNotTaken", True, "NotTaken", refused))
-    if asked is not None and why in WAITS_FOR_A_WORD:
+    if asked is not None and (why in WAITS_FOR_A_WORD or asked.kind == "twin"):
         wanted.append(("WaitingForPerson", True, asked.kind.capitalize(), asked.text))
     if dirty_handed_out(world, seen):
         wanted.append(
@@ -385,11 +369,11 @@ def history(
     current: Phase,
     made: Order | None,
     given: bool,
-    accepted: bool,
+    accepted: Record | None,
     at: str,
 ) -> tuple[Record, ...]:
     """The last lines of the disk's history. made: the order whose tenancy begins now; given: the data of a
-    committed wipe was given back. accepted: a person took another disk for this one."""
+    committed wipe was given back. accepted: which disk a person has taken for this one."""
     lines: list[Record] = []
     had = before.owner.claim if before.owner else None
     if made is not None:
@@ -407,8 +391,8 @@ def history(
         lines.append(Record(at=at, what="wiped", tenancy=before.tenancy, who=str(had) if had else ""))
     if given:
         lines.append(Record(at=at, what="given back", tenancy=old.tenancy, who=str(old.reserved or "")))
-    if accepted:
-        lines.append(Record(at=at, what="another disk accepted", note="the one before was NOT WIPED"))
+    if accepted is not None:
+        lines.append(accepted)
     if current is Phase.BOUND and before.phase is not Phase.BOUND and seen.pv and seen.pv.spec.claim_ref:
         lines.append(Record(at=at, what="bound", tenancy=old.tenancy, who=str(seen.pv.spec.claim_ref)))
     if current is Phase.RELEASED and before.phase is not Phase.RELEASED and not given:

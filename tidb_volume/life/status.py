@@ -14,7 +14,7 @@ from tidb_volume.life.look import Seen, look
 from tidb_volume.life.phases import phase
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_bytes, format_instant
-from tidb_volume.value import Phase, VolumeStatus
+from tidb_volume.value import Phase, Record, VolumeStatus
 
 
 def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
@@ -22,9 +22,10 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     before = world.volume.status
     old = memory.remember(world, seen, now)
     given = memory.given_back(seen) and bool(before.committed) and not old.committed
-    accepted = (
-        answers.accepts_identity(world) and before.identity is not None and old.identity != before.identity
-    )
+    accepted = _accepted(world, old, now)
+    if accepted is not None:
+        nobody = msgspec.structs.replace(world.around, twin="", apart=False)
+        world = msgspec.structs.replace(world, around=nobody)
     # What is shown follows from what is remembered now, not from what was remembered before this look.
     world = msgspec.structs.replace(world, volume=msgspec.structs.replace(world.volume, status=old))
     anew = memory.offered_anew(world, seen) or (
@@ -64,6 +65,17 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         history=show.history(before, old, seen, current, made, given, accepted, format_instant(now)),
         conditions=conditions,
     )
+
+
+def _accepted(world: World, old: VolumeStatus, now: Instant) -> Record | None:
+    """For the history: the disk that goes on record now by a person's word."""
+    before = world.volume.status
+    if not answers.accepts_identity(world) or old.identity == before.identity:
+        return None
+    at = format_instant(now)
+    if before.identity is None:
+        return Record(at=at, what="told apart", note="by a person, from disks of the same facts elsewhere")
+    return Record(at=at, what="another disk accepted", note="the one before was NOT WIPED")
 
 
 def _when(at: Instant | None) -> str:

@@ -8,6 +8,7 @@ from tests.unit.life.simulate import NAME, NODE, Sim, change, desired, pool
 from tidb_volume.cli import explain, story
 from tidb_volume.cli.story import Story
 from tidb_volume.kube import codec
+from tidb_volume.life.around import Around
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Answer, Meta, Phase, Restore
@@ -176,6 +177,21 @@ def test_unknown_data_asks_for_a_person() -> None:
     assert (told.phase, told.reason) == (Phase.PENDING, "HasData")
     assert commands(told) == [f"kubectl tidb-volume adopt --wipe {NAME}"]
     assert "first: 'backup'" in told.message
+
+
+def test_a_disk_that_others_show_too_can_be_told_apart_and_one_with_two_names_can_not() -> None:
+    sim = Sim()
+    sim.controller.around = Around(twin="it is on record as volume w of node m", apart=True)
+    sim.settle()
+    told = tell(sim)
+    assert told.reason == "Conflict"
+    assert "volume w of node m" in told.message
+    patch = f'{{"spec":{{"admin":{{"acceptIdentity":{{"question":"{sim.answer()}"}}}}}}}}'
+    assert commands(told) == [f"kubectl patch tv {NAME} --type merge -p '{patch}'"]
+    assert "no other machine can reach it" in told.may[0].does
+    sim.controller.around = Around(twin="the same disk as /data/b of volume b")
+    sim.settle()
+    assert commands(tell(sim)) == []
 
 
 def test_a_cordoned_volume_is_not_promised_to_anybody() -> None:

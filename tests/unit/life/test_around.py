@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.life.machine import Item
 from tests.unit.life.simulate import Sim, change
 from tests.unit.life.stages import bound, on_offer
 from tidb_volume.life import actions
@@ -147,3 +148,79 @@ def test_another_disk_that_is_somebody_elses_cannot_be_accepted() -> None:
     assert "volume w of node m" in refused.message
     assert sim.status.disk is not None
     assert sim.status.disk.presence is Presence.WRONG_DISK
+
+
+# --- two disks with the same facts: a person's word, and nothing less ---
+
+ELSEWHERE = Around(twin="it is on record as volume w of node m", apart=True)
+
+
+def accept(sim: Sim, question: str = "") -> None:
+    sim.admin(accept_identity=Answer(question=question or sim.answer()))
+    sim.settle()
+
+
+def test_a_person_may_say_that_a_newcomer_is_another_disk_than_those_elsewhere() -> None:
+    sim = Sim()
+    surround(sim, ELSEWHERE)
+    assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "Conflict")
+    assert sim.status.question is not None
+    assert sim.status.question.kind == "twin"
+    waiting = condition(sim, "WaitingForPerson")
+    assert waiting is not None
+    assert "a disk of its own" in waiting.message
+    accept(sim)
+    assert sim.status.identity == sim.disk.identity
+    surround(sim, Around())  # what is on record is no newcomer any more
+    assert sim.status.phase is Phase.AVAILABLE
+    assert sim.status.question is None
+    assert next(line.what for line in sim.status.history) == "told apart"
+    assert not sim.wiped
+
+
+def test_a_disk_that_has_two_names_on_one_node_is_never_told_apart() -> None:
+    sim = Sim()
+    surround(sim, TWIN)
+    assert sim.status.question is None
+    sim.admin(accept_identity=Answer(question="any"))
+    sim.settle()
+    assert sim.status.identity is None
+    assert sim.status.reason == "Conflict"
+
+
+def test_what_was_said_of_one_disk_is_not_said_of_the_next_one_with_other_facts() -> None:
+    sim = Sim()
+    surround(sim, ELSEWHERE)
+    before = sim.answer()
+    sim.disk.identity = change(sim.disk.identity, virtual="8:99")
+    sim.look()
+    accept(sim, before)
+    assert sim.status.identity is None
+    assert sim.status.reason == "Conflict"
+    assert sim.answer() != before
+    accept(sim)
+    assert sim.status.identity == sim.disk.identity
+
+
+def test_who_else_shows_a_disk_is_part_of_what_is_accepted_of_another_one_in_its_place() -> None:
+    sim = on_offer()
+    recorded = sim.status.identity
+    sim.disk.identity = change(sim.disk.identity, virtual="8:99")
+    sim.settle()
+    before = sim.answer()
+    sim.controller.around = ELSEWHERE
+    accept(sim, before)
+    assert sim.status.identity == recorded, "nobody had been told of the other one"
+    assert sim.answer() != before
+    accept(sim)
+    assert sim.status.identity == sim.disk.identity
+
+
+def test_a_disk_told_apart_was_nobodys_before_and_what_is_on_it_is_asked_for_as_ever() -> None:
+    sim = Sim()
+    sim.disk.strays = {Item("stranger", "backup")}
+    surround(sim, ELSEWHERE)
+    accept(sim)
+    surround(sim, Around())
+    assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "HasData")
+    assert not sim.wiped

@@ -95,3 +95,34 @@ def test_a_node_that_shows_many_disks_of_others_is_put_aside_with_all_that_is_ne
     assert not conflict.twin(volume(recorded=identity("unlike")), [], raised)
     newcomers = [of(volume(name=s, node="m", seen=identity(s))) for s in serials]
     assert not conflict.raised("n", report, newcomers), "what is new elsewhere was not first"
+
+
+def test_what_a_node_has_on_record_itself_is_settled_and_puts_nothing_aside() -> None:
+    """Its disks were first, or a person said that they are others: no more need be said of its next ones."""
+    serials = [f"S{n}" for n in range(1, 5)]
+    report = survey(*[SeenDisk(name=s, device=s, identity=identity(s)) for s in serials])
+    elsewhere = [of(volume(name=s, node="m", recorded=identity(s))) for s in serials]
+    own = [of(volume(name=f"own-{s}", recorded=identity(s, "1@2048", 50))) for s in serials[:2]]
+    raised = conflict.raised("n", report, [*elsewhere, *own])
+    assert [peer.volume for peer in raised] == ["S3", "S4"]
+    seen = [of(volume(name=f"own-{s}", seen=identity(s))) for s in serials]
+    assert len(conflict.raised("n", report, [*elsewhere, *seen])) == 4
+
+
+@pytest.mark.parametrize(
+    ("peers", "apart"),
+    [
+        ([of(volume(name="w", node="m", recorded=ONE))], True),
+        ([of(volume(name="w", node="m", seen=ONE)), *seen_on("k", ONE)], True),
+        ([of(volume(name="w", node="m", recorded=ONE)), of(volume(name="x", seen=ONE))], False),
+        ([of(volume(name="x", recorded=ONE))], False),
+        ([], True),
+    ],
+)
+def test_only_disks_of_different_nodes_can_be_told_apart(peers: list[Peer], apart: bool) -> None:
+    many = tuple(of(volume(name=s, node="m", recorded=identity(s))) for s in ("T1", "T2", "T3"))
+    said = conflict.twin(NEW, peers, many)
+    assert said
+    assert conflict.is_apart(NEW, peers) is apart
+    assert ("acceptIdentity" in said) is apart
+    assert ("the same disk" in said) is not apart
