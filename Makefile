@@ -76,7 +76,9 @@ e2e-deployed: $(STAMP) ## a disk's life on the cluster that KUBECONFIG names, as
 .PHONY: e2e-plain
 e2e-plain: $(STAMP) ## e2e-deployed on a cluster that a plain script starts and takes away; needs root
 	$(call timed,\
-	  programs=$$($(BIN)/python -m tests.cluster build) \
+	  { command -v skopeo >/dev/null || { apt-get update -qq \
+	      && apt-get install -y -qq --no-install-recommends skopeo; } >/dev/null; } \
+	  && programs=$$($(BIN)/python -m tests.cluster build) \
 	  && PATH=$$(printf '%s\n' "$$programs" | xargs -n 1 dirname | sort -u | paste -sd :):$$PATH \
 	  && $(BIN)/python -m deploy.image \
 	  && tests/deployed/plain-cluster.sh run $(MAKE) e2e-deployed)

@@ -1,11 +1,13 @@
 #!/bin/bash
 # A Kubernetes of one node, as plain as it gets, with tidb-volume deployed on it and a spare disk: so that
 # `make e2e-deployed` is tried on a cluster that shares nothing with tests/cluster. Needs root, containerd, runc,
-# the CNI plugins, busybox (static), xfsprogs, e2fsprogs, openssl, iproute2; and in PATH etcd, kube-apiserver,
+# the CNI plugins, busybox (static), xfsprogs, e2fsprogs, openssl, iproute2, skopeo, docker-registry (without it the
+# program is taken out of Debian's package, and no service is started); and in PATH etcd, kube-apiserver,
 # kube-controller-manager, kube-scheduler, kubelet and kubectl.
 #
 #   plain-cluster.sh up               starts it, and says how to use it
-#   plain-cluster.sh deploy           loads dist/*.tar (make image) and applies deploy/overlays/embedded
+#   plain-cluster.sh deploy           pushes dist/*.tar (make image) to a registry of its own, as a user would to his,
+#                                     and applies deploy/ with the images from there
 #   plain-cluster.sh run COMMAND …    up, deploy, the command with KUBECONFIG and E2E_DISK set, and down
 #   plain-cluster.sh down             takes it away, whole or broken
 #
@@ -22,6 +24,7 @@ API=169.254.89.2     # of the API server, from the host
 ADDRESS=10.88.0.1    # of the node
 SERVICE=10.96.0.1    # the ClusterIP of `kubernetes`, on the node itself: nobody needs kube-proxy
 SPARE=/data/spare
+PORT=5000            # of the registry: containerd takes images from a loopback address without TLS
 MARK=PLAIN_CLUSTER_PROCESS=$STATE # in the environment of every process of it
 
 self=$(realpath "$0")
@@ -199,9 +202,13 @@ inside() { # SYSTEM DISK
   ip link set node up
   echo 1 >/proc/sys/net/ipv4/ip_forward
   configure
+  cat >"$STATE/registry.yaml" <<END
+{version: 0.1, log: {level: warn}, storage: {filesystem: {rootdirectory: $STATE/registry}}, http: {addr: "0.0.0.0:$PORT"}}
+END
   touch "$STATE/rooted"
 
   service containerd containerd --config "$STATE/containerd.toml"
+  service registry "$STATE/docker-registry" serve "$STATE/registry.yaml"
   service etcd etcd --name=plain --data-dir="$STATE/etcd" --unsafe-no-fsync --log-level=warn \
     --listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379 \
     --listen-peer-urls=http://127.0.0.1:2380
@@ -235,6 +242,20 @@ on_node() { nsenter --target="$(cat "$STATE/init")" --mount --net --uts --pid --
 
 import() { on_node ctr --namespace=k8s.io images import - >/dev/null; } # an archive from standard input
 
+registry_program() {
+  local unpacked=$STATE/unpacked
+  if command -v docker-registry >/dev/null; then
+    cp "$(command -v docker-registry)" "$STATE/docker-registry"
+    return
+  fi
+  mkdir -p "$unpacked"
+  (cd "$unpacked" && apt-get download -qq docker-registry 2>/dev/null) \
+    || fail "docker-registry is neither here nor to be had; as root: apt-get update"
+  dpkg -x "$unpacked"/docker-registry*.deb "$unpacked"
+  mv "$unpacked/usr/bin/docker-registry" "$STATE/docker-registry"
+  rm -r "$unpacked"
+}
+
 busybox_image() {
   local files=$STATE/busybox program name stay digest
   program=$(command -v busybox)
@@ -261,10 +282,11 @@ up() {
   [ "$(id -u)" = 0 ] || fail "needs root"
   [ ! -e "$STATE" ] || fail "$STATE exists; $0 down takes it away"
   for program in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kubectl \
-    containerd runc busybox mkfs.xfs mkfs.ext4 openssl ip losetup nsenter /usr/lib/cni/bridge; do
+    containerd runc skopeo busybox mkfs.xfs mkfs.ext4 openssl ip losetup nsenter /usr/lib/cni/bridge; do
     command -v "$program" >/dev/null || fail "$program is missing; see the head of $0"
   done
   mkdir -p "$STATE/logs"
+  registry_program
   say "certificates, disks, namespaces …"
   certify
   truncate -s 16G "$STATE/system.img"
@@ -308,13 +330,26 @@ up() {
 }
 
 deploy() {
-  local archive
+  local name below
   export KUBECONFIG=$STATE/kubeconfig
-  for archive in "$root"/dist/*.tar; do
-    say "$(basename "$archive") …"
-    import <"$archive"
+  wait_for "the registry" bash -c "exec 3<>/dev/tcp/$API/$PORT"
+  for name in controller daemon; do
+    say "dist/$name.tar, to the registry …"
+    skopeo copy --quiet --insecure-policy --dest-tls-verify=false \
+      "docker-archive:$root/dist/$name.tar:tidb-volume/$name:dev" "docker://$API:$PORT/tidb-volume/$name:tried"
   done
-  kubectl apply --server-side -k "$root/deploy/overlays/embedded" >&2
+  mkdir -p "$STATE/overlay"
+  below=$(realpath --relative-to="$STATE/overlay" "$root/deploy")
+  cat >"$STATE/overlay/kustomization.yaml" <<END
+resources: [$below]
+images:
+- {name: tidb-volume/controller, newName: "127.0.0.1:$PORT/tidb-volume/controller", newTag: tried}
+- {name: tidb-volume/daemon, newName: "127.0.0.1:$PORT/tidb-volume/daemon", newTag: tried}
+patches: # its disks are loop devices
+- target: {kind: DaemonSet, name: disk-daemon}
+  patch: '[{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--virtual-disks"}]'
+END
+  kubectl apply --server-side -k "$STATE/overlay" >&2
   kubectl wait --for=condition=Established crd --all --timeout=60s >/dev/null
   kubectl create -f "$root/deploy/fleet.yaml" >&2
   kubectl -n tidb-volume rollout status deployment/volume-controller --timeout=180s >&2
