@@ -62,6 +62,9 @@ class Effect(StrEnum):
     )
     REPORTED = "reported"
     TAKE_BACK = "withdrawn, TidbVolume stays; nothing wiped"
+    FORBIDDEN_WHEN_RELEASED = "stays bound, shows `never`; after release its data stays until the glob ends"
+    FORBIDDEN = "its data stays until the glob ends; a running wipe ends; not offered"
+    GOES_ON = "goes on: wiped once its wait is over"
 
 
 _E = Effect
@@ -75,8 +78,8 @@ TABLE: dict[Edit, tuple[Effect, Effect, Effect]] = {
     Edit.NAMESPACES: (_E.AT_ONCE, _E.REPORTED, _E.NOTHING),
     Edit.PV_FIELDS: (_E.PV_ANEW, _E.PENDING, _E.AFTER_WIPE),
     Edit.LEVERS: (_E.AT_ONCE, _E.AT_ONCE, _E.AT_ONCE),
-    Edit.FORBIDDEN: (_E.TAKE_BACK, _E.DROP_WHEN_RELEASED, _E.DROP),
-    Edit.ALLOWED: (_E.OBSERVE, _E.NOTHING, _E.NOTHING),
+    Edit.FORBIDDEN: (_E.TAKE_BACK, _E.FORBIDDEN_WHEN_RELEASED, _E.FORBIDDEN),
+    Edit.ALLOWED: (_E.OBSERVE, _E.NOTHING, _E.GOES_ON),
 }
 """The contract's table, with three rows for what it leaves open: `PV_FIELDS` (a bound PersistentVolume is
 never ours to change), `LEVERS` (read afresh at every decision) and the two of `never` (as an entry that goes

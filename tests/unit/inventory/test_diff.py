@@ -80,7 +80,9 @@ def test_a_path_that_becomes_a_device_is_one_disk_removed_and_another_added() ->
         (Edit.ON_RELEASE, Phase.BOUND, Effect.POOL_KEEP),
         (Edit.NAMESPACES, Phase.BOUND, Effect.REPORTED),
         (Edit.FORBIDDEN, Phase.AVAILABLE, Effect.TAKE_BACK),
-        (Edit.FORBIDDEN, Phase.BOUND, Effect.DROP_WHEN_RELEASED),
+        (Edit.FORBIDDEN, Phase.BOUND, Effect.FORBIDDEN_WHEN_RELEASED),
+        (Edit.FORBIDDEN, Phase.RELEASED, Effect.FORBIDDEN),
+        (Edit.ALLOWED, Phase.RELEASED, Effect.GOES_ON),
     ],
 )
 def test_the_table_is_the_contracts(edit: Edit, phase: Phase, expected: Effect) -> None:
