@@ -30,6 +30,12 @@ def unanswered(seen: Seen) -> bool:
     return seen.order is not None and not (seen.order.withdrawn or answered or begun)
 
 
+def is_spent(seen: Seen) -> bool:
+    """The daemon will not carry it out any more, for what may be over by now: committed, it would only fail.
+    One that was refused for what is on the disk is committed all the same, and then a person decides."""
+    return seen.failed or (seen.refused and not seen.undecided)
+
+
 def ask_again(world: World, seen: Seen) -> Plan:
     """A `done` found at start counts for nothing: the daemon answers a fresh id by what the disk shows.
 

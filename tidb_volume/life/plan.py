@@ -391,8 +391,14 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
     tenancy = world.volume.status.tenancy
     if tenancy not in world.mine.counted:
         return Plan(action=actions.CountWipe(tenancy=tenancy))
+    attempt = 0
     if order is not None and seen.mine and order.ends == tenancy and order.pv_uid == seen.pv.metadata.uid:
-        return orders.delete(seen.pv, "the wipe is ordered")
+        if not orders.is_spent(seen):
+            return orders.delete(seen.pv, "the wipe is ordered")
+        again = memory.retry_at(world, seen)
+        if order.attempt and again is not None and now < again:
+            return Plan(again_at=again)
+        attempt = order.attempt + 1
     question, claim_ref = world.volume.status.question, seen.pv.spec.claim_ref
     return orders.write(
         world,
@@ -404,6 +410,7 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
         claim_uid=claim_ref.uid if claim_ref else "",
         answer=question.id if question is not None and release.wipe_now(world) else "",
         why="released, and nothing stands against the wipe",
+        attempt=attempt,
     )
 
 

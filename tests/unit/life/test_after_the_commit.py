@@ -328,3 +328,70 @@ def test_a_claim_whose_end_was_not_heard_yet_still_has_its_disk() -> None:
     assert action.status.phase is Phase.BOUND
     sim.settle()
     assert sim.phase() is Phase.AVAILABLE
+
+
+def refused_before_the_commit() -> Sim:
+    """The disk is gone when the daemon has the order in hand, and is back afterwards."""
+    sim = on_the_way()
+    sim.is_there(Presence.WRONG_DISK)
+    sim.obey()
+    work = sim.status.work
+    assert work is not None
+    assert (work.state, work.reason) == (WorkState.REFUSED, "WrongDisk")
+    assert not sim.status.committed
+    sim.settle()
+    assert sim.pvs, "its PersistentVolume is the way back"
+    sim.is_there(None)
+    return sim
+
+
+def on_the_way() -> Sim:
+    """The order to wipe it is written, and its PersistentVolume is still there."""
+    sim = Sim(desired(AT_ONCE))
+    sim.settle()
+    sim.bind()
+    sim.settle()
+    sim.release()
+    until_ordered(sim)
+    return sim
+
+
+def until_ordered(sim: Sim) -> None:
+    """Steps of the controller alone, up to an order."""
+    while not (isinstance(action := sim.step(), actions.WriteOrder) and action.order is not None):
+        assert action is not None
+
+
+def test_an_order_refused_before_its_commit_is_followed_by_a_fresh_one_and_nothing_fails() -> None:
+    sim = refused_before_the_commit()
+    begun = len(sim.log)
+    sim.settle()
+    assert len(sim.wiped) == 1
+    assert sim.phase() is Phase.AVAILABLE
+    phases = [each.status.phase for each in sim.log[begun:] if isinstance(each, actions.PatchStatus)]
+    assert Phase.FAILED not in phases
+    orders = [each.order for each in sim.log if isinstance(each, actions.WriteOrder) and each.order]
+    assert [each.attempt for each in orders[-2:]] == [0, 1]
+
+
+def test_what_is_refused_again_and_again_before_the_commit_is_ordered_after_growing_pauses() -> None:
+    """A daemon that does not agree with its own report must not have the controller write for ever."""
+    sim = on_the_way()
+    refuse(sim)
+    until_ordered(sim)
+    assert sim.spec.order.attempt == 1
+    refuse(sim)
+    sim.settle()
+    assert (sim.spec.order.attempt, len(sim.pvs), sim.wiped) == (1, 1, [])
+    sim.daemon_up = True
+    sim.later(3600)
+    assert sim.spec.order.attempt == 2
+    assert len(sim.wiped) == 1
+
+
+def refuse(sim: Sim) -> None:
+    """The daemon's answer, whatever it reports of the disk."""
+    sim.daemon_up = False
+    assert sim.volume is not None
+    work = Work(order_id=sim.spec.order.id, state=WorkState.REFUSED, reason="WrongDisk")
+    sim.cluster.change_status(sim.volume.metadata.uid, disk=sim.status.disk, work=work)
