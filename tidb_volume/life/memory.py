@@ -103,9 +103,12 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
 def _is_kept_back(world: World, seen: Seen) -> bool:
     """The wipe is done under an order of this leader, and by now its disk is not to be offered. What it
     made clean is as if it had been offered and taken back: a `retire` has it unmounted, and once a `cordon`
-    is taken back it is offered with a fresh order."""
+    is taken back it is offered with a fresh order. Where the order ended an unused tenancy, a disk that is
+    only cordoned waits as it is."""
+    status = world.volume.status
+    unused = not (status.committed or status.dirty or seen.was_claimed)
     return (
-        bool(world.volume.status.committed)
+        (bool(status.committed) or (unused and seen.trouble == "Retired"))
         and seen.mine
         and seen.ready
         and seen.order is not None

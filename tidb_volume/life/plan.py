@@ -209,9 +209,11 @@ def _free(now: Instant, world: World, seen: Seen) -> Plan:
 
 def _put_away(now: Instant, world: World, seen: Seen) -> Plan:
     """Have a retired disk unmounted that nobody has, so that it can be pulled out."""
+    order = seen.order
+    if order is not None and seen.ready and not seen.mine:
+        return orders.ask_again(world, seen)  # the tenancy that it made is recorded on an answer of our own
     if not mounts.may_be_put_away(world, seen):
         return Plan()
-    order = seen.order
     if order is not None and order.kind == "unmount" and not (seen.done or seen.failed or seen.refused):
         return Plan()
     again = memory.retry_at(world, seen)

@@ -321,3 +321,50 @@ def test_the_file_system_under_a_folder_is_the_admins_and_is_never_recorded_anew
     tenancy = world.volume.status.tenancy
     told = seen(world, content=Content.TENANCY, tenancy=tenancy, journal=tenancy, identity=OTHER)
     assert told.volume.status.identity == RECORDED
+
+
+@pytest.mark.parametrize("mine", [True, False])
+def test_a_device_that_is_retired_again_while_it_is_made_ready_is_unmounted_when_that_is_done(
+    *, mine: bool
+) -> None:
+    """The order to make it ready mounted it, and made a tenancy that no offer began."""
+    world = asked(put_away(), Admin())
+    order = ordered(world)
+    assert order is not None
+    assert (order.kind, order.offer) == ("prepare", True)
+    world = obeyed(asked(world, Admin(retire=True), order), order, mine=mine)
+    if not mine:
+        again = ordered(world)
+        assert again is not None
+        assert (again.kind, again.next) == ("prepare", order.next), (
+            "what another leader was told is asked anew"
+        )
+        world = obeyed(asked(world, Admin(retire=True), again), again, mine=True)
+    last = ordered(world)
+    assert last is not None
+    assert last.kind == "unmount"
+    assert shown(world).reason == "Retired"
+
+    world = asked(world, Admin(), last)
+    status = change(world.volume.status, work=Work(order_id=last.id, state=WorkState.DONE))
+    world = seen(change(world, volume=change(world.volume, status=status)), journal=order.next)
+    anew = ordered(world)
+    assert anew is not None
+    assert (anew.kind, anew.ends, anew.offer) == ("prepare", order.next, True)
+
+
+def asked(world: World, admin: Admin, order: Order | None = None) -> World:
+    """A person says so, and the order that is given stands."""
+    order = order or world.volume.spec.order
+    spec = change(world.volume.spec, admin=admin, order=order)
+    fresh = change(world.fresh, order=f"{world.fresh.order}+", tenancy="f" * 12)
+    return settled(change(world, volume=change(world.volume, spec=spec), fresh=fresh))
+
+
+def obeyed(world: World, order: Order, *, mine: bool) -> World:
+    """The daemon has done it, and tells what is there now."""
+    world = change(world, mine=change(world.mine, orders=frozenset({order.id} if mine else ())))
+    status = change(world.volume.status, work=Work(order_id=order.id, state=WorkState.DONE))
+    world = change(world, volume=change(world.volume, status=status))
+    tenancy = {"content": Content.TENANCY, "tenancy": order.next, "journal": order.next, "empty": True}
+    return seen(world, **tenancy, in_use="", capacity_bytes=1 << 30)
