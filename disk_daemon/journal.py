@@ -239,16 +239,12 @@ def made(entry: Entry) -> Entry:
     return msgspec.structs.replace(entry, made=entry.making, making=None)
 
 
-def taken_up(entry: Entry, order: Order, *, at: str) -> Entry:
-    """The record with an order to mount done: the tenancy has the disk, and is not a new one."""
-    past = Past(id=order.id, kind=order.kind, ends="", next=order.next, at=at)
-    return msgspec.structs.replace(entry, order=None, done=(*entry.done, past)[-KEPT_ORDERS:])
-
-
-def let_go(entry: Entry, order: Order, *, at: str) -> Entry:
-    """The record with an order to unmount done."""
-    past = Past(id=order.id, kind=order.kind, ends="", next="", at=at)
-    return msgspec.structs.replace(entry, unmounted=True, order=None, done=(*entry.done, past)[-KEPT_ORDERS:])
+def mounted_as_such(entry: Entry, order: Order, *, at: str) -> Entry:
+    """The record with an order to mount or to unmount done. Neither ends a tenancy, and none is begun."""
+    unmounted = order.kind == "unmount"
+    past = Past(id=order.id, kind=order.kind, ends="", next="" if unmounted else order.next, at=at)
+    done = (*entry.done, past)[-KEPT_ORDERS:]
+    return msgspec.structs.replace(entry, unmounted=unmounted, order=None, done=done)
 
 
 def every(state: str) -> list[Entry]:

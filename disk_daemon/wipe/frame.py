@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from disk_daemon import guards, journal, kernel, observe
+from disk_daemon import guards, journal, kernel, observe, step
 from disk_daemon.facts import folder
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended, Job, Link
@@ -167,6 +167,12 @@ class Carrier:
         entry = self._known(facts)
         self._store(journal.taken_back(entry, facts.identity, self._order, restore=given, shown=shown))
         return Refuse("Withdrawn", "the order was withdrawn; no byte is gone")
+
+    def _stop_if_withdrawn(self, case: Case, put_back: Callable[[], None]) -> None:
+        """While no byte is gone, an order that was taken back ends here, with all as it was before it."""
+        if not self._begun and guards.order_is_current(case) is None and step.is_withdrawn(case):
+            put_back()
+            raise Concluded(self._withdrawn(case), begun=False)
 
     # --- the journal -------------------------------------------------------------------------------
 

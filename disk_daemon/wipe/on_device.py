@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from disk_daemon import blockdev, guards, journal, kernel, mounting, observe, step, step_device, tools
+from disk_daemon import blockdev, guards, journal, kernel, mounting, observe, step_device, tools
 from disk_daemon.facts import device
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended
@@ -239,17 +239,12 @@ class DeviceCarrier(Carrier):
         if case.order.kind == "unmount":
             found = None
         else:
-            self._stop_if_withdrawn(case)
+            self._stop_if_withdrawn(case, self._put_back)
         if found is None and not self._begun:
             found = self._changed(before, case)
         if found is not None:
             self._put_back()
             raise Concluded(found, begun=self._begun)
-
-    def _stop_if_withdrawn(self, case: Case) -> None:
-        if not self._begun and guards.order_is_current(case) is None and step.is_withdrawn(case):
-            self._put_back()
-            raise Concluded(self._withdrawn(case), begun=False)
 
     def _changed(self, before: Case, case: Case) -> Refuse | None:
         """Whether what lies on the disk now is what the order was judged by."""
@@ -407,7 +402,7 @@ class DeviceCarrier(Carrier):
                 self._store(entry)
             self._begun = was_begun
             case = self._fresh_case()
-            self._stop_if_withdrawn(case)
+            self._stop_if_withdrawn(case, self._put_back)
             found = guards.objection(case, When.START if was_begun else When.BEGIN)
             if found is not None:
                 self._put_back()
@@ -435,11 +430,11 @@ class DeviceCarrier(Carrier):
         seen = self._look_at_hardware()
         assert seen.identity is not None
         entry = self._known(seen) or Entry(identity=seen.identity)
-        known = msgspec.structs.replace(entry, made=made, making=None, unmounted=False, handed=order.next)
-        self._store(journal.taken_up(known, order, at=now()))
+        known = msgspec.structs.replace(entry, made=made, making=None, handed=order.next)
+        self._store(journal.mounted_as_such(known, order, at=now()))
 
     def _journal_unmounted(self) -> None:
         facts = self._look_at_hardware()
         entry = self._known(facts)
         if entry is not None:
-            self._store(journal.let_go(entry, self._order, at=now()))
+            self._store(journal.mounted_as_such(entry, self._order, at=now()))

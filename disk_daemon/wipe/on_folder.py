@@ -50,7 +50,7 @@ from disk_daemon.known import (
     Wait,
 )
 from disk_daemon.shown import shown
-from disk_daemon.step import decide, is_of_this_wipe, is_withdrawn
+from disk_daemon.step import decide, is_of_this_wipe
 from disk_daemon.wipe import aside
 from disk_daemon.wipe.files import Eraser
 from disk_daemon.wipe.frame import LOOK_EVERY_S, Carrier, Concluded, Conclusion
@@ -210,10 +210,7 @@ class FolderCarrier(Carrier):
 
     def _recheck(self, root: int, ours: int) -> None:
         case = self._fresh_case()
-        withdrawn = guards.order_is_current(case) is None and is_withdrawn(case)
-        if withdrawn and not self._begun:
-            self._put_back(root, ours)
-            raise Concluded(self._withdrawn(case), begun=False)
+        self._stop_if_withdrawn(case, lambda: self._put_back(root, ours))
         found = guards.objection(case, When.START if self._begun else When.BEGIN)
         if found is None:
             return

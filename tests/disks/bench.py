@@ -6,7 +6,8 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -112,6 +113,18 @@ class RawDisk(NamedTuple):
         by_id = folder / f"by-id-{name}"
         by_id.symlink_to(loop)
         return cls(by_id, loop, image, Path(rules.place("volume-a")))
+
+    @classmethod
+    @contextmanager
+    def numbered(cls, folder: Path, number: int, rules: Rules) -> Iterator[tuple[RawDisk, Rules]]:
+        """One of several in a test, each with its own journal: a new file may get the inode, which is a
+        loop disk's identity, of the one before."""
+        own = msgspec.structs.replace(rules, state=f"{rules.state}-{number}")
+        disk = cls.make(folder, f"raw-{number}", own)
+        try:
+            yield disk, own
+        finally:
+            disk.remove()
 
     @property
     def ours(self) -> Path:

@@ -290,32 +290,27 @@ def test_a_node_that_leads_to_another_disk_is_replaced(used: RawDisk, rules: Rul
 def test_killed_before_any_step_of_a_zeroing_the_next_process_ends_it(
     own_mounts: None, rules: Rules, tmp_path: Path
 ) -> None:
-    step, ended, base = 0, False, rules
+    step, ended = 0, False
     while not ended:
         step += 1
-        # A new file may get the inode, which is a loop disk's identity, of the one before.
-        rules = msgspec.structs.replace(base, state=f"{base.state}-{step}")
-        disk = RawDisk.make(tmp_path, f"raw-{step}", rules)
-        try:
-            identity = identity_of(disk, rules)
-            assert state(do(disk, prepare(identity), rules)) == ("done", "")
+        with RawDisk.numbered(tmp_path, step, rules) as (disk, own):
+            identity = identity_of(disk, own)
+            assert state(do(disk, prepare(identity), own)) == ("done", "")
             for start in PLACES:
                 disk.write(start, SECRET)
             order = reclaim(identity)
             tick = die_at(step)
-            ended = in_child(lambda: do(disk, order, rules, tick=tick)) == 0  # noqa: B023
-            facts = facts_of(disk, rules, **BLOCK)
+            ended = in_child(lambda: do(disk, order, own, tick=tick)) == 0  # noqa: B023
+            facts = facts_of(disk, own, **BLOCK)
             assert ended or not (
                 facts.content is Content.TENANCY and facts.empty and facts.tenancies == (OLD,)
             )
             again = msgspec.structs.replace(order, id="order-2", attempt=1) if step % 2 else order
-            assert state(do(disk, again, rules)) == ("done", ""), step
+            assert state(do(disk, again, own)) == ("done", ""), step
             assert not any(disk.image.read_bytes()), step
-            assert entry_of(disk, rules).handed == NEXT
-            assert node_of(rules, NEXT).exists()
-            node_of(rules, NEXT).unlink()
-        finally:
-            disk.remove()
+            assert entry_of(disk, own).handed == NEXT
+            assert node_of(own, NEXT).exists()
+            node_of(own, NEXT).unlink()
     assert step > 8
 
 

@@ -431,54 +431,44 @@ def steps(disk: RawDisk, order: Order, rules: Rules) -> list[str]:
 def test_killed_before_any_step_of_a_format_the_next_process_ends_it(
     own_mounts: None, rules: Rules, tmp_path: Path
 ) -> None:
-    step, ended, base = 0, False, rules
+    step, ended = 0, False
     while not ended:
         step += 1
-        # A new file may get the inode, which is a loop disk's identity, of the one before.
-        rules = msgspec.structs.replace(base, state=f"{base.state}-{step}")
-        disk = RawDisk.make(tmp_path, f"raw-{step}", rules)
-        try:
-            identity = identity_of(disk, rules)
-            assert state(obey(disk, prepare(identity), rules)) == ("done", "")
+        with RawDisk.numbered(tmp_path, step, rules) as (disk, own):
+            identity = identity_of(disk, own)
+            assert state(obey(disk, prepare(identity), own)) == ("done", "")
             (disk.ours / OLD / "data").write_bytes(SECRET)
             order = reclaim(identity, method="format")
             tick = die_at(step)
-            ended = in_child(lambda: obey(disk, order, rules, tick=tick)) == 0  # noqa: B023
+            ended = in_child(lambda: obey(disk, order, own, tick=tick)) == 0  # noqa: B023
             if step % 2 and disk.is_mounted:
                 disk.unmount()
-                boot(disk, rules)
+                boot(disk, own)
             again = msgspec.structs.replace(order, id="order-2", attempt=1) if step % 3 == 0 else order
-            assert state(obey(disk, again, rules)) == ("done", ""), step
-            facts = facts_of(disk, rules)
+            assert state(obey(disk, again, own)) == ("done", ""), step
+            facts = facts_of(disk, own)
             assert (facts.tenancies, facts.empty) == ((NEXT,), True), step
-            assert entry_of(disk, rules).handed == NEXT
-        finally:
-            disk.remove()
+            assert entry_of(disk, own).handed == NEXT
     assert step > 8
 
 
 def test_killed_before_any_step_of_the_first_format_the_next_process_ends_it(
     own_mounts: None, rules: Rules, tmp_path: Path
 ) -> None:
-    step, ended, base = 0, False, rules
+    step, ended = 0, False
     while not ended:
         step += 1
-        # A new file may get the inode, which is a loop disk's identity, of the one before.
-        rules = msgspec.structs.replace(base, state=f"{base.state}-{step}")
-        disk = RawDisk.make(tmp_path, f"raw-{step}", rules)
-        try:
-            order = prepare(identity_of(disk, rules))
+        with RawDisk.numbered(tmp_path, step, rules) as (disk, own):
+            order = prepare(identity_of(disk, own))
             tick = die_at(step)
-            ended = in_child(lambda: obey(disk, order, rules, tick=tick)) == 0  # noqa: B023
+            ended = in_child(lambda: obey(disk, order, own, tick=tick)) == 0  # noqa: B023
             # Another order may take its place until the tenancy's folder is there; from then on it would be a
             # tenancy that it does not know, and a person is asked.
-            another = bool(step % 2) and not facts_of(disk, rules).tenancies
+            another = bool(step % 2) and not facts_of(disk, own).tenancies
             again = msgspec.structs.replace(order, id="order-2", next=NEXT) if another else order
             if not ended or again is order:
-                assert state(obey(disk, again, rules)) == ("done", ""), step
-                assert facts_of(disk, rules).tenancies == (again.next,), step
-        finally:
-            disk.remove()
+                assert state(obey(disk, again, own)) == ("done", ""), step
+                assert facts_of(disk, own).tenancies == (again.next,), step
     assert step > 6
 
 
