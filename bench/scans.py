@@ -3,10 +3,12 @@
     python -m bench.scans [--processes 500] [--descriptors 100] [--namespaces 40] [--rounds 20]
 
 `mounts` is the look that every wipe takes twice: all mount namespaces. `everyone` is the look before the
-whole disk goes, twice as well: each process's folders, descriptors and mapped files too. `floor` is one
-readlink for each process, and `open_floor` one stat for each descriptor, as this machine does them from
-Python; the ratios are to these. Needs root (a loop device, in a mount namespace of its own). The last line is
-for machines: milliseconds of this process's own time (a busy machine does not count), medians.
+whole disk goes, twice as well: each process's folders, descriptors and mapped files too. `openers` is the
+look for who has a raw device, descriptors and mappings, for each order on one and each look at one that is
+free. `floor` is one readlink for each process, and `open_floor` one stat for each descriptor, as this
+machine does them from Python; the ratios are to these. `links` is one readlink for each descriptor instead.
+Needs root (a loop device, in a mount namespace of its own). The last line is for machines: milliseconds of
+this process's own time (a busy machine does not count), medians.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
-from disk_daemon.facts import everyone, mounts
+from disk_daemon.facts import everyone, mounts, openers, process
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import Disk, facts_of
 
@@ -47,12 +49,22 @@ def main() -> None:
             for number in range(options.processes)
         ]
         try:
-            _measure(disk, Rules(virtual_disks=True, state=f"{folder}/state"), options.rounds)
+            _measure(disk, _rules(folder), options.rounds)
         finally:
             for pid in node:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
             disk.remove()
+
+
+def _rules(folder: str) -> Rules:
+    """Where this runs in a sandbox, its supervisor hides, as in the tests."""
+    hidden: tuple[int, ...] = ()
+    try:
+        os.readlink("/proc/1/cwd")
+    except PermissionError:
+        hidden = (1,)
+    return Rules(virtual_disks=True, state=f"{folder}/state", nodes=f"{folder}/nodes", hidden=hidden)
 
 
 def _own_namespace() -> None:
@@ -80,13 +92,15 @@ def _process(descriptors: int, *, apart: bool) -> int:
 
 
 def _measure(disk: Disk, rules: Rules, rounds: int) -> None:
-    device = os.stat(disk.path).st_dev
+    device, loop = os.stat(disk.path).st_dev, os.stat(disk.loop).st_rdev
     number = facts_of(disk, rules).device
     looks: dict[str, Callable[[], object]] = {
         "floor": _each_process,
-        "mounts": lambda: mounts.users(number, str(disk.path)),
-        "open_floor": _each_descriptor,
-        "everyone": lambda: everyone.users(device),
+        "mounts": lambda: mounts.users(number, str(disk.path), mounts.tables()),
+        "open_floor": lambda: _each_descriptor(os.stat),
+        "links": lambda: _each_descriptor(os.readlink),
+        "everyone": lambda: everyone.users(device, tuple(mounts.tables()), rules.nodes),
+        "openers": lambda: openers.users_of_processes({loop}, process.pids(), rules),
     }
     took: dict[str, list[float]] = {name: [] for name in looks}
     for _ in range(rounds):
@@ -97,7 +111,8 @@ def _measure(disk: Disk, rules: Rules, rounds: int) -> None:
     ms = {name: median(each) * 1000 for name, each in took.items()}
     figures = " ".join(f"{name}_ms={each:.1f}" for name, each in ms.items())
     ratios = f"mounts_ratio={ms['mounts'] / ms['floor']:.2f} "
-    ratios += f"everyone_ratio={ms['everyone'] / ms['open_floor']:.2f}"
+    ratios += f"everyone_ratio={ms['everyone'] / ms['open_floor']:.2f} "
+    ratios += f"openers_ratio={ms['openers'] / ms['open_floor']:.2f}"
     print(f"processes={len(_pids())} rounds={rounds} {figures} {ratios}")
 
 
@@ -111,12 +126,12 @@ def _each_process() -> None:
             os.readlink(f"/proc/{pid}/ns/mnt")
 
 
-def _each_descriptor() -> None:
+def _each_descriptor(ask: Callable[[str], object]) -> None:
     for pid in _pids():
         with suppress(OSError):
             for name in os.listdir(f"/proc/{pid}/fd"):
                 with suppress(OSError):
-                    os.stat(f"/proc/{pid}/fd/{name}")
+                    ask(f"/proc/{pid}/fd/{name}")
 
 
 if __name__ == "__main__":

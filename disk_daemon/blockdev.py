@@ -16,7 +16,6 @@ import stat
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 CHUNK_BYTES = 64 << 20
@@ -106,26 +105,6 @@ class Backing(NamedTuple):
 def loop_backing(fd: int) -> Backing:
     """What a loop device lies on (linux/loop.h, loop_info64). OSError ENXIO: it is unused."""
     return Backing(*struct.unpack_from("QQQ", fcntl.ioctl(fd, _LOOP_GET_STATUS64, bytes(232))))
-
-
-def stacked_loops(device: int, sys: Path = Path("/sys")) -> list[str]:
-    """Loop devices that lie on a block device, as the kubelet puts one on each Block volume."""
-    found = []
-    for backing in sys.glob("block/loop*/loop/backing_file"):
-        name = backing.parent.parent.name
-        try:
-            fd = os.open(f"/dev/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
-            continue
-        try:
-            if loop_backing(fd).node == device:
-                found.append(name)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-        finally:
-            os.close(fd)
-    return sorted(found)
 
 
 class Reader:

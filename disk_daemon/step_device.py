@@ -247,8 +247,9 @@ def _mount_or_unmount(case: Case, raw: Raw) -> DeviceVerdict:
             f"the order means tenancy {order.next}, on the disk is {', '.join(case.disk.tenancies) or 'none'}"
         )
         return Refuse("HasData", said)
-    if not raw.at_place and (raw.holders or raw.held):
-        return guards.not_in_use(case) or Refuse("InUse", raw.held)
+    in_use = guards.not_in_use(case)
+    if in_use is not None and not raw.at_place:
+        return in_use
     return Do((TakeUp(),))
 
 

@@ -20,7 +20,7 @@ from disk_daemon import blockdev, fit, journal, tools
 from disk_daemon.facts import build, folder, hardware, mounts, openers
 from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.jobs import Job
-from disk_daemon.known import Build, Entry, Facts, Raw, User
+from disk_daemon.known import Entry, Facts, Raw, User
 from tidb_volume.identity import has_unique_fact
 from tidb_volume.shape import shape
 from tidb_volume.value import Identity, Presence, VolumeMode
@@ -121,21 +121,47 @@ def look(fd: int, job: Job, rules: Rules, *, ours: bool = False) -> Facts:
     assert facts.identity is not None
     known = journal.load(rules.state, facts.identity)
     entry = known if isinstance(known, Entry) else None
-    place = rules.place(job.volume)
-    holders = mounts.holders(facts.device, place)
-    mode = _mode(job, entry)
+    place, mode = rules.place(job.volume), _mode(job, entry)
     assert facts.raw is not None
     facts = msgspec.structs.replace(facts, raw=msgspec.structs.replace(facts.raw, mode=mode))
     assert facts.raw is not None
+    at_place = _is_mounted(facts.device, place)
+    users, unknown = _who(fd, facts, place, job, rules, mounted=at_place and mode != "Block")
+    raw = msgspec.structs.replace(facts.raw, holders=users)
+    facts = msgspec.structs.replace(facts, users=users, users_unknown=unknown, raw=raw)
     if mode == "Block":
-        holders = (*holders, *openers.users(os.fstat(fd).st_rdev), *_made_of_it(facts.raw.build))
-        at_place = _is_mounted(facts.device, place)
-        facts = msgspec.structs.replace(facts, raw=msgspec.structs.replace(facts.raw, at_place=at_place))
-        return _block(fd, facts, entry, holders, job, rules, ours=ours)
-    if _is_mounted(facts.device, place):
-        return _mounted(facts, entry, place, holders, rules)
-    holders = (*holders, *openers.users(os.fstat(fd).st_rdev))
-    return _unmounted(fd, facts, entry, holders, rules, ours=ours)
+        raw = msgspec.structs.replace(raw, at_place=at_place)
+        return _block(fd, msgspec.structs.replace(facts, raw=raw), entry, job, rules, ours=ours)
+    if at_place:
+        return _mounted(facts, entry, place, rules)
+    return _unmounted(fd, facts, entry, rules, ours=ours)
+
+
+def _who(
+    fd: int, facts: Facts, place: str, job: Job, rules: Rules, *, mounted: bool
+) -> tuple[tuple[User, ...], str]:
+    """Who uses a device, but for our own mount of it; and why nobody can say, empty where it is known.
+
+    mounted: ours is mounted, which nobody can use but through a mount. A look without an order need not know
+    all of them, and so most looks at a disk in use cost little.
+    """
+    assert facts.raw is not None
+    found: list[User] = []
+    numbers = {os.fstat(fd).st_rdev}
+    try:
+        tables = tuple(mounts.tables())
+        found += mounts.holders(facts.device, place, tables)
+        if facts.raw.mode == "Block" and facts.raw.build is not None:
+            # What a tenant made on a raw device: partitions, and what is stacked on them or on itself.
+            found += [User(who=f"{name} is built on it", root="") for name in facts.raw.build.holders]
+            for device in facts.raw.build.above:
+                found += mounts.holders(device, "", tables)
+                numbers.add(os.makedev(*map(int, device.split(":"))))
+        if not mounted and (job.order is not None or not found):
+            found += openers.users(numbers, tables, rules, all_of_them=job.order is not None)
+    except (OSError, ValueError) as error:
+        return tuple(found), folder.why(error)
+    return tuple(found), ""
 
 
 def _mode(job: Job, entry: Entry | None) -> VolumeMode:
@@ -147,17 +173,6 @@ def _mode(job: Job, entry: Entry | None) -> VolumeMode:
     return job.volume_mode
 
 
-def _made_of_it(built: Build | None) -> Iterator[User]:
-    """Who uses what a tenant made on a raw device: partitions, and what is stacked on them or on itself."""
-    if built is None:
-        return
-    for name in built.holders:
-        yield User(who=f"{name} is built on it", root="")
-    for device in built.above:
-        yield from mounts.holders(device, "")
-        yield from openers.users(os.makedev(*map(int, device.split(":"))))
-
-
 def _is_mounted(device: str, place: str) -> bool:
     return any(
         mount.device == device and mount.target == place and mount.root == "/"
@@ -165,7 +180,7 @@ def _is_mounted(device: str, place: str) -> bool:
     )
 
 
-def _mounted(facts: Facts, entry: Entry | None, place: str, holders: tuple[User, ...], rules: Rules) -> Facts:
+def _mounted(facts: Facts, entry: Entry | None, place: str, rules: Rules) -> Facts:
     """What is mounted at our place is ours only if it is what the journal has as made."""
     assert facts.raw is not None
     with folder.opened(place) as root:
@@ -176,23 +191,22 @@ def _mounted(facts: Facts, entry: Entry | None, place: str, holders: tuple[User,
     made = entry.made if entry is not None else None
     if made is None or made.uuid != uuid:
         found = f"a file system ({uuid}) that the journal does not know, mounted at {place}"
-        raw = msgspec.structs.replace(
-            facts.raw, found=found, uuid=uuid, signature=True, at_place=True, holders=holders
-        )
+        raw = msgspec.structs.replace(facts.raw, found=found, uuid=uuid, signature=True, at_place=True)
         raw = msgspec.structs.replace(raw, damage=_not_ours(entry, found))
-        users = (User(who=f"mount {place}", root="/"), *holders)
+        users = (User(who=f"mount {place}", root="/"), *facts.users)
         return msgspec.structs.replace(facts, identity=_with(identity, uuid), raw=raw, users=users)
-    raw = msgspec.structs.replace(facts.raw, mounted=True, uuid=uuid, holders=holders)
-    return msgspec.structs.replace(inner, identity=_with(identity, uuid), name=facts.name, raw=raw)
+    raw = msgspec.structs.replace(facts.raw, mounted=True, uuid=uuid)
+    unknown = inner.users_unknown or facts.users_unknown
+    return msgspec.structs.replace(
+        inner, identity=_with(identity, uuid), name=facts.name, raw=raw, users_unknown=unknown
+    )
 
 
-def _unmounted(
-    fd: int, facts: Facts, entry: Entry | None, holders: tuple[User, ...], rules: Rules, *, ours: bool
-) -> Facts:
+def _unmounted(fd: int, facts: Facts, entry: Entry | None, rules: Rules, *, ours: bool) -> Facts:
     assert facts.raw is not None
     making = entry is not None and entry.making is not None
     found = _probed(fd, facts, rules, making=making)
-    held = "" if holders or ours else _held(fd)
+    held = "" if facts.users or ours else _held(fd)
     made = entry.made if entry is not None else None
     identity = _with(facts.identity, found.uuid)
     raw = msgspec.structs.replace(
@@ -200,10 +214,9 @@ def _unmounted(
         found=found.words,
         uuid=found.uuid,
         signature=bool(found.words),
-        holders=holders,
         held=held,
     )
-    facts = msgspec.structs.replace(facts, identity=identity, users=holders, users_unknown=held)
+    facts = msgspec.structs.replace(facts, identity=identity, users_unknown=facts.users_unknown or held)
     if entry is not None and made is not None and entry.making is None:
         if (found.uuid, found.fs_type) != (made.uuid, made.fs_type):
             raw = msgspec.structs.replace(raw, damage=_not_ours(entry, found.words))
@@ -217,22 +230,14 @@ def _unmounted(
     return msgspec.structs.replace(facts, raw=raw)
 
 
-def _block(
-    fd: int,
-    facts: Facts,
-    entry: Entry | None,
-    holders: tuple[User, ...],
-    job: Job,
-    rules: Rules,
-    *,
-    ours: bool,
-) -> Facts:
+def _block(fd: int, facts: Facts, entry: Entry | None, job: Job, rules: Rules, *, ours: bool) -> Facts:
     """A Block volume's tenancy is what the journal says, since the disk is all the tenant's. `empty` is what
     head, tail and samples say while nobody uses it; who must know better reads all of it."""
     assert facts.raw is not None
-    held = "" if holders or ours or facts.raw.at_place else _held(fd)
-    raw = msgspec.structs.replace(facts.raw, holders=holders, held=held)
-    facts = msgspec.structs.replace(facts, users=holders, users_unknown=held, raw=raw)
+    held = "" if facts.users or ours or facts.raw.at_place else _held(fd)
+    raw = msgspec.structs.replace(facts.raw, held=held)
+    facts = msgspec.structs.replace(facts, users_unknown=facts.users_unknown or held, raw=raw)
+    free = not facts.users and not facts.users_unknown
     if entry is None or not entry.block or not entry.handed:
         found = _probed(fd, facts, rules, making=False)
         blank = not found.words and _looks_zero(fd)
@@ -249,8 +254,8 @@ def _block(
         said = f"its device node for tenancy {entry.handed} is missing"
         raw = msgspec.structs.replace(raw, mountable=True)
         return msgspec.structs.replace(facts, presence=Presence.NOT_MOUNTED, message=said, raw=raw)
-    empty = not at_work and not holders and not held and _looks_zero(fd)
-    if job.order is not None and not at_work and not holders:
+    empty = not at_work and free and _looks_zero(fd)
+    if job.order is not None and not at_work and not facts.users:
         _refuse_shared(fd, facts, rules)
     return msgspec.structs.replace(facts, tenancies=(entry.handed,), empty=empty)
 

@@ -16,14 +16,12 @@ Not seen: descriptors of a thread that has a table of its own, and what only the
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from collections.abc import Iterator
 from itertools import chain, islice
-from pathlib import Path
 
-from disk_daemon.facts import hardware, mounts, process
+from disk_daemon.facts import hardware, loops, mounts, process
 from disk_daemon.known import Mount, User
 from disk_daemon.shown import shown
 
@@ -32,16 +30,15 @@ MOST = 50
 _LAYERS = re.compile(r",(?:lowerdir|upperdir|workdir)\+?=((?:\\,|[^,])*)")
 
 
-def users(device: int) -> tuple[User, ...]:
+def users(device: int, tables: tuple[mounts.Table, ...], nodes: str) -> tuple[User, ...]:
     """At most MOST of those who have the file system of that number (st_dev). This process and the host's own
     mounts of it are none.
 
-    To be called in the host's mount namespace. Raises OSError where it cannot be told: what may not be
-    looked at may be a user.
+    tables: of all mount namespaces. nodes: a folder where device nodes may be made. To be called in the
+    host's mount namespace. Raises OSError where it cannot be told: what may not be looked at may be a user.
     """
-    tables = tuple(mounts.tables())
     number = hardware.number(device)
-    found = chain(_copies(tables, number), _layers(tables, device), _loops(number), _processes(device))
+    found = chain(_copies(tables, number), _layers(tables, device), _loops(device, nodes), _processes(device))
     return tuple(islice(found, MOST))
 
 
@@ -101,27 +98,18 @@ def _is_on(path: str, device: int) -> bool:
         return False
 
 
-def _loops(device: str) -> Iterator[User]:
+def _loops(device: int, nodes: str) -> Iterator[User]:
     """Loop devices whose file is on it: the kernel has the file open, and no process."""
-    for backing in sorted(Path("/sys/block").glob("loop*/loop/backing_file")):
-        loop = backing.parent.parent
-        try:
-            number = hardware.backing_by_number(loop).rpartition(":")[0]
-            file = process.read(str(backing)).rstrip(b"\n")
-        except OSError as error:
-            if error.errno in (errno.ENXIO, errno.ENOENT) and not backing.exists():
-                continue
-            raise
-        if number == device:
+    for loop, backing in loops.backings(nodes):
+        if backing.device == device:
+            file = process.read(str(loop / "loop" / "backing_file")).rstrip(b"\n")
             yield User(who=f"{loop.name}, whose file {shown(file)} is on it", root="/")
 
 
 def _processes(device: int) -> Iterator[User]:
     mapped = b" %02x:%02x " % (os.major(device), os.minor(device))
-    own, pids = process.own(), process.pids()
-    if "1" not in pids:
-        raise PermissionError(errno.EACCES, "processes are hidden from us (hidepid)", "/proc")
-    for pid in pids:
+    own = process.own()
+    for pid in process.pids():
         if pid == own:
             continue
         try:

@@ -36,6 +36,9 @@ class Rules(msgspec.Struct, frozen=True):
     """Below it the file systems that we made are mounted; PersistentVolumes name it."""
     nodes: str = names.block_node("")
     """Below it are the device nodes of Block volumes; PersistentVolumes name it."""
+    hidden: tuple[int, ...] = ()
+    """Processes that may hide from us and use nothing: the supervisor of a sandbox that a test runs in. No
+    command line sets it."""
     tools: int = -1
     """The mount namespace that our programs are in, as a descriptor; -1: this one."""
 
@@ -126,9 +129,9 @@ def look(fd: int, path: str, rules: Rules) -> Facts:
     """
     facts = look_inside(fd, path, rules)
     try:
-        return msgspec.structs.replace(facts, users=mounts.users(facts.device, path))
+        return msgspec.structs.replace(facts, users=mounts.users(facts.device, path, mounts.tables()))
     except (OSError, ValueError) as error:
-        return msgspec.structs.replace(facts, users_unknown=_why(error))
+        return msgspec.structs.replace(facts, users_unknown=why(error))
 
 
 def look_at_everyone(fd: int, path: str, rules: Rules) -> Facts:
@@ -136,15 +139,19 @@ def look_at_everyone(fd: int, path: str, rules: Rules) -> Facts:
 
     Costs some thirty times as much: for an order that takes all that is on the disk, and for no other.
     """
-    facts = look(fd, path, rules)
+    facts = look_inside(fd, path, rules)
     try:
-        found = everyone.users(os.fstat(fd).st_dev)
+        tables = tuple(mounts.tables())
+        users = mounts.users(facts.device, path, tables)
+        found = everyone.users(os.fstat(fd).st_dev, tables, rules.nodes)
     except (OSError, ValueError) as error:
-        return msgspec.structs.replace(facts, everyone_unknown=_why(error))
-    return msgspec.structs.replace(facts, everyone=found, everyone_unknown="")
+        said = why(error)
+        return msgspec.structs.replace(facts, users_unknown=said, everyone_unknown=said)
+    return msgspec.structs.replace(facts, users=users, everyone=found, everyone_unknown="")
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
+    """Why nobody can say who uses a disk."""
     return escaped(f"{type(error).__name__}: {error}")
 
 

@@ -98,26 +98,6 @@ def _page_80(whole: Path) -> str:
 def backing(whole: Path) -> str:
     """A loop device's backing file, as device:inode."""
     fd = os.open(f"/dev/{whole.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    return _backing(fd, whole)
-
-
-def backing_by_number(whole: Path) -> str:
-    """As `backing`, also where this /dev does not show it: a node that is itself a container has a /dev
-    of its own, and sysfs shows it the whole machine's loop devices. The node made for it is gone at once."""
-    try:
-        return backing(whole)
-    except FileNotFoundError:
-        major, _, minor = (whole / "dev").read_text().strip().partition(":")
-    passing = f"/dev/.tidb-volume-{whole.name}-{os.getpid()}"
-    os.mknod(passing, stat.S_IFBLK | 0o600, os.makedev(int(major), int(minor)))
-    try:
-        fd = os.open(passing, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    finally:
-        os.unlink(passing)
-    return _backing(fd, whole)
-
-
-def _backing(fd: int, whole: Path) -> str:
     try:
         if number(os.fstat(fd).st_rdev) != (whole / "dev").read_text().strip():
             raise OSError(f"/dev/{whole.name} is another device than sysfs says")

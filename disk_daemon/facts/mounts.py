@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -86,31 +86,31 @@ def concerning(table: bytes, path: str, device: str) -> list[bytes]:
     return [line for line in table.split(b"\n") if target in line or (device and number in line)]
 
 
-def users(device: str, path: str) -> tuple[User, ...]:
+def users(device: str, path: str, tables: Iterable[Table]) -> tuple[User, ...]:
     """Who has a part of the disk mounted, in any mount namespace.
 
-    device: major:minor of the file system; path: where the admin has mounted it, which is no use of it.
-    A mount of the whole file system elsewhere counts in the host's own namespace alone: copies of the
-    host's table are in many a container. To be called in the host's mount namespace. Raises OSError where
-    a table cannot be read.
+    device: major:minor of the file system; path: where the admin has mounted it, which is no use of it;
+    tables: of all namespaces, see `tables`. A mount of the whole file system elsewhere counts in the host's
+    own namespace alone: copies of the host's table are in many a container. Raises OSError where a table
+    cannot be read.
     """
     return _users(
         (table.pid, mount)
-        for table in tables()
+        for table in tables
         for mount in table.of(device)
         if mount.root != "/" or (not table.pid and mount.target != path)
     )
 
 
-def holders(device: str, place: str) -> tuple[User, ...]:
+def holders(device: str, place: str, tables: Iterable[Table]) -> tuple[User, ...]:
     """Every mount of a device in any mount namespace, but for the one at `place` in our own.
 
     A copy in a private namespace keeps the file system alive after it was unmounted here (O_EXCL: EBUSY).
-    To be called in the host's mount namespace. Raises OSError where a table cannot be read.
+    tables: of all namespaces, see `tables`. Raises OSError where a table cannot be read.
     """
     return _users(
         (table.pid, mount)
-        for table in tables()
+        for table in tables
         for mount in table.of(device)
         if table.pid or mount.target != place or mount.root != "/"
     )
@@ -123,7 +123,8 @@ def _users(found: Iterator[tuple[int, Mount]]) -> tuple[User, ...]:
 
 
 def tables() -> Iterator[Table]:
-    """The table of each mount namespace, our own first. Raises OSError where one cannot be read.
+    """The table of each mount namespace, our own first. To be called in the host's. Raises OSError where one
+    cannot be read.
 
     A process that is in a chroot sees a part of its namespace's table: it speaks for the others in the same
     chroot alone, unless one that sees all of it has spoken.

@@ -1,66 +1,110 @@
 """Who has a block device itself in use: what neither a mount of its file system nor O_EXCL shows.
 
 A pod with a Block volume does not hold the device exclusively (tried on kubelet 1.37). What gives it away:
-the kubelet bind-mounts the device node, puts a loop device on that node, and the pod opens it. All of them
-are compared by device number; a node may have any name.
+the kubelet bind-mounts the device node, puts a loop device on that node, and the pod opens it, or has it
+mapped into its memory and the descriptor closed. All of them are compared by device number; a node may have
+any name and lie on any file system, so what /proc/PID/maps says of a mapping (the node's inode, on the file
+system that holds the node) does not tell: each mapped file is asked (/proc/PID/map_files).
+
+Not seen: descriptors of a thread that has a table of its own, and what only the kernel holds beyond these
+(sockets in whose queue a descriptor lies, files registered with an io_uring, targets).
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 
-from disk_daemon import blockdev
-from disk_daemon.facts import mounts, process
+from disk_daemon.facts import loops, mounts, process
+from disk_daemon.facts.folder import Rules
 from disk_daemon.known import User
 
 
-def users(device: int) -> tuple[User, ...]:
-    """Bind mounts of a node of the device, loop devices on it, and open descriptors of other processes.
+def users(
+    devices: Collection[int], tables: Collection[mounts.Table], rules: Rules, *, all_of_them: bool
+) -> tuple[User, ...]:
+    """Bind mounts of a node of one of the devices, loop devices on it, and processes that have it.
 
-    device: its number (st_rdev). To be called in the host's mount namespace. Raises OSError where a table
-    cannot be read.
+    devices: numbers (st_rdev). tables: of all mount namespaces. all_of_them: without it the look ends with
+    the first kind that is found, since processes cost a stat for each descriptor on the machine; that one is
+    there is known then, but not all who are. To be called in the host's mount namespace. Raises OSError where
+    it cannot be told: what may not be looked at may be a user.
     """
     process.check_that_we_may_look()
-    found = [User(who=f"loop device {name} on it", root="") for name in blockdev.stacked_loops(device)]
-    found += _bound(device)
-    found += [User(who=f"{process.name(pid)} has it open", root="", pid=int(pid)) for pid in _openers(device)]
-    return tuple(found)
+    found = (*_loops(devices, rules), *_bound(devices, tables, rules))
+    if found and not all_of_them:
+        return found
+    return (*found, *users_of_processes(devices, process.pids(), rules))
 
 
-def _bound(device: int) -> Iterator[User]:
-    for table in mounts.tables():
+def _loops(devices: Collection[int], rules: Rules) -> Iterator[User]:
+    for loop, backing in loops.backings(rules.nodes):
+        if backing.node in devices:
+            yield User(who=f"loop device {loop.name} on it", root="")
+
+
+def _bound(devices: Collection[int], tables: Collection[mounts.Table], rules: Rules) -> Iterator[User]:
+    for table in tables:
+        if table.pid in rules.hidden:
+            continue
         for line in table.lines.split(b"\n"):
             # A bind mount of one node: its root is a path in a file system that holds device nodes.
             if not line or line.split(b" ", 4)[3] == b"/":
                 continue
             for mount in mounts.parse(line):
-                if _leads_to(mount.target, table.pid, device):
+                if _leads_to(mount.target, table.pid, devices):
                     yield mounts.user(mount, table.pid)
 
 
-def _leads_to(target: str, pid: int, device: int) -> bool:
+def _leads_to(target: str, pid: int, devices: Collection[int]) -> bool:
     """Whether a device's node is mounted there, in the namespace of a process (0: our own)."""
     root = f"/proc/{pid}/root" if pid else ""
     try:
         about = os.lstat(root + target)
+    except PermissionError:
+        raise
     except OSError:
         return False
-    return stat.S_ISBLK(about.st_mode) and about.st_rdev == device
+    return stat.S_ISBLK(about.st_mode) and about.st_rdev in devices
 
 
-def _openers(device: int) -> Iterator[str]:
-    own = process.own()
-    for pid in process.pids():
-        if pid == own:
+def users_of_processes(devices: Collection[int], pids: Iterable[str], rules: Rules) -> tuple[User, ...]:
+    """Those of some processes that have one of the devices open or mapped; this one is none. OSError as in
+    `users`."""
+    own, found, known = process.own(), [], set[bytes]()
+    for pid in pids:
+        if pid == own or int(pid) in rules.hidden:
             continue
         try:
-            has = any(
-                stat.S_ISBLK(about.st_mode) and about.st_rdev == device
-                for about in process.descriptors(f"/proc/{pid}")
-            )
-        except PermissionError:
-            continue  # hidden even from who has the right: a security module's own business (a sandbox's)
-        if has:
-            yield pid
+            how = _how_it_has(pid, devices, known)
+        except PermissionError as error:
+            if process.has_nothing(pid):
+                continue
+            said = f"what {process.name(pid)} has open cannot be seen: {error.strerror}"
+            raise PermissionError(error.errno, said) from error
+        if how:
+            found.append(User(who=f"{process.name(pid)} has it {how}", root="", pid=int(pid)))
+    return tuple(found)
+
+
+def _how_it_has(pid: str, devices: Collection[int], known: set[bytes]) -> str:
+    """How a process has one of the devices, for people; empty: it has none of them.
+
+    Threads share descriptors and memory. The first one's are asked for all of them, or another's where the
+    first has ended before the others. Descriptors come first: who maps the device and then closes it has one
+    of both at any moment.
+    """
+    for thread in chain((pid,), process.other_threads(pid)):
+        has_some = False
+        for about in process.descriptors(f"/proc/{thread}"):
+            has_some = True
+            if about.st_rdev in devices and stat.S_ISBLK(about.st_mode):
+                return "open"
+        for about in process.mapped(f"/proc/{thread}", known):
+            if about.st_rdev in devices and stat.S_ISBLK(about.st_mode):
+                return "mapped"
+        if has_some or not process.has_ended(thread):
+            break
+    return ""

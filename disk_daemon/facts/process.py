@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 
 from disk_daemon.shown import shown
@@ -17,12 +18,20 @@ GONE = (errno.ENOENT, errno.ESRCH)
 """What /proc answers for a process that has ended, or for what it does not have."""
 _CHUNK = 1 << 16
 _CAP_SYS_PTRACE = 19
+_KERNEL_THREAD = 0x00200000
+"""PF_KTHREAD (linux/sched.h)."""
+_MAPPING = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ (?!00:00 0 )(\S+ \d+)( .*)$", re.MULTILINE)
+"""A line of `maps` that is of a file: its range, device and inode as the kernel has them, and its name."""
+_LOOKS = 5
 _POD = re.compile(rb"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
 
 
 def pids() -> list[str]:
-    """Every process there is now."""
-    return [name for name in os.listdir("/proc") if name[0] in "123456789"]
+    """Every process there is now. PermissionError: some are hidden from us, and may be anything."""
+    found = [name for name in os.listdir("/proc") if name[0] in "123456789"]
+    if "1" not in found:
+        raise PermissionError(errno.EACCES, "processes are hidden from us (hidepid)", "/proc")
+    return found
 
 
 def own() -> str:
@@ -60,8 +69,44 @@ def threads(pid: str) -> list[str]:
         raise
 
 
+def other_threads(pid: str) -> Iterator[str]:
+    """The ids of a process's threads but for its first; each has a folder in /proc, though none is listed."""
+    for thread in threads(pid):
+        name = os.path.basename(thread)
+        if name != pid:
+            yield name
+
+
+def has_ended(thread: str) -> bool:
+    """Whether a process's first thread, or another, has ended; others of it may go on."""
+    state, _ = _state(thread)
+    return state in b"ZX"
+
+
+def has_nothing(pid: str) -> bool:
+    """Whether what we may not look at has nothing open for all that: a thread of the kernel's own, or a
+    process that has ended, with all its threads."""
+    state, flags = _state(pid)
+    return bool(flags & _KERNEL_THREAD) or (state in b"ZX" and not any(other_threads(pid)))
+
+
+def _state(thread: str) -> tuple[bytes, int]:
+    """State and flags (proc(5)); X, dead, where it is gone."""
+    try:
+        state, *fields = read(f"/proc/{thread}/stat").rpartition(b") ")[2].split()
+    except OSError as error:
+        if error.errno in GONE:
+            return b"X", 0
+        raise
+    return state, int(fields[5])
+
+
 def descriptors(folder: str) -> Iterator[os.stat_result]:
-    """What the open descriptors of a process or a thread lead to. PermissionError: we may not know."""
+    """What the open descriptors of a process or a thread lead to. PermissionError: we may not know.
+
+    A stat each is nearly all of what a look at a whole machine costs; to read the links instead costs the
+    kernel as much (bench/scans.py), and does not tell.
+    """
     fd = -1
     try:
         fd = os.open(f"{folder}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -74,11 +119,55 @@ def descriptors(folder: str) -> Iterator[os.stat_result]:
         raise
     try:
         for each in found:
-            seen = about(each, fd)
-            if seen is not None:
-                yield seen
+            try:
+                seen = os.stat(each, dir_fd=fd)
+            except OSError as error:
+                _check_unanswered(error, each, fd)
+                continue
+            yield seen
     finally:
         os.close(fd)
+
+
+def mapped(folder: str, known: set[bytes]) -> Iterator[os.stat_result]:
+    """The files that a process has mapped, each once. PermissionError: we may not know; BlockingIOError: it
+    changes its mappings faster than they can be asked for.
+
+    known: ordinary files that were met before in the same pass over all processes, which are left out here;
+    kept up by this. Only a file whose device and inode are to everybody what they are to the kernel is known
+    by them: on overlays of several file systems, and in subvolumes, the kernel's are not of one file alone.
+    """
+    asked: set[tuple[bytes, bytes]] = set()
+    for _ in range(_LOOKS):
+        try:
+            found = _MAPPING.findall(read(f"{folder}/maps"))
+        except OSError as error:
+            if error.errno in GONE:
+                return
+            raise
+        changed = False
+        for start, end, inode, name in found:
+            if inode in known or (inode, name) in asked:
+                continue
+            link = f"{folder}/map_files/{int(start, 16):x}-{int(end, 16):x}"
+            try:
+                seen = os.stat(link)
+            except OSError as error:
+                changed |= error.errno in GONE
+                _check_unanswered(error, link)
+                continue
+            asked.add((inode, name))
+            device = seen.st_dev
+            if stat.S_ISREG(seen.st_mode) and inode == b"%02x:%02x %d" % (
+                os.major(device),
+                os.minor(device),
+                seen.st_ino,
+            ):
+                known.add(inode)
+            yield seen
+        if not changed:
+            return
+    raise BlockingIOError(errno.EAGAIN, "its mappings change while they are looked at", folder)
 
 
 def about(link: str, directory: int | None = None) -> os.stat_result | None:
@@ -91,14 +180,19 @@ def about(link: str, directory: int | None = None) -> os.stat_result | None:
     try:
         return os.stat(link, dir_fd=directory)
     except OSError as error:
-        if error.errno in GONE:
-            return None
+        _check_unanswered(error, link, directory)
+    return None
+
+
+def _check_unanswered(error: OSError, link: str, directory: int | None = None) -> None:
+    """After a stat that failed: PermissionError where it was the link that we may not follow."""
+    if error.errno in GONE:
+        return
     try:
         os.readlink(link, dir_fd=directory)
-    except OSError as error:
-        if error.errno not in GONE:
+    except OSError as hidden:
+        if hidden.errno not in GONE:
             raise
-    return None
 
 
 def name(pid: int | str) -> str:

@@ -22,7 +22,6 @@ from tests.disks.bench import (
     Api,
     RawDisk,
     die_at,
-    drop_ptrace,
     facts_of,
     identity_of,
     in_child,
@@ -234,16 +233,6 @@ def test_an_open_descriptor_is_seen(used: RawDisk, rules: Rules) -> None:
     finally:
         process.kill()
         process.wait()
-
-
-def test_who_may_not_look_at_descriptors_does_not_know(used: RawDisk, rules: Rules) -> None:
-    def look_without_the_right() -> None:
-        drop_ptrace()
-        seen = facts_of(used, rules, **BLOCK)
-        assert seen.presence is Presence.STUCK
-        assert "CAP_SYS_PTRACE" in seen.message
-
-    assert in_child(look_without_the_right) == 0
 
 
 def test_a_mount_of_it_is_seen(raw: RawDisk, rules: Rules, tmp_path: Path) -> None:
