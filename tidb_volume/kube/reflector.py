@@ -34,7 +34,11 @@ _log = logging.getLogger(__name__)
 
 
 class _Lost(Exception):  # noqa: N818 - says what happened
-    """Our place is of no use any more: list anew."""
+    """Our place is of no use any more: list anew. set_back: the server is not as far as we were."""
+
+    def __init__(self, said: str, *, set_back: bool = False) -> None:
+        super().__init__(said)
+        self.set_back = set_back
 
 
 class Reflector(Generic[T]):
@@ -71,6 +75,7 @@ class Reflector(Generic[T]):
         self._pauses = backoff.delays(self._chance)
         self._place: int | None = None
         self._doubtful = False
+        self._set_back = False
         self._paged = True
         self._trouble = ""
         self._heard_at: float | None = None
@@ -106,6 +111,7 @@ class Reflector(Generic[T]):
         except _Lost as lost:
             _log.info("listing anew", extra={"fields": {"kind": self.kind.name, "why": str(lost)}})
             self._place = None
+            self._set_back |= lost.set_back
             return next(self._pauses)
         except transport.ApiError as error:
             return max(self._failed(error), error.retry_after or 0.0)
@@ -128,7 +134,9 @@ class Reflector(Generic[T]):
                 raise _Lost("a list's next page had expired; asking for all in one") from error
             raise
         self._paged = True
-        self.store.replace(items, int(version), mark)
+        # By now the versions may have caught up, and the list need not show it any more.
+        self.store.replace(items, int(version), mark, set_back=self._set_back)
+        self._set_back = False
         self._place = int(version)
         self._doubtful = False
         self._heard()
@@ -152,7 +160,7 @@ class Reflector(Generic[T]):
                     self._take(seen)
         except transport.ApiError as error:
             if error.gone or error.ahead:
-                raise _Lost(str(error)) from error
+                raise _Lost(str(error), set_back=error.ahead) from error
             raise
         if self._clock() - began < seconds - 1:
             return next(self._pauses)
@@ -166,7 +174,7 @@ class Reflector(Generic[T]):
             return
         version = int(seen.resource_version)
         if self._place is not None and version < self._place:
-            raise _Lost(f"versions ran backwards, from {self._place} to {version}")
+            raise _Lost(f"versions ran backwards, from {self._place} to {version}", set_back=True)
         if seen.object is None:
             self.store.heard_up_to(version)
         elif seen.type == "DELETED":
@@ -179,7 +187,7 @@ class Reflector(Generic[T]):
     def _check_place(self, place: int) -> None:
         page = next(self._pages(1))
         if int(page.resource_version) < place:
-            raise _Lost(f"the server is at {page.resource_version}, behind our {place}")
+            raise _Lost(f"the server is at {page.resource_version}, behind our {place}", set_back=True)
         self._doubtful = False
 
     def _pages(self, limit: int) -> Iterator[client.Page[T]]:

@@ -217,16 +217,17 @@ class Store(Generic[T]):
         with self._lock:
             return self._newest
 
-    def replace(self, items: Iterable[T], version: int, mark: int = 0) -> None:
+    def replace(self, items: Iterable[T], version: int, mark: int = 0, *, set_back: bool = False) -> None:
         """A whole list as of `version`: what it lacks is gone, unless it is newer than the list.
 
-        `mark` is that of before it was asked for. Where it comes from an etcd that was set back, what was
-        known here is of another history and goes.
+        `mark` is that of before it was asked for. Where it comes from an etcd that was set back, as it shows
+        itself or as the caller knows (`set_back`), what was known here is of another history and goes.
         """
         changes: list[Change[T] | None] = []
         listed = {key_of(item): item for item in items}
         with self._lock:
-            backwards = version < mark or any(self._is_set_back(item, version) for item in listed.values())
+            shows = any(self._is_set_back(item, version) for item in listed.values())
+            backwards = set_back or version < mark or shows
         if backwards:
             for handler in self._set_back:
                 handler()

@@ -165,6 +165,28 @@ def test_an_etcd_that_was_set_back_is_noticed_though_its_watch_says_nothing() ->
     assert rig.same()
 
 
+def test_an_etcd_that_was_set_back_is_told_of_though_versions_have_caught_up_at_the_list() -> None:
+    rig = Rig()
+    rig.make("a")
+    backup = rig.server.snapshot()
+    rig.make("b", "c")
+    rig.steps(2)
+    noticed: list[int] = []
+    rig.store.on_set_back(lambda: noticed.append(1))
+    rig.server.restore(backup)
+    rig.steps(1)
+    assert not noticed
+    for name in ("n1", "n2", "n3"):
+        rig.api.create(kinds.NODE, {"metadata": {"name": name}})
+    rig.steps(1)
+    assert noticed == [1]
+    assert rig.same()
+    rig.make("d")
+    rig.steps(1)
+    assert noticed == [1]
+    assert rig.same()
+
+
 def test_an_etcd_that_was_set_back_with_its_versions_bumped_is_taken_as_it_is() -> None:
     rig = Rig()
     rig.make("a", "b")
