@@ -205,7 +205,8 @@ SYSTEM_FOLDER = _code(
     17,
     "system folder",
     "{whose}: {disk} {relation}",
-    "mount the disk on a folder of its own, such as /data/nvme0, and list that",
+    "mount the disk on a folder of its own, such as /data/nvme0, and list that; a disk that is not mounted is"
+    " listed as {{device: /dev/disk/by-id/NAME}}",
 )
 PATH_OR_DEVICE = _code(
     18,
