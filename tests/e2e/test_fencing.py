@@ -28,7 +28,7 @@ def daemon_pod(lab: Lab, node: Node) -> str:
         "app.kubernetes.io/name=disk-daemon",
         f"--field-selector=spec.nodeName={node.name},status.phase=Running",
         "-o",
-        "jsonpath={.items[0].metadata.name}",
+        "jsonpath={.items[*].metadata.name}",
     )
 
 
@@ -80,6 +80,59 @@ def test_a_daemon_frozen_before_the_first_byte_and_woken_after_a_restore_loses_n
         node.thaw("disk-daemon")
     never("a wipe", lambda: (lab.volume(tenant.volume) or found).status.committed, 17)
     assert tenant.read() == "s3cret"
+
+
+def test_data_that_is_asked_back_after_the_commit_waits_for_a_frozen_daemon_and_loses_no_byte(
+    lab: Lab, node: Node
+) -> None:
+    """The order is out and its PersistentVolume gone; only the daemon can say that nothing has begun."""
+    tenant = Tenant(lab, "asked-back", node, wipeAfter="0s")
+    tenant.start()
+    tenant.write("s3cret")
+    lab.cluster.kubectl("-n", tenant.namespace, "delete", "statefulset", "db")
+    lab.gone(tenant.namespace, "db-0")
+    until("its use to be over", lambda: not in_use(lab, tenant.volume), 30, lambda: lab.story(tenant.volume))
+    assert node.freeze("disk-daemon") > 0
+    try:
+        lab.cluster.kubectl("-n", tenant.namespace, "delete", "pvc", "data-db-0")
+        committed = lab.wait(tenant.volume, Phase.WIPING)
+        assert committed.status.committed
+        lab.answer(tenant.volume, "restore")
+        found = lab.wait(tenant.volume, Phase.WIPING, "TakingBack")
+        never("given back unheard", lambda: lab.pvs(tenant.volume), 2)
+        assert tenant.read() == "s3cret"
+    finally:
+        node.thaw("disk-daemon")
+    until("it to be given back", lambda: lab.pvs(tenant.volume), 60, lambda: lab.story(tenant.volume))
+    tenant.start()
+    lab.reads(tenant.namespace, "db-0", "/data/plain", "s3cret")
+    assert lab.wait(tenant.volume, Phase.BOUND).status.tenancy == found.status.tenancy
+
+
+def in_use(lab: Lab, volume: str) -> bool:
+    found = lab.volume(volume)
+    return found is None or found.status.disk is None or bool(found.status.disk.in_use)
+
+
+def test_a_daemon_doubled_by_force_in_mid_wipe_wipes_once_and_offers_only_then(lab: Lab, node: Node) -> None:
+    """Its pod is deleted by force while it is frozen: the next one starts beside it."""
+    tenant = Tenant(lab, "two-daemons", node, wipeAfter="0s")
+    tenant.start()
+    lab.sh(tenant.namespace, "db-0", MANY.format(count=30000))
+    old = lab.wait(tenant.volume, Phase.BOUND).status.tenancy
+    first = daemon_pod(lab, node)
+    tenant.stop()
+    until("the wipe to run", lambda: working(lab, tenant.volume), 60, lambda: lab.story(tenant.volume))
+    assert node.freeze("disk-daemon") > 0
+    try:
+        lab.cluster.kubectl("-n", "tidb-volume", "delete", "pod", first, "--force", "--grace-period=0")
+        until("the other daemon to run", lambda: daemon_pod(lab, node) not in ("", first), 60)
+        never("on offer in between", lambda: lab.pvs(tenant.volume) if folders(tenant, old) else None, 2)
+    finally:
+        node.thaw("disk-daemon")
+    found = lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=old, seconds=120)
+    assert lab.entries(node, f"{tenant.mount}/.tidb-volume") == [found.status.tenancy]
+    assert [line.what for line in found.status.history].count("wiped") == 1
 
 
 def test_a_pod_deleted_by_force_that_still_runs_keeps_its_disk_from_being_wiped(lab: Lab, node: Node) -> None:
