@@ -146,7 +146,7 @@ def fill(lab: Lab, fleet: standin.Fleet, pool: str) -> dict[str, float]:
         print(f"  {count} of {wanted} on offer after {took:.0f} s", flush=True)
         if took > LONGEST_FILL_S:
             raise AssertionError(f"{count} volumes are on offer after {took:.0f} s")
-        time.sleep(10)
+        time.sleep(30)  # to count ten thousand of them is work for the API server too
     took, writes = time.monotonic() - begun, our_writes(lab.cluster) - before
     for what, number in writes.most_common():
         print(f"  {number / wanted:.2f} a volume: {what}")

@@ -133,6 +133,14 @@ def test_retries_come_later_each_time_until_forgotten(queue: Queue[str]) -> None
     assert queue.retry("a") <= 0.1
 
 
+def test_a_retry_waits_at_least_as_long_as_the_server_asked(queue: Queue[str], time: Time) -> None:
+    assert queue.retry("a", at_least=7) == 7
+    time.now += 6.9
+    assert queue.poll() is None
+    time.now += 0.1
+    assert queue.poll() == "a"
+
+
 def test_retries_of_two_keys_are_not_in_step(queue: Queue[str]) -> None:
     assert queue.retry("a") != queue.retry("b")
 
