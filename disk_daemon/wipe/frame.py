@@ -160,7 +160,7 @@ class Carrier:
 
     def _withdrawn(self, case: Case) -> Refuse:
         """Journal that the order was withdrawn; only then may anybody be told. What was put aside is back."""
-        facts = self._look_at_hardware()
+        facts = self._at_work()
         assert facts.identity is not None
         given = not self._begun and guards.is_asked_back(case)
         shown = case.order.ends in case.disk.tenancies
@@ -190,15 +190,19 @@ class Carrier:
             msgspec.structs.replace(entry, source=str(self._job.source), volume=self._job.volume),
         )
 
+    def _at_work(self) -> Facts:
+        """The disk that the record is of."""
+        return self._look_at_hardware()
+
     def _note(self, *, begun: bool) -> None:
-        facts = self._look_at_hardware()
+        facts = self._at_work()
         assert facts.identity is not None
         entry = self._known(facts)
         self._store(journal.noted(entry, facts.identity, self._order, begun=begun, at=now()))
         self._begun = begun
 
     def _journal_done(self) -> None:
-        facts = self._look_at_hardware()
+        facts = self._at_work()
         assert facts.identity is not None
         entry = self._known(facts)
         self._store(journal.finished(entry, facts.identity, self._order, at=now()))

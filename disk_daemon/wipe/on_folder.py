@@ -90,6 +90,11 @@ class FolderCarrier(Carrier):
     def _look_at_hardware(self) -> Facts:
         return folder.look_at_disk(self._root, self._path, self._rules)
 
+    def _at_work(self) -> Facts:
+        """The disk that was judged, by what was seen under the lock on this very descriptor: the record of a
+        judgement is filed under no other disk's name."""
+        return self._seen or self._look_at_hardware()
+
     def _look_or_say(self) -> Facts:
         if self._job.source.device:
             return observe.look_at(self._job, self._rules)
