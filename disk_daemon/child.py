@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 
 import msgspec
 
@@ -25,9 +26,13 @@ class Line:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
 
-    def live(self, *, lean: bool) -> Live:
-        """Ask and wait. A parent that is gone takes this process with it."""
+    def ask(self, *, lean: bool) -> Callable[[], Live]:
+        """Ask; what is returned waits for the answer."""
         self.say(Ask(lean=lean))
+        return self._answer
+
+    def _answer(self) -> Live:
+        """A parent that is gone takes this process with it."""
         packet = self._line.recv(zygote.PACKET)
         if not packet:
             raise SystemExit(1)

@@ -7,6 +7,7 @@ process that keeps them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from disk_daemon.known import Facts, Live, Taken
@@ -97,8 +98,9 @@ Message = Ask | Tell | Ended | Surveyed | Recalled | Mounted
 class Link(Protocol):
     """A child's line to its parent."""
 
-    def live(self, *, lean: bool) -> Live:
-        """The API's objects, read after this call was made."""
+    def ask(self, *, lean: bool) -> Callable[[], Live]:
+        """Have the API's objects read, after this call was made. What is returned waits for them, and is to
+        be called once, before the next question."""
         ...
 
     def tell(self, work: Work) -> None:

@@ -1,7 +1,8 @@
 """What carrying out an order takes on any kind of disk: reading, looking, telling, and the last word.
 
-A reading of the API is good for LIVE_FOR_S seconds of CLOCK_BOOTTIME, so that a process that was frozen does
-not wake up with an old permission in hand.
+A reading of the API, or a look at the disk, is good for LIVE_FOR_S seconds of CLOCK_BOOTTIME, so that a
+process that was frozen does not wake up with an old permission in hand. The API is asked first, and the disk
+looked at while it answers: neither reading says anything about the other, and what is acted on is both.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ class Carrier:
         self._used_bytes = self._done_bytes = 0
         self._seen: Facts | None = None
         """The last look at everything, users too."""
+        self._seen_at = 0.0
+        """CLOCK_BOOTTIME before the disk was last looked at."""
 
     def _work(self) -> Ended:
         """Open, lock, decide, do. Raises what `run` catches."""
@@ -124,10 +127,14 @@ class Carrier:
             waited, pause = waited + pause, min(1.0, pause * 2)
 
     def _fresh_case(self) -> Case:
-        """Disk and API, both read now, the API's reading still good once the disk has been looked at."""
+        """Disk and API, both read now and at the same time, and both readings still good afterwards."""
         for _ in range(READINGS):
-            self._live = self._link.live(lean=False)
-            self._seen = facts = self._look(whole=True)
+            self._seen_at = kernel.boottime()
+            answer = self._link.ask(lean=False)
+            try:
+                self._seen = facts = self._look(whole=True)
+            finally:
+                self._live = answer()
             if self._is_good():
                 break
         else:
@@ -135,7 +142,8 @@ class Carrier:
         return self._case(facts, self._entry(facts))
 
     def _is_good(self) -> bool:
-        return kernel.boottime() - self._live.read_at <= LIVE_FOR_S
+        """Whether what was last read of the API and seen of the disk may be acted on."""
+        return kernel.boottime() - min(self._live.read_at, self._seen_at) <= LIVE_FOR_S
 
     def _entry(self, facts: Facts) -> Journal:
         return journal.load(self._rules.state, facts.identity) if facts.identity is not None else None
@@ -231,7 +239,8 @@ class Carrier:
             self._sleep(HALT_S)
 
     def _objection(self) -> guards.Objection | None:
-        self._live = self._link.live(lean=True)
+        self._live = self._link.ask(lean=True)()
+        self._seen_at = kernel.boottime()
         try:
             facts = self._look_at_hardware()
         except folder.Absent as error:

@@ -186,6 +186,11 @@ class Api:
         pvs = () if lean else self.pvs
         return Live(read_at=read_at, volume=self.volume, fleet=self.fleet, pvs=pvs, lean=lean)
 
+    def ask(self, *, lean: bool) -> Callable[[], Live]:
+        """Read at once; `live` may be another one's by then."""
+        found = self.live(lean=lean)
+        return lambda: found
+
     def tell(self, work: Work) -> None:
         self.told.append(work)
 

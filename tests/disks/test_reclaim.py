@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ import pytest
 
 from disk_daemon import journal, kernel
 from disk_daemon.facts.folder import Rules
-from disk_daemon.known import Entry, Given
+from disk_daemon.known import Entry, Given, Live
 from disk_daemon.wipe import frame, on_folder
 from tests.disks.bench import (
     NEXT,
@@ -437,6 +438,38 @@ def test_a_process_frozen_after_a_reading_does_not_act_on_it_when_it_wakes(
     api.live = live  # type: ignore[method-assign, assignment]
     ended = obey(disk, order, rules, api)
     assert state(ended.work) == ("refused", "Withdrawn")
+    assert disk.tree() == before
+
+
+def test_a_look_at_the_disk_is_not_acted_on_once_it_is_old_however_fresh_the_api_s_answer(
+    disk: Disk, rules: Rules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is looked at while the API answers; a pod comes before it does, and it takes its time."""
+    folder = disk.tenancy()
+    fill(folder)
+    before = disk.tree()
+    pod = tmp_path / "pod"
+    pod.mkdir()
+    order = reclaim(identity_of(disk, rules))
+    api = Api(volume_with(disk, order))
+    clock, later_s, questions = kernel.boottime, [0.0], [0]
+    monkeypatch.setattr(kernel, "boottime", lambda: clock() + later_s[0])
+
+    def ask(*, lean: bool) -> Callable[[], Live]:
+        questions[0] += 1
+        if questions[0] != 2:
+            return lambda: api.live(lean=lean)
+
+        def answer() -> Live:
+            subprocess.run(["mount", "--bind", disk.ours / "trash-order-1" / OLD, pod], check=True)
+            later_s[0] = frame.LIVE_FOR_S + 0.1
+            return api.live(lean=lean)
+
+        return answer
+
+    api.ask = ask  # type: ignore[method-assign]
+    ended = obey(disk, order, rules, api)
+    assert state(ended.work) == ("running", "InUse")
     assert disk.tree() == before
 
 
