@@ -62,18 +62,26 @@ class Watch(Protocol):
 
 
 def _what_it_is(volume: Volume) -> tuple[object, ...]:
-    """What of a volume changes how its disk is looked at, or what is told of it."""
-    spec, status = volume.spec, volume.status
-    bound = status.phase is Phase.BOUND
-    return (
-        spec.source,
-        spec.volume_mode,
-        spec.fs_type,
-        spec.mount_options,
-        status.identity,
-        bound,
-        claim_of(volume),
-    )
+    """What of a volume changes how its disk is looked at."""
+    spec = volume.spec
+    return (spec.source, spec.volume_mode, spec.fs_type, spec.mount_options, volume.status.identity)
+
+
+def _who_has_it(volume: Volume) -> tuple[bool, str]:
+    """What of a volume changes what is told of its disk."""
+    return volume.status.phase is Phase.BOUND, claim_of(volume)
+
+
+def _asks_for_look(before: Volume, now: Volume) -> bool:
+    """Whether a look would find or journal something else than the one before.
+
+    A claim that comes is journalled; one that goes leaves nothing new to see, and what follows needs the disk
+    to itself.
+    """
+    if _what_it_is(before) != _what_it_is(now):
+        return True
+    (was_bound, had), (is_bound, has) = _who_has_it(before), _who_has_it(now)
+    return (is_bound and not was_bound) or has not in ("", had)
 
 
 def _waits_for_survey(volume: Volume) -> bool:
@@ -176,12 +184,14 @@ class Keeper:
             before, known.volume = known.volume, volume
             if minded.bears_on_order(before) != minded.bears_on_order(volume):
                 minded.woken(known)
-            if _what_it_is(before) != _what_it_is(volume):
+            if _asks_for_look(before, volume):
                 known.observe_at = 0.0
             if _waits_for_survey(volume) and not _waits_for_survey(before):
                 self._teller.survey_again()
             if not known.writing:
                 known.written, known.written_work = volume.status.disk, volume.status.work
+            if _who_has_it(before) != _who_has_it(volume):
+                self._report_all()
         order = volume.spec.order
         if known.work is not None and (order is None or known.work.order_id != order.id):
             known.work = known.written_work = None

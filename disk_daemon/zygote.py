@@ -27,6 +27,9 @@ from disk_daemon.jobs import Job
 from tidb_volume.value import Value
 
 PACKET = 1 << 20
+SURVEY_NICE = 10
+"""A survey follows each order that is done and each change of the mounts, when what is waited for is somebody
+else's turn: the answer's way to the API server, the next order."""
 Work = Callable[[Job, socket.socket], None]
 """What a child does; it talks over the socket and returns."""
 
@@ -141,6 +144,8 @@ class _Zygote:
             kernel.die_with_parent(self._pid, signal.SIGKILL)
             kernel.name_process(f"disk-{job.kind}")
             kernel.be_idle()
+            if job.kind == "survey":
+                os.nice(SURVEY_NICE)
             self._work(job, line)
             status = 0
         finally:

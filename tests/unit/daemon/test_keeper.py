@@ -27,7 +27,10 @@ from tidb_volume.value import (
     Meta,
     NodeReport,
     Order,
+    Owner,
+    Phase,
     Presence,
+    Ref,
     Source,
     Volume,
     VolumeSpec,
@@ -310,6 +313,24 @@ def test_only_a_change_at_its_own_mount_makes_a_disk_looked_at_again(world: Worl
     world.keeper.mounts_changed()
     world.until("nothing", lambda: world.idle())
     assert len([job for job in world.spawned if job.kind == "observe"]) == looks
+
+
+def test_a_claim_that_comes_has_the_disk_looked_at_and_one_that_goes_does_not(world: World) -> None:
+    def looks(volume: Volume) -> int:
+        before = len(world.spawned)
+        world.keeper.volume_changed(volume)
+        world.until("nothing to do", world.idle)
+        return len([job for job in world.spawned[before:] if job.kind == "observe"])
+
+    claim = Ref(name="data", namespace="ns", uid="claim-1")
+    owner = Owner(claim=claim)
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.until("a look", lambda: world.last("v")[0] and world.idle())
+    assert looks(listed("v", "/data/a", phase=Phase.BOUND, owner=owner)) == 1
+    assert looks(listed("v", "/data/a", phase=Phase.RELEASED, owner=owner)) == 0
+    assert looks(listed("v", "/data/a", phase=Phase.AVAILABLE)) == 0
+    other = Owner(claim=msgspec.structs.replace(claim, uid="claim-2"))
+    assert looks(listed("v", "/data/a", phase=Phase.BOUND, owner=other)) == 1
 
 
 def test_a_volume_that_was_made_again_starts_from_nothing(world: World) -> None:
