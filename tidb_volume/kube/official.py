@@ -69,12 +69,7 @@ class OfficialTransport:
         """See `transport.Transport.request`."""
         headers = self._headers(content_type if body is not None else "")
         target = self._target(path, query)
-        try:
-            answer = self._ask(method, target, body, headers, timeout)
-        except transport.NoAnswer:
-            if method != "GET":
-                raise
-            answer = self._ask(method, target, body, headers, timeout)
+        answer = transport.exchange(method, lambda: self._ask(method, target, body, headers, timeout))
         if answer.status >= 400:
             raise transport.error_of(answer.status, answer.body, answer.headers)
         return answer
@@ -113,7 +108,7 @@ class OfficialTransport:
             else:
                 kept = sock
                 kept.settimeout(timeout)
-                token = stop.register(lambda: _cut(kept))
+                token = stop.register(lambda: transport.cut(kept))
             yield b""
             yield from transport.lines(response.stream(None, decode_content=True))
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -159,14 +154,6 @@ def _no_answer(method: str, target: str, error: Exception) -> transport.NoAnswer
 
 def _lowered(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
     return {name.lower(): text for name, text in response.headers.items()}
-
-
-def _cut(sock: socket.socket) -> None:
-    try:
-        # not SSLSocket.shutdown, which would take the TLS state away from under the thread that reads
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        return
 
 
 def _shut(response: urllib3.BaseHTTPResponse) -> None:

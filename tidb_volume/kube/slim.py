@@ -166,12 +166,7 @@ class SlimTransport:
         token = self._bearer()
         headers = self._headers(token, content_type if body is not None else "")
         target = self._target(path, query)
-        try:
-            answer = self._ask(method, target, body, headers, timeout)
-        except transport.NoAnswer:
-            if method != "GET":
-                raise
-            answer = self._ask(method, target, body, headers, timeout)
+        answer = transport.exchange(method, lambda: self._ask(method, target, body, headers, timeout))
         if answer.status == 401 and self._bearer(instead_of=token) != token:
             headers = self._headers(self._bearer(), content_type if body is not None else "")
             answer = self._ask(method, target, body, headers, timeout)
@@ -192,7 +187,7 @@ class SlimTransport:
             return
         connection = self._connect(timeout)
         sock = connection.sock
-        token = stop.register(lambda: _cut(sock))
+        token = stop.register(lambda: transport.cut(sock))
         response: http.client.HTTPResponse | None = None
         try:
             bearer = self._bearer()
@@ -364,14 +359,6 @@ def _close(connection: http.client.HTTPConnection, response: http.client.HTTPRes
     if response is not None:
         response.close()
     connection.close()
-
-
-def _cut(sock: socket.socket) -> None:
-    try:
-        # not SSLSocket.shutdown, which would take the TLS state away from under the thread that reads
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        return
 
 
 def _said(error: BaseException) -> str:

@@ -11,8 +11,10 @@ writes again. No transport retries a write by itself.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -238,6 +240,24 @@ class Transport(Protocol):
     def close(self) -> None:
         """Close the connections that are kept."""
         ...
+
+
+def exchange(method: str, ask: Callable[[], Response]) -> Response:
+    """One exchange. A GET that got no answer is sent once more, on another connection; a write never is, for
+    it may have been done."""
+    try:
+        return ask()
+    except NoAnswer:
+        if method != "GET":
+            raise
+        return ask()
+
+
+def cut(sock: socket.socket) -> None:
+    """Shut a socket down under the thread that reads it, and leave the TLS state to that thread
+    (SSLSocket.shutdown would take it away)."""
+    with suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _shortened(message: str) -> str:
