@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cluster import Node
+from tests.cluster import ClusterError, Node
 from tests.e2e.lab import NAMESPACE, Lab, until
 from tidb_volume import names
 from tidb_volume.kube import kinds
@@ -88,7 +88,7 @@ class Tenant:
                 read = self.lab.sh(
                     self.namespace, "db-0", "dd if=/dev/data bs=32 skip=65536 count=1 2>/dev/null"
                 ).strip()
-            except Exception:  # the pod does not run yet
+            except ClusterError:  # the pod does not run yet
                 return False
             assert read == secret
             return True

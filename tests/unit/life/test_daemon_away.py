@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.unit.life.simulate import Sim, desired, pool
+from tests.unit.life.stages import bound, on_offer
 from tidb_volume import words
 from tidb_volume.life import actions, daemon
 from tidb_volume.value import Phase, Restore
@@ -21,7 +24,8 @@ def back(sim: Sim) -> None:
     sim.daemon_up = True
 
 
-def at_once() -> Sim:
+def blank() -> Sim:
+    """A disk that nobody has looked at yet."""
     return Sim(desired(pool(after="0s")))
 
 
@@ -30,10 +34,7 @@ def conditions(sim: Sim) -> dict[str, str]:
 
 
 def test_a_released_disk_is_not_wiped_and_says_so_and_is_wiped_when_the_daemon_is_back() -> None:
-    sim = at_once()
-    sim.settle()
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     away(sim)
     sim.release()
     sim.settle()
@@ -48,7 +49,7 @@ def test_a_released_disk_is_not_wiped_and_says_so_and_is_wiped_when_the_daemon_i
 
 
 def test_a_blank_disk_is_not_ordered_to_be_made_ready_and_says_so() -> None:
-    sim = at_once()
+    sim = blank()
     sim.look()
     away(sim)
     sim.later(daemon.PAUSE)
@@ -60,7 +61,7 @@ def test_a_blank_disk_is_not_ordered_to_be_made_ready_and_says_so() -> None:
 
 
 def test_a_disk_that_no_daemon_has_seen_says_that_the_daemon_is_away() -> None:
-    sim = at_once()
+    sim = blank()
     away(sim)
     sim.settle()
     assert sim.status.reason != "DaemonNotReady"
@@ -69,10 +70,7 @@ def test_a_disk_that_no_daemon_has_seen_says_that_the_daemon_is_away() -> None:
 
 
 def test_a_committed_wipe_says_that_it_waits_for_the_daemon() -> None:
-    sim = at_once()
-    sim.settle()
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.release()
     sim.until(actions.DeletePv)
     away(sim)
@@ -86,10 +84,7 @@ def test_a_committed_wipe_says_that_it_waits_for_the_daemon() -> None:
 
 
 def test_a_wipe_between_order_and_commit_is_taken_back() -> None:
-    sim = at_once()
-    sim.settle()
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.release()
     sim.until(actions.WriteOrder)
     away(sim)
@@ -98,13 +93,11 @@ def test_a_wipe_between_order_and_commit_is_taken_back() -> None:
     assert sim.pvs
 
 
-@pytest.mark.parametrize("bound", [False, True])
-def test_a_volume_that_needs_nothing_of_it_keeps_its_phase_and_says_it_around(*, bound: bool) -> None:
-    sim = at_once()
-    sim.settle()
-    if bound:
-        sim.bind()
-        sim.settle()
+@pytest.mark.parametrize("stage", [on_offer, bound])
+def test_a_volume_that_needs_nothing_of_it_keeps_its_phase_and_says_it_around(
+    stage: Callable[..., Sim],
+) -> None:
+    sim = stage(after="0s")
     phase = sim.phase()
     away(sim)
     sim.later(daemon.PAUSE)
@@ -118,10 +111,7 @@ def test_a_volume_that_needs_nothing_of_it_keeps_its_phase_and_says_it_around(*,
 
 
 def test_a_rolling_update_of_the_daemon_set_writes_nothing() -> None:
-    sim = at_once()
-    sim.settle()
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     writes = sim.cluster.writes
     for _ in range(3):
         away(sim)
@@ -132,8 +122,7 @@ def test_a_rolling_update_of_the_daemon_set_writes_nothing() -> None:
 
 
 def test_a_daemon_that_comes_and_goes_is_said_once() -> None:
-    sim = at_once()
-    sim.settle()
+    sim = on_offer(after="0s")
     away(sim)
     sim.later(daemon.PAUSE)
     writes = sim.cluster.writes
@@ -147,8 +136,7 @@ def test_a_daemon_that_comes_and_goes_is_said_once() -> None:
 
 
 def test_the_moment_at_which_it_is_to_be_said_is_asked_for() -> None:
-    sim = at_once()
-    sim.settle()
+    sim = on_offer(after="0s")
     away(sim)
     plan = sim.plan()
     assert plan.action is None
@@ -156,8 +144,7 @@ def test_the_moment_at_which_it_is_to_be_said_is_asked_for() -> None:
 
 
 def test_a_node_that_is_away_itself_says_it_all_and_its_daemon_has_time_to_come_back() -> None:
-    sim = at_once()
-    sim.settle()
+    sim = on_offer(after="0s")
     sim.cluster.node_is(ready=False)
     away(sim)
     sim.later(600)
@@ -171,10 +158,7 @@ def test_a_node_that_is_away_itself_says_it_all_and_its_daemon_has_time_to_come_
 
 
 def test_a_wipe_that_has_begun_says_that_its_node_is_away() -> None:
-    sim = at_once()
-    sim.settle()
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.release()
     sim.until(actions.DeletePv)
     sim.step()
@@ -189,10 +173,7 @@ def test_a_wipe_that_has_begun_says_that_its_node_is_away() -> None:
 
 def test_a_restore_is_taken_back_without_the_daemon_and_waits_for_its_word() -> None:
     """The withdrawal is no order to do something: it has to be known before anybody comes back."""
-    sim = at_once()
-    sim.settle()
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.release()
     sim.until(actions.DeletePv)
     sim.step()
