@@ -13,10 +13,10 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from disk_daemon import kernel
+from disk_daemon import journal, kernel
 from disk_daemon.facts.folder import Rules
 from disk_daemon.jobs import Ended, Job
-from disk_daemon.known import Facts, Live
+from disk_daemon.known import Entry, Facts, Live
 from disk_daemon.observe import look, observe
 from disk_daemon.wipe.carry import carry
 from tidb_volume import names
@@ -37,6 +37,8 @@ from tidb_volume.value import (
 )
 
 OLD, NEXT, OTHER = "aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"
+CLEAN = [names.FOLDER, f"{names.FOLDER}/{NEXT}"]
+"""The tree of a path disk after a wipe."""
 UID = "volume-uid"
 SIZE_BYTES = 320 << 20
 
@@ -268,6 +270,27 @@ def obey(
     options.setdefault("tick", lambda what: None)
     done = job_of(disk, order, **(job or {}))
     return carry(done, api or Api(volume_with(disk, order)), rules, **options)  # type: ignore[arg-type]
+
+
+def state(ended: Ended) -> tuple[str, str]:
+    """What became of an order: its work's state and reason."""
+    assert ended.work is not None, ended
+    return ended.work.state.value, ended.work.reason
+
+
+def entry_of(disk: AnyDisk, rules: Rules) -> Entry:
+    """The journal's record, which has to be there."""
+    found = journal.load(rules.state, identity_of(disk, rules))
+    assert isinstance(found, Entry)
+    return found
+
+
+def fill(folder: Path) -> None:
+    """A few files and folders: nine entries."""
+    for name in ("a", "b"):
+        (folder / name / "deep").mkdir(parents=True)
+        (folder / name / "file").write_text("secret")
+        (folder / name / "deep" / "file").write_text("secret")
 
 
 def facts_of(disk: AnyDisk, rules: Rules, **job: Any) -> Facts:

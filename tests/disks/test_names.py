@@ -15,8 +15,7 @@ from disk_daemon.jobs import Ended
 from disk_daemon.observe import observe
 from disk_daemon.report import disk_report
 from disk_daemon.survey import survey
-from tests.disks.bench import NEXT, Api, Disk, identity_of, job_of, obey, reclaim, volume_with
-from tests.disks.test_reclaim import CLEAN, state
+from tests.disks.bench import CLEAN, NEXT, Api, Disk, identity_of, job_of, obey, reclaim, state, volume_with
 from tidb_volume.value import Adopt, Content, DiskReport
 
 ODD: list[tuple[bytes, str]] = [
@@ -62,7 +61,7 @@ def test_a_disk_with_an_odd_name_on_it_is_reported_and_is_nobodys_to_wipe(
     assert report.content_note.isprintable()
 
     refused = sent(obey(disk, reclaim(identity_of(disk, rules), kind="prepare", ends=""), rules))
-    assert state(refused.work) == ("refused", "HasData")
+    assert state(refused) == ("refused", "HasData")
     assert refused.work is not None
     assert refused.work.message.isprintable()
 
@@ -77,7 +76,7 @@ def test_an_answer_for_the_whole_disk_takes_odd_names_too(disk: Disk, rules: Rul
     api = Api(volume_with(disk, order))
     api.change_admin(adopt=Adopt(question="q1", action="Wipe"))
     ended = sent(obey(disk, order, rules, api))
-    assert state(ended.work) == ("done", ""), ended.work
+    assert state(ended) == ("done", ""), ended.work
     assert disk.tree() == [*CLEAN, "lost+found"]
 
 
@@ -91,7 +90,7 @@ def test_a_withdrawn_order_for_the_whole_disk_gives_odd_names_back(disk: Disk, r
     api.change_admin(adopt=Adopt(question="q1", action="Wipe"))
     api.on_read = lambda reading: api.change_order(withdrawn=True) if reading == 2 else None
     ended = sent(obey(disk, order, rules, api))
-    assert state(ended.work) == ("refused", "Withdrawn"), ended.work
+    assert state(ended) == ("refused", "Withdrawn"), ended.work
     assert disk.tree() == before
 
 
@@ -99,7 +98,7 @@ def test_odd_names_in_a_tenancy_are_wiped_with_it(disk: Disk, rules: Rules) -> N
     folder = disk.tenancy()
     for name, _ in ODD:
         put(disk, os.path.relpath(folder, disk.path), name)
-    assert state(sent(obey(disk, reclaim(identity_of(disk, rules)), rules)).work) == ("done", "")
+    assert state(sent(obey(disk, reclaim(identity_of(disk, rules)), rules))) == ("done", "")
     assert disk.tree() == CLEAN
     assert disk.ours.joinpath(NEXT).is_dir()
 

@@ -18,8 +18,19 @@ import pytest
 
 from disk_daemon import kernel
 from disk_daemon.facts.folder import Rules
-from tests.disks.bench import NEXT, OLD, Api, Disk, identity_of, obey, reclaim, volume_with
-from tests.disks.test_reclaim import CLEAN, entry_of, state
+from tests.disks.bench import (
+    CLEAN,
+    NEXT,
+    OLD,
+    Api,
+    Disk,
+    entry_of,
+    identity_of,
+    obey,
+    reclaim,
+    state,
+    volume_with,
+)
 from tidb_volume.value import Order
 
 
@@ -68,7 +79,7 @@ def cuts_of(disk: Disk, rules: Rules, order: Order, folder: Path, *, stored: boo
         cuts.append(take(disk, rules, folder, what))
 
     ended = obey(disk, order, rules, tick=tick)
-    assert state(ended.work) == ("done", "")
+    assert state(ended) == ("done", "")
     return [*cuts, take(disk, rules, folder, "answered")]
 
 
@@ -102,7 +113,7 @@ def test_after_a_power_cut_the_order_comes_to_the_same_end(
             assert filled.tree() == CLEAN
             assert entry_of(filled, rules).handed == NEXT
         ended = obey(filled, order, rules)
-        assert state(ended.work) == ("done", ""), (cut.before, ended.work)
+        assert state(ended) == ("done", ""), (cut.before, ended.work)
         assert filled.tree() == CLEAN
         assert entry_of(filled, rules).handed == NEXT
 
@@ -121,7 +132,7 @@ def test_after_a_power_cut_a_withdrawn_order_gives_back_all_or_is_done(
         api.change_order(withdrawn=True)
         ended = obey(filled, order, rules, api)
         assert ended.work is not None
-        if state(ended.work) == ("refused", "Withdrawn") and not ended.work.begun:
+        if state(ended) == ("refused", "Withdrawn") and not ended.work.begun:
             given += 1
             folder = tmp_path / f"again-{number}"
             folder.mkdir()
@@ -129,7 +140,7 @@ def test_after_a_power_cut_a_withdrawn_order_gives_back_all_or_is_done(
             assert filled.tree() == before
             assert (filled.ours / OLD / "data" / "0").read_text() == "secret"
         else:
-            assert state(ended.work) == ("done", "")
+            assert state(ended) == ("done", "")
             assert filled.tree() == CLEAN
     assert given >= 4
 
@@ -155,5 +166,5 @@ def test_after_a_power_cut_while_it_is_put_back_it_is_put_back_whole(
         boot(filled, rules, cut)
         withdrawn = Api(volume_with(filled, order))
         withdrawn.change_order(withdrawn=True)
-        assert state(obey(filled, order, rules, withdrawn).work) == ("refused", "Withdrawn"), cut.before
+        assert state(obey(filled, order, rules, withdrawn)) == ("refused", "Withdrawn"), cut.before
         assert filled.tree() == before

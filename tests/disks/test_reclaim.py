@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -17,44 +16,25 @@ import pytest
 
 from disk_daemon import journal, kernel
 from disk_daemon.facts.folder import Rules
-from disk_daemon.known import Entry, Given, Live
+from disk_daemon.known import Given, Live
 from disk_daemon.wipe import frame, on_folder
 from tests.disks.bench import (
+    CLEAN,
     NEXT,
     OLD,
     OTHER,
     Api,
     Disk,
-    die_at,
+    entry_of,
     facts_of,
+    fill,
     identity_of,
-    in_child,
     obey,
     reclaim,
+    state,
     volume_with,
 )
-from tidb_volume.value import Adopt, Content, Order, Question, Restore, Work, WorkState
-
-CLEAN = [".tidb-volume", f".tidb-volume/{NEXT}"]
-
-
-def state(work: Work | None) -> tuple[str, str]:
-    assert work is not None
-    return work.state.value, work.reason
-
-
-def entry_of(disk: Disk, rules: Rules) -> Entry:
-    found = journal.load(rules.state, identity_of(disk, rules))
-    assert isinstance(found, Entry)
-    return found
-
-
-def fill(folder: Path) -> None:
-    """A few files and folders."""
-    for name in ("a", "b"):
-        (folder / name / "deep").mkdir(parents=True)
-        (folder / name / "file").write_text("secret")
-        (folder / name / "deep" / "file").write_text("secret")
+from tidb_volume.value import Adopt, Content, Order, Question, Restore
 
 
 def test_a_released_tenancy_is_wiped_and_the_next_one_made(disk: Disk, rules: Rules) -> None:
@@ -62,7 +42,7 @@ def test_a_released_tenancy_is_wiped_and_the_next_one_made(disk: Disk, rules: Ru
     (disk.path / "of-the-admin").write_text("stays")
     ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
     assert ended.work is not None
-    assert state(ended.work) == ("done", "")
+    assert state(ended) == ("done", "")
     assert ended.work.done_files == 9
     assert disk.tree() == [*CLEAN, "of-the-admin"]
     assert (disk.ours / NEXT).stat().st_mode & 0o7777 == 0o777
@@ -77,12 +57,12 @@ def test_a_released_tenancy_is_wiped_and_the_next_one_made(disk: Disk, rules: Ru
 def test_a_disk_that_is_not_to_be_offered_is_left_blank(disk: Disk, rules: Rules) -> None:
     fill(disk.tenancy())
     ended = obey(disk, reclaim(identity_of(disk, rules), offer=False), rules)
-    assert state(ended.work) == ("done", "")
+    assert state(ended) == ("done", "")
     assert facts_of(disk, rules).content is Content.BLANK
     again = obey(
         disk, Order(id="o2", kind="prepare", next=OTHER, offer=True, identity=identity_of(disk, rules)), rules
     )
-    assert state(again.work) == ("done", "")
+    assert state(again) == ("done", "")
     assert disk.tree() == [".tidb-volume", f".tidb-volume/{OTHER}"]
 
 
@@ -90,18 +70,18 @@ def test_an_order_is_done_once_and_then_only_said_to_be(disk: Disk, rules: Rules
     fill(disk.tenancy())
     order = reclaim(identity_of(disk, rules))
     obey(disk, order, rules)
-    assert state(obey(disk, order, rules).work) == ("done", "")
+    assert state(obey(disk, order, rules)) == ("done", "")
     (disk.ours / NEXT / "of-the-next-tenant").write_text("x")
-    assert state(obey(disk, order, rules).work) == ("refused", "HasData")
+    assert state(obey(disk, order, rules)) == ("refused", "HasData")
     assert (disk.ours / NEXT / "of-the-next-tenant").exists()
 
 
 def test_a_free_disk_is_offered_anew_under_another_tenancy(disk: Disk, rules: Rules) -> None:
     identity = identity_of(disk, rules)
     first = Order(id="o1", kind="prepare", next=OLD, offer=True, identity=identity)
-    assert state(obey(disk, first, rules).work) == ("done", "")
+    assert state(obey(disk, first, rules)) == ("done", "")
     second = Order(id="o2", kind="prepare", ends=OLD, next=NEXT, offer=True, identity=identity)
-    assert state(obey(disk, second, rules).work) == ("done", "")
+    assert state(obey(disk, second, rules)) == ("done", "")
     assert disk.tree() == CLEAN
 
 
@@ -115,178 +95,8 @@ def test_adopt_wipe_takes_all_that_is_on_the_disk(disk: Disk, rules: Rules) -> N
     api = Api(volume_with(disk, order))
     api.change_admin(adopt=Adopt(question="q1", action="Wipe"))
     ended = obey(disk, order, rules, api)
-    assert state(ended.work) == ("done", ""), ended.work
+    assert state(ended) == ("done", ""), ended.work
     assert disk.tree() == [*CLEAN, "lost+found"]
-
-
-# --- whatever lies there ----------------------------------------------------------------------------------
-
-
-def test_odd_things_are_deleted_like_all_others(disk: Disk, rules: Rules) -> None:
-    folder = disk.tenancy()
-    victim = disk.path / "victim"
-    victim.mkdir()
-    (victim / "file").write_text("stays")
-    (folder / "to-file").symlink_to(victim / "file")
-    (folder / "to-folder").symlink_to(victim)
-    (folder / "up").symlink_to("../..")
-    for name in (b"line\nfeed", b"\xff\xfe", b"-rf", b" ", b"deeper-1", b"x" * 255):
-        os.mkdir(os.path.join(os.fsencode(folder), name))
-        Path(os.fsdecode(os.path.join(os.fsencode(folder), name, name))).write_text("x")
-    os.mkfifo(folder / "fifo")
-    os.mknod(folder / "device", 0o600 | 0o060000, os.makedev(7, 63))
-    with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(str(folder / "s"))
-    os.link(victim / "file", folder / "hard-link")
-    ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
-    assert state(ended.work) == ("done", "")
-    assert disk.tree() == [*CLEAN, "victim", "victim/file"]
-    assert (victim / "file").read_text() == "stays"
-
-
-def test_immutable_and_append_only_flags_stop_nothing(disk: Disk, rules: Rules) -> None:
-    folder = disk.tenancy()
-    fill(folder)
-    for flag, name in (("+i", "a/file"), ("+a", "b/file"), ("+i", "a/deep"), ("+i", "a"), ("+a", "b")):
-        subprocess.run(["chattr", flag, folder / name], check=True)
-    ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
-    assert state(ended.work) == ("done", ""), ended.work
-    assert disk.tree() == CLEAN
-
-
-def test_a_deep_tree_needs_few_descriptors_and_no_deep_recursion(disk: Disk, rules: Rules) -> None:
-    fd = kernel.open_path(str(disk.tenancy()))
-    for _ in range(3000):
-        os.mkdir("d", dir_fd=fd)
-        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
-        below = kernel.open_below(fd, "d")
-        os.close(fd)
-        fd = below
-    os.close(fd)
-
-    def work() -> None:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
-        assert state(obey(disk, reclaim(identity_of(disk, rules)), rules).work) == ("done", "")
-
-    assert in_child(work) == 0
-    assert disk.tree() == CLEAN
-
-
-def test_many_files_cost_no_memory(disk: Disk, rules: Rules) -> None:
-    folder = os.open(disk.tenancy(), os.O_RDONLY)
-    for number in range(100_000):
-        os.close(os.open(f"file-{number}", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
-    os.close(folder)
-    order = reclaim(identity_of(disk, rules))
-
-    def work() -> None:
-        import resource
-
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        ended = obey(disk, order, rules)
-        assert state(ended.work) == ("done", "")
-        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        assert grown_kib < 4096, grown_kib
-
-    assert in_child(work) == 0
-    assert disk.tree() == CLEAN
-
-
-def test_files_that_come_while_it_deletes_are_deleted_too(disk: Disk, rules: Rules) -> None:
-    folder = disk.tenancy()
-    fill(folder)
-    inside = os.open(folder / "a", os.O_RDONLY)
-    written = 0
-
-    def tick(what: str) -> None:
-        nonlocal written
-        if what == "unlink" and written < 500:
-            written += 1
-            try:
-                os.close(os.open(f"new-{written}", os.O_CREAT | os.O_WRONLY, dir_fd=inside))
-            except FileNotFoundError:
-                written = 500
-
-    assert state(obey(disk, reclaim(identity_of(disk, rules)), rules, tick=tick).work) == ("done", "")
-    os.close(inside)
-    assert disk.tree() == CLEAN
-
-
-def test_a_mount_inside_the_tree_stops_it_and_is_named(disk: Disk, other_disk: Disk, rules: Rules) -> None:
-    folder = disk.tenancy()
-    fill(folder)
-    (other_disk.path / "of-another").write_text("stays")
-    subprocess.run(["mount", "--bind", other_disk.path, folder / "a" / "deep"], check=True)
-    ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
-    assert state(ended.work) == ("failed", "ForeignMount")
-    assert ended.work is not None
-    assert "deep" in ended.work.message
-    assert ended.work.begun
-    assert (other_disk.path / "of-another").read_text() == "stays"
-    subprocess.run(["umount", disk.ours / "trash-order-1" / OLD / "a" / "deep"], check=True)
-    fresh = reclaim(identity_of(disk, rules), id="order-2")
-    assert state(obey(disk, fresh, rules).work) == ("done", "")
-    assert disk.tree() == CLEAN
-
-
-# --- cut anywhere --------------------------------------------------------------------------------
-
-
-def changes_of(disk: Disk, rules: Rules) -> int:
-    """How many changes one whole wipe of the filled disk makes."""
-    seen: list[str] = []
-    obey(disk, reclaim(identity_of(disk, rules)), rules, tick=seen.append)
-    return len(seen)
-
-
-def test_killed_before_any_of_its_changes_the_next_process_comes_to_the_same_end(
-    disk: Disk, rules: Rules
-) -> None:
-    fill(disk.tenancy())
-    changes = changes_of(disk, rules)
-    assert changes > 15
-    identity = identity_of(disk, rules)
-    tenancy = NEXT
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    for step in range(1, changes + 1):
-        fill(disk.ours / tenancy)
-        following = "z" * 10 + letters[step // 26] + letters[step % 26]
-        order = reclaim(identity, id=f"cut-{step}", ends=tenancy, next=following)
-        status = in_child(lambda: obey(disk, order, rules, tick=die_at(step)))  # noqa: B023
-        assert os.WIFSIGNALED(status), (step, status)
-        ended = obey(disk, order, rules)
-        assert state(ended.work) == ("done", ""), (step, ended.work)
-        assert disk.tree() == [".tidb-volume", f".tidb-volume/{following}"], step
-        assert entry_of(disk, rules).handed == following
-        assert tenancy in entry_of(disk, rules).past
-        tenancy = following
-
-
-def test_killed_and_then_withdrawn_it_is_given_back_unless_it_had_begun(disk: Disk, rules: Rules) -> None:
-    folder = disk.tenancy()
-    fill(folder)
-    before = disk.tree()
-    identity = identity_of(disk, rules)
-    seen: list[str] = []
-    step = 0
-    while True:
-        step += 1
-        order = reclaim(identity, id=f"order-{step}")  # one that was withdrawn does not come back
-        in_child(lambda: obey(disk, order, rules, tick=die_at(step)))  # noqa: B023
-        api = Api(volume_with(disk, order))
-        api.change_order(withdrawn=True)
-        ended = obey(disk, order, rules, api)
-        assert ended.work is not None
-        seen.append(ended.work.state.value)
-        if ended.work.state is WorkState.DONE:
-            break
-        assert state(ended.work) == ("refused", "Withdrawn")
-        assert not ended.work.begun
-        assert disk.tree() == before, step
-    assert disk.tree() == CLEAN
-    assert seen.count("refused") >= 4
 
 
 @pytest.mark.parametrize("reading", [1, 2])
@@ -307,20 +117,17 @@ def test_a_withdrawn_order_is_journalled_before_it_is_answered_and_never_obeyed_
             api.change_order(withdrawn=True)
 
     api.on_read = on_read
-    assert state(obey(disk, order, rules, api).work) == ("refused", "Withdrawn")
+    assert state(obey(disk, order, rules, api)) == ("refused", "Withdrawn")
     found = entry_of(disk, rules)
     assert (found.handed, found.order, found.taken_back) == (OLD, None, ("order-1",))
     assert found.given == (Given(tenancy=OLD, claim_uid="c1"),)
-    assert state(obey(disk, order, rules, api).work) == ("refused", "Withdrawn")
-    assert state(obey(disk, order, rules).work) == ("refused", "HasData")
+    assert state(obey(disk, order, rules, api)) == ("refused", "Withdrawn")
+    assert state(obey(disk, order, rules)) == ("refused", "HasData")
     fresh = msgspec.structs.replace(order, id="order-2")
-    assert state(obey(disk, fresh, rules).work) == ("refused", "HasData")
+    assert state(obey(disk, fresh, rules)) == ("refused", "HasData")
     assert disk.tree() == before
     of_another = msgspec.structs.replace(fresh, claim_uid="c2")
-    assert state(obey(disk, of_another, rules).work) == ("done", "")
-
-
-# --- others ----------------------------------------------------------------------------------------------
+    assert state(obey(disk, of_another, rules)) == ("done", "")
 
 
 def test_a_second_process_stays_out_while_one_holds_the_disk(disk: Disk, rules: Rules) -> None:
@@ -329,7 +136,7 @@ def test_a_second_process_stays_out_while_one_holds_the_disk(disk: Disk, rules: 
     holder = os.open(disk.ours, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
     ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
-    assert (state(ended.work), ended.until) == (("running", "Locked"), "lock")
+    assert (state(ended), ended.until) == (("running", "Locked"), "lock")
     assert disk.tree() == before
     os.close(holder)
 
@@ -343,12 +150,12 @@ def test_a_tenancy_that_a_pod_still_has_mounted_waits(disk: Disk, rules: Rules, 
     subprocess.run(["mount", "--bind", folder, pod], check=True)
     order = reclaim(identity_of(disk, rules))
     ended = obey(disk, order, rules)
-    assert (state(ended.work), ended.until) == (("running", "InUse"), "mounts")
+    assert (state(ended), ended.until) == (("running", "InUse"), "mounts")
     assert ended.work is not None
     assert "0a0a0a0a" in ended.work.message
     assert disk.tree() == before
     subprocess.run(["umount", pod], check=True)
-    assert state(obey(disk, order, rules).work) == ("done", "")
+    assert state(obey(disk, order, rules)) == ("done", "")
 
 
 def test_a_mount_that_only_another_namespace_has_is_found_and_its_process_named(
@@ -362,12 +169,12 @@ def test_a_mount_that_only_another_namespace_has_is_found_and_its_process_named(
     assert holder.stdout is not None
     assert holder.stdout.readline() == "ready\n"
     ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
-    assert state(ended.work) == ("running", "InUse")
+    assert state(ended) == ("running", "InUse")
     assert ended.pids == (holder.pid,)
     holder.kill()
     holder.wait()
     holder.stdout.close()
-    assert state(obey(disk, reclaim(identity_of(disk, rules)), rules).work) == ("done", "")
+    assert state(obey(disk, reclaim(identity_of(disk, rules)), rules)) == ("done", "")
 
 
 def test_paused_between_two_entries_it_halts_with_the_lock_held_and_then_ends(
@@ -386,13 +193,13 @@ def test_paused_between_two_entries_it_halts_with_the_lock_held_and_then_ends(
     def sleep(_: float) -> None:
         left.append(len(disk.tree()))
         second = obey(disk, order, rules)
-        assert state(second.work) == ("running", "Locked")
+        assert state(second) == ("running", "Locked")
         if len(left) == 3:
             api.pause(False)
 
     api.on_read = on_read
     ended = obey(disk, order, rules, api, sleep=sleep)
-    assert state(ended.work) == ("done", "")
+    assert state(ended) == ("done", "")
     assert left[0] == left[1] == left[2] > len(CLEAN)
     assert [(work.reason, work.begun) for work in api.told if work.reason] == [("Paused", True)]
     assert disk.tree() == CLEAN
@@ -407,7 +214,7 @@ def test_a_pause_that_comes_between_the_rename_and_the_first_unlink_undoes_the_r
     api = Api(volume_with(disk, order))
     api.on_read = lambda reading: api.pause(reading == 2)
     ended = obey(disk, order, rules, api)
-    assert state(ended.work) == ("running", "Paused")
+    assert state(ended) == ("running", "Paused")
     assert ended.work is not None
     assert not ended.work.begun
     assert disk.tree() == before
@@ -437,7 +244,7 @@ def test_a_process_frozen_after_a_reading_does_not_act_on_it_when_it_wakes(
 
     api.live = live  # type: ignore[method-assign, assignment]
     ended = obey(disk, order, rules, api)
-    assert state(ended.work) == ("refused", "Withdrawn")
+    assert state(ended) == ("refused", "Withdrawn")
     assert disk.tree() == before
 
 
@@ -469,7 +276,7 @@ def test_a_look_at_the_disk_is_not_acted_on_once_it_is_old_however_fresh_the_api
 
     api.ask = ask  # type: ignore[method-assign]
     ended = obey(disk, order, rules, api)
-    assert state(ended.work) == ("running", "InUse")
+    assert state(ended) == ("running", "InUse")
     assert disk.tree() == before
 
 
@@ -494,7 +301,7 @@ def test_a_process_frozen_right_before_the_first_unlink_wakes_up_and_gives_back(
 
     def work() -> None:
         ended = obey(disk, order, rules, api, tick=tick)
-        result.write_text(" ".join(state(ended.work)))
+        result.write_text(" ".join(state(ended)))
 
     pid = os.fork()
     if pid == 0:
@@ -516,7 +323,7 @@ def test_an_api_that_cannot_be_read_begins_nothing(disk: Disk, rules: Rules) -> 
     api = Api(volume_with(disk, order))
     api.error = "connection refused"
     ended = obey(disk, order, rules, api)
-    assert (state(ended.work), ended.until) == (("running", "ApiUnreadable"), "api")
+    assert (state(ended), ended.until) == (("running", "ApiUnreadable"), "api")
     assert disk.tree() == before
 
 
@@ -527,7 +334,7 @@ def test_a_journal_that_is_damaged_is_not_taken_for_none(disk: Disk, rules: Rule
     path.parent.mkdir(parents=True)
     path.write_text("{")
     ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
-    assert state(ended.work) == ("refused", "JournalBroken")
+    assert state(ended) == ("refused", "JournalBroken")
     assert ended.work is not None
     assert str(path) in ended.work.message
     assert disk.tree() == before
@@ -540,7 +347,7 @@ def test_a_volume_that_is_wiped_by_two_at_once_is_wiped_once(disk: Disk, rules: 
     order = reclaim(identity_of(disk, rules))
     ends: list[tuple[str, str]] = []
     threads = [
-        threading.Thread(target=lambda: ends.append(state(obey(disk, order, rules).work))) for _ in range(4)
+        threading.Thread(target=lambda: ends.append(state(obey(disk, order, rules)))) for _ in range(4)
     ]
     for each in threads:
         each.start()

@@ -18,8 +18,20 @@ import pytest
 from disk_daemon import kernel
 from disk_daemon.facts.folder import Rules
 from disk_daemon.jobs import Ended
-from tests.disks.bench import OLD, Api, Disk, drop_ptrace, identity_of, in_child, obey, reclaim, volume_with
-from tests.disks.test_reclaim import CLEAN, fill, state
+from tests.disks.bench import (
+    CLEAN,
+    OLD,
+    Api,
+    Disk,
+    drop_ptrace,
+    fill,
+    identity_of,
+    in_child,
+    obey,
+    reclaim,
+    state,
+    volume_with,
+)
 from tidb_volume.value import Adopt, Order
 
 _CLONE_NEWNS, _CLONE_FS = 0x00020000, 0x00000200
@@ -162,11 +174,11 @@ def test_a_process_on_it_is_waited_for_and_named(
     with program(lambda: use(disk.path / "a" / "deep")) as pid:
         before = disk.tree()
         ended = wipe(disk, rules)
-        assert (state(ended.work), ended.until) == (("running", "InUse"), "device")
+        assert (state(ended), ended.until) == (("running", "InUse"), "device")
         assert f"(pid {pid}) {words}" in said(ended)
         assert ended.pids == (pid,)
         assert disk.tree() == [".tidb-volume", *before]
-    assert state(wipe(disk, rules).work) == ("done", "")
+    assert state(wipe(disk, rules)) == ("done", "")
     assert disk.tree() == CLEAN
 
 
@@ -176,12 +188,12 @@ def test_a_program_that_runs_from_it_is_waited_for(disk: Disk, rules: Rules) -> 
     assert tool.pid
     try:
         ended = wipe(disk, rules)
-        assert state(ended.work) == ("running", "InUse")
+        assert state(ended) == ("running", "InUse")
         assert f"(pid {tool.pid}) is a program on it" in said(ended)
     finally:
         tool.kill()
         tool.wait()
-    assert state(wipe(disk, rules).work) == ("done", "")
+    assert state(wipe(disk, rules)) == ("done", "")
 
 
 def test_a_process_whose_first_thread_has_ended_is_still_seen(disk: Disk, rules: Rules) -> None:
@@ -202,7 +214,7 @@ def test_a_process_whose_first_thread_has_ended_is_still_seen(disk: Disk, rules:
         assert holder.stdout.readline() == "ready\n"
         ended = wipe(disk, rules)
         holder.kill()
-    assert state(ended.work) == ("running", "InUse")
+    assert state(ended) == ("running", "InUse")
     assert f"(pid {holder.pid}) has a file on it open" in said(ended)
 
 
@@ -224,7 +236,7 @@ def test_one_who_comes_between_the_rename_and_the_first_unlink_undoes_the_rename
     for each in held:
         each.kill()
         each.wait()
-    assert state(ended.work) == ("running", "InUse")
+    assert state(ended) == ("running", "InUse")
     assert ended.work is not None
     assert not ended.work.begun
     assert disk.tree() == [".tidb-volume", *before]
@@ -237,7 +249,7 @@ def test_who_may_not_look_does_not_know_and_waits(disk: Disk, rules: Rules) -> N
     def look_without_the_right() -> None:
         drop_ptrace()
         ended = wipe(disk, rules)
-        assert (state(ended.work), ended.until) == (("running", "InUse"), "device"), ended.work
+        assert (state(ended), ended.until) == (("running", "InUse"), "device"), ended.work
         assert "cannot tell" in said(ended)
 
     with program(lambda: None):
@@ -249,7 +261,7 @@ def test_an_order_for_a_tenancy_does_not_care_who_else_is_on_the_disk(disk: Disk
     fill(disk.tenancy())
     (disk.path / "beside").mkdir()
     with program(lambda: works_in(disk.path / "beside")):
-        assert state(obey(disk, reclaim(identity_of(disk, rules)), rules).work) == ("done", "")
+        assert state(obey(disk, reclaim(identity_of(disk, rules)), rules)) == ("done", "")
     assert OLD not in disk.tree()
 
 
@@ -276,7 +288,7 @@ def test_a_copy_of_the_hosts_mounts_is_no_use(disk: Disk, rules: Rules, tmp_path
     host = tmp_path / "host"
     host.mkdir()
     with elsewhere("true"), elsewhere(f"mount --rbind / {host}"), elsewhere(f"mount --rbind {tmp_path} /mnt"):
-        assert state(wipe(disk, rules).work) == ("done", "")
+        assert state(wipe(disk, rules)) == ("done", "")
     assert disk.tree() == CLEAN
 
 
@@ -300,11 +312,11 @@ def test_a_container_that_was_given_the_disk_is_waited_for(
     pod.mkdir()
     with elsewhere(script.format(disk=disk.path, pod=pod)) as pid:
         ended = wipe(disk, rules)
-        assert state(ended.work) == ("running", "InUse")
+        assert state(ended) == ("running", "InUse")
         assert f"pid {pid}" in said(ended)
         assert str(pod) in said(ended)
         assert disk.tree() == [".tidb-volume", *before]
-    assert state(wipe(disk, rules).work) == ("done", "")
+    assert state(wipe(disk, rules)) == ("done", "")
 
 
 def test_a_namespace_whose_first_process_is_in_a_chroot_is_seen_whole(
@@ -327,7 +339,7 @@ def test_a_namespace_whose_first_process_is_in_a_chroot_is_seen_whole(
 
     with program(be_a_container):
         ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
-        assert state(ended.work) == ("running", "InUse")
+        assert state(ended) == ("running", "InUse")
         assert str(pod) in said(ended)
 
 
@@ -339,8 +351,8 @@ def test_a_bind_mount_on_the_host_is_waited_for(disk: Disk, rules: Rules, tmp_pa
         run("mount", "--bind", what, there)
         ended = wipe(disk, rules)
         run("umount", there)
-        assert (state(ended.work), ended.until) == (("running", "InUse"), "mounts")
-    assert state(wipe(disk, rules).work) == ("done", "")
+        assert (state(ended), ended.until) == (("running", "InUse"), "mounts")
+    assert state(wipe(disk, rules)) == ("done", "")
 
 
 # --- what only the kernel has open --------------------------------------------------------------------------
@@ -362,11 +374,11 @@ def test_a_loop_device_whose_file_is_on_it_is_waited_for(disk: Disk, rules: Rule
         if not shown:
             os.mknod(loop, stat.S_IFBLK | 0o660, number)
         run("losetup", "-d", loop)
-    assert state(ended.work) == ("running", "InUse")
+    assert state(ended) == ("running", "InUse")
     assert f"{os.path.basename(loop)}, whose file" in said(ended)
     assert not [each for each in os.listdir("/dev") if each.startswith(".tidb-volume")]
     assert image.exists()
-    assert state(wipe(disk, rules).work) == ("done", "")
+    assert state(wipe(disk, rules)) == ("done", "")
 
 
 @pytest.mark.parametrize("name", ["up", "odd, name: 1"])
@@ -386,6 +398,6 @@ def test_an_overlay_with_a_layer_on_it_is_waited_for(
         ended = wipe(disk, rules)
     finally:
         run("umount", tmp_path / "merged")
-    assert state(ended.work) == ("running", "InUse")
+    assert state(ended) == ("running", "InUse")
     assert "overlay" in said(ended)
-    assert state(wipe(disk, rules).work) == ("done", "")
+    assert state(wipe(disk, rules)) == ("done", "")

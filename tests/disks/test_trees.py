@@ -1,0 +1,121 @@
+"""Whatever lies in a tenancy is deleted, however odd, deep or wide it is, and nothing beside it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+from disk_daemon import kernel
+from disk_daemon.facts.folder import Rules
+from tests.disks.bench import CLEAN, OLD, Disk, fill, identity_of, in_child, obey, reclaim, state
+
+
+def test_odd_things_are_deleted_like_all_others(disk: Disk, rules: Rules) -> None:
+    folder = disk.tenancy()
+    victim = disk.path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("stays")
+    (folder / "to-file").symlink_to(victim / "file")
+    (folder / "to-folder").symlink_to(victim)
+    (folder / "up").symlink_to("../..")
+    for name in (b"line\nfeed", b"\xff\xfe", b"-rf", b" ", b"deeper-1", b"x" * 255):
+        os.mkdir(os.path.join(os.fsencode(folder), name))
+        Path(os.fsdecode(os.path.join(os.fsencode(folder), name, name))).write_text("x")
+    os.mkfifo(folder / "fifo")
+    os.mknod(folder / "device", 0o600 | 0o060000, os.makedev(7, 63))
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(folder / "s"))
+    os.link(victim / "file", folder / "hard-link")
+    ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
+    assert state(ended) == ("done", "")
+    assert disk.tree() == [*CLEAN, "victim", "victim/file"]
+    assert (victim / "file").read_text() == "stays"
+
+
+def test_immutable_and_append_only_flags_stop_nothing(disk: Disk, rules: Rules) -> None:
+    folder = disk.tenancy()
+    fill(folder)
+    for flag, name in (("+i", "a/file"), ("+a", "b/file"), ("+i", "a/deep"), ("+i", "a"), ("+a", "b")):
+        subprocess.run(["chattr", flag, folder / name], check=True)
+    ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
+    assert state(ended) == ("done", ""), ended.work
+    assert disk.tree() == CLEAN
+
+
+def test_a_deep_tree_needs_few_descriptors_and_no_deep_recursion(disk: Disk, rules: Rules) -> None:
+    fd = kernel.open_path(str(disk.tenancy()))
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=fd)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+        below = kernel.open_below(fd, "d")
+        os.close(fd)
+        fd = below
+    os.close(fd)
+
+    def work() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+        assert state(obey(disk, reclaim(identity_of(disk, rules)), rules)) == ("done", "")
+
+    assert in_child(work) == 0
+    assert disk.tree() == CLEAN
+
+
+def test_many_files_cost_no_memory(disk: Disk, rules: Rules) -> None:
+    folder = os.open(disk.tenancy(), os.O_RDONLY)
+    for number in range(100_000):
+        os.close(os.open(f"file-{number}", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.close(folder)
+    order = reclaim(identity_of(disk, rules))
+
+    def work() -> None:
+        import resource
+
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        ended = obey(disk, order, rules)
+        assert state(ended) == ("done", "")
+        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert grown_kib < 4096, grown_kib
+
+    assert in_child(work) == 0
+    assert disk.tree() == CLEAN
+
+
+def test_files_that_come_while_it_deletes_are_deleted_too(disk: Disk, rules: Rules) -> None:
+    folder = disk.tenancy()
+    fill(folder)
+    inside = os.open(folder / "a", os.O_RDONLY)
+    written = 0
+
+    def tick(what: str) -> None:
+        nonlocal written
+        if what == "unlink" and written < 500:
+            written += 1
+            try:
+                os.close(os.open(f"new-{written}", os.O_CREAT | os.O_WRONLY, dir_fd=inside))
+            except FileNotFoundError:
+                written = 500
+
+    assert state(obey(disk, reclaim(identity_of(disk, rules)), rules, tick=tick)) == ("done", "")
+    os.close(inside)
+    assert disk.tree() == CLEAN
+
+
+def test_a_mount_inside_the_tree_stops_it_and_is_named(disk: Disk, other_disk: Disk, rules: Rules) -> None:
+    folder = disk.tenancy()
+    fill(folder)
+    (other_disk.path / "of-another").write_text("stays")
+    subprocess.run(["mount", "--bind", other_disk.path, folder / "a" / "deep"], check=True)
+    ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
+    assert state(ended) == ("failed", "ForeignMount")
+    assert ended.work is not None
+    assert "deep" in ended.work.message
+    assert ended.work.begun
+    assert (other_disk.path / "of-another").read_text() == "stays"
+    subprocess.run(["umount", disk.ours / "trash-order-1" / OLD / "a" / "deep"], check=True)
+    fresh = reclaim(identity_of(disk, rules), id="order-2")
+    assert state(obey(disk, fresh, rules)) == ("done", "")
+    assert disk.tree() == CLEAN
