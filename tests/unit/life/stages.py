@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.life.simulate import Sim, desired, pool
+from tidb_volume.life import actions
 from tidb_volume.value import Phase
 
 
@@ -27,4 +28,14 @@ def released(**settings: object) -> Sim:
     sim = bound(**settings)
     sim.release()
     sim.settle()
+    return sim
+
+
+def committed() -> Sim:
+    """Past the point of no return, the daemon not yet at work."""
+    sim = bound(after="0s")
+    sim.release()
+    sim.until(actions.DeletePv)
+    sim.step()
+    assert sim.status.committed
     return sim

@@ -1,4 +1,4 @@
-"""What a person may say of a disk, and what becomes of it: restore, keep, accept, forget, hold, gates."""
+"""What a person may say of a disk, and what becomes of it: restore, keep, accept, forget."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pytest
 
 from tests.unit.life.cluster import BOUND_BY
 from tests.unit.life.machine import Disk, Item
-from tests.unit.life.simulate import Sim, change, desired, pool
-from tests.unit.life.stages import on_offer, released
+from tests.unit.life.simulate import Sim, desired, pool
+from tests.unit.life.stages import committed, on_offer, released
 from tidb_volume.life import actions
 from tidb_volume.upstream import Pv
-from tidb_volume.value import Adopt, Answer, Approve, Identity, Phase, Ref, Restore, WorkState
+from tidb_volume.value import Adopt, Answer, Identity, Phase, Ref, Restore, WorkState
 
 FORMER = Ref(namespace="db", name="data-0")
 
@@ -34,18 +34,6 @@ def read(sim: Sim, claim: str = "db/data-0") -> set[str]:
     sim.node_side.kubelet()
     (at,) = sim.machine.running.values()
     return {item.owner for item in at.disk.tenancies[at.tenancy]}
-
-
-def committed() -> Sim:
-    """Past the point of no return, the daemon not yet at work."""
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
-    sim.release()
-    sim.until(actions.DeletePv)
-    sim.step()
-    assert sim.status.committed
-    return sim
 
 
 # --- restore, before the commit ---
@@ -417,75 +405,6 @@ def test_a_retired_disk_is_wiped_when_released_and_leaves() -> None:
     assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "Retired")
     assert not sim.pvs
     assert not sim.disk.tenancies
-
-
-# --- hold, gates, wipe-now, modes: a table of (what is said, what then holds the wipe) ---
-
-HELD: list[tuple[str, dict[str, object], str]] = [
-    ("hold", {"hold": True}, "Held"),
-    ("a gate of the volume", {"gates": {"tombstone": "asked PD"}}, "Gated"),
-    ("hold goes before a gate", {"hold": True, "gates": {"tombstone": ""}}, "Held"),
-    ("cordon holds no wipe", {"cordon": True}, ""),
-    ("a gate passed for another tenancy", {"gates_passed": {"tombstone": "aaaaaaaaaaaa"}}, ""),
-]
-
-
-@pytest.mark.parametrize(("says", "reason"), [row[1:] for row in HELD], ids=[row[0] for row in HELD])
-def test_what_a_person_says_holds_the_wipe(says: dict[str, object], reason: str) -> None:
-    sim = released()
-    sim.admin(**says)
-    sim.later(7200)
-    assert bool(sim.wiped) is not bool(reason)
-    if reason:
-        assert sim.status.reason == reason
-        sim.admin(wipe_now=Answer(question=sim.answer()))
-        sim.settle()
-        assert sim.status.reason == reason, "wipe-now lifts no hold and no gate"
-
-
-def test_a_pools_gate_stands_until_it_is_passed_for_this_very_tenancy() -> None:
-    sim = released(gates=("tombstone",))
-    sim.later(7200)
-    assert sim.status.reason == "Gated"
-    sim.admin(gates_passed={"tombstone": "another"})
-    sim.later(7200)
-    assert sim.status.reason == "Gated"
-    sim.admin(gates_passed={"tombstone": sim.status.tenancy})
-    sim.settle()
-    assert sim.status.reason == "Countdown"
-    sim.later(7200)
-    assert len(sim.wiped) == 1
-
-
-@pytest.mark.parametrize("of", ["fleet", "pool"])
-def test_in_manual_mode_a_wipe_waits_for_an_approval_of_its_question(of: str) -> None:
-    sim = released(**({"mode": "manual"} if of == "pool" else {}))
-    if of == "fleet":
-        fleet = sim.cluster.etcd.fleet
-        assert fleet is not None
-        sim.cluster.change_fleet(spec=change(fleet.spec, mode="manual"))
-    sim.later(1e5)
-    assert sim.status.reason == "AwaitsApproval"
-    assert said(sim, "WaitingForPerson")
-    sim.admin(approve=Approve(question="another"))
-    sim.settle()
-    assert not sim.wiped
-    sim.admin(approve=Approve(question=sim.answer()))
-    sim.settle()
-    assert len(sim.wiped) == 1
-    assert sim.status.phase is Phase.AVAILABLE
-
-
-def test_a_hold_set_after_the_commit_waits_at_the_daemon_and_a_restore_still_works() -> None:
-    sim = committed()
-    sim.admin(hold=True)
-    sim.settle()
-    assert sim.status.phase is Phase.WIPING
-    assert sim.status.reason == "Held"
-    assert not sim.wiped
-    restore(sim)
-    sim.settle()
-    assert the_pv(sim).spec.claim_ref == FORMER
 
 
 def test_a_disk_that_is_forgotten_between_order_and_delete_is_not_wiped() -> None:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from disk_daemon.known import Broken, User
 from tests.unit.life.machine import Item
-from tests.unit.life.simulate import NAME, Sim, change, desired, pool
+from tests.unit.life.simulate import NAME, Sim, desired, pool
 from tests.unit.life.stages import on_offer, released
 from tidb_volume.identity import hardware_key
 from tidb_volume.life import actions
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
     Adopt,
-    Answer,
     Fleet,
     Meta,
     Phase,
     Presence,
-    Ref,
     Restore,
     VolumeStatus,
     Work,
@@ -227,57 +225,6 @@ def test_a_new_leader_finishes_a_committed_wipe_and_never_offers_on_a_found_done
     assert len(sim.wiped) == 1
 
 
-def test_an_answer_counts_for_its_own_question_alone() -> None:
-    sim = released()
-    assert sim.status.question is not None
-    sim.admin(wipe_now=Answer(question="another"))
-    sim.settle()
-    assert sim.status.reason == "Countdown"
-    sim.admin(wipe_now=Answer(question=sim.status.question.id))
-    sim.settle()
-    assert sim.status.phase is Phase.AVAILABLE
-    assert len(sim.wiped) == 1
-    sim.bind("db/data-1")
-    sim.settle()
-    sim.release("db/data-1")
-    sim.settle()
-    assert sim.status.reason == "Countdown"
-    assert len(sim.wiped) == 1
-
-
-def test_wipe_now_under_a_hold_decides_nothing_once_the_policy_is_patched_to_retain() -> None:
-    sim = released()
-    sim.admin(hold=True)
-    sim.settle()
-    assert sim.status.question is not None
-    sim.admin(wipe_now=Answer(question=sim.status.question.id))
-    sim.settle()
-    sim.policy("Retain")
-    sim.settle()
-    sim.admin(hold=False)
-    sim.later(7200)
-    assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "PolicyRetain")
-    assert not sim.wiped
-    sim.admin(wipe_now=Answer(question=sim.status.question.id))
-    sim.settle()
-    assert sim.phase() is Phase.AVAILABLE
-
-
-def test_wipe_now_decides_nothing_once_the_pool_keeps() -> None:
-    sim = released()
-    sim.admin(hold=True)
-    sim.settle()
-    assert sim.status.question is not None
-    sim.admin(wipe_now=Answer(question=sim.status.question.id))
-    sim.settle()
-    sim.want(desired(pool(on_release="keep")))
-    sim.settle()
-    sim.admin(hold=False)
-    sim.later(7200)
-    assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "PoolKeeps")
-    assert not sim.wiped
-
-
 def test_a_restore_that_was_asked_for_is_not_lost_when_the_policy_changes() -> None:
     """The claim's name is taken, so it waits; a patch to Delete meanwhile must not begin a countdown."""
     sim = released()
@@ -293,47 +240,6 @@ def test_a_restore_that_was_asked_for_is_not_lost_when_the_policy_changes() -> N
         sim.later(7200)
         assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "RestoreAsked")
     assert not sim.wiped
-
-
-def test_wipe_now_decides_on_retain_and_lifts_no_hold() -> None:
-    sim = released(on_release="keep")
-    sim.admin(hold=True)
-    sim.settle()
-    assert sim.status.question is not None
-    sim.admin(wipe_now=Answer(question=sim.status.question.id))
-    sim.settle()
-    assert sim.status.reason == "Held"
-    sim.admin(hold=False)
-    sim.settle()
-    assert len(sim.wiped) == 1
-
-
-def test_a_claim_ref_cleared_by_hand_takes_the_dirty_offer_back() -> None:
-    sim = released()
-    sim.clear_claim_ref()
-    sim.settle()
-    assert sim.status.phase is Phase.RELEASED
-    assert not sim.pvs
-    assert not sim.wiped
-    assert sim.data
-
-
-def test_a_dirty_disk_bound_by_another_claim_is_said_loudly() -> None:
-    sim = released()
-    sim.clear_claim_ref()
-    sim.bind("db/thief", pod=False)
-    sim.settle()
-    assert sim.status.phase is Phase.BOUND
-    assert any(condition.type == "DirtyHandedOut" for condition in sim.status.conditions)
-    assert "DIRTY" in sim.status.state
-
-
-def test_a_pv_deleted_by_hand_while_on_offer_is_not_offered_again_by_itself() -> None:
-    sim = on_offer()
-    sim.delete_pvs()
-    sim.settle()
-    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
-    assert not sim.pvs
 
 
 def test_unknown_data_waits_for_a_person_and_is_wiped_on_the_answer_to_that_question() -> None:
@@ -400,30 +306,6 @@ def test_a_blank_disk_whose_record_cannot_be_read_is_unknown_and_the_damage_is_s
     sim.machine.journals = {}
     sim.later(3600)
     assert sim.status.phase is Phase.AVAILABLE
-
-
-def test_a_status_deleted_by_hand_ends_in_a_question_and_not_in_an_offer() -> None:
-    sim = on_offer()
-    sim.bind()
-    sim.settle()
-    sim.release()
-    sim.settle()
-    sim.delete_pvs()
-    sim.cluster.change_volume(status=VolumeStatus())
-    sim.settle()
-    assert sim.status.reason == "HasData"
-    assert not sim.wiped
-
-
-def test_a_status_deleted_under_a_bound_volume_is_made_again() -> None:
-    sim = on_offer()
-    sim.bind()
-    sim.settle()
-    sim.cluster.change_volume(status=VolumeStatus())
-    sim.settle()
-    assert sim.status.phase is Phase.BOUND
-    assert sim.status.dirty
-    assert sim.status.tenancy == sim.folder
 
 
 def test_an_entry_removed_withdraws_a_free_disk_and_wipes_nothing() -> None:
@@ -562,20 +444,6 @@ def test_an_etcd_from_before_the_claim_does_not_leave_the_used_disk_on_offer() -
     assert not sim.wiped
 
 
-def test_taking_back_a_volume_that_a_hand_put_on_offer_commits_no_wipe() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
-    sim.release()
-    sim.until(actions.WriteOrder)
-    sim.clear_claim_ref()
-    sim.policy("Retain")
-    sim.settle()
-    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
-    assert not sim.pvs
-    assert not sim.wiped
-
-
 def test_a_leader_that_asks_again_without_a_commit_asks_for_nothing_that_could_delete() -> None:
     sim = released(after="0s")
     assert sim.status.phase is Phase.AVAILABLE
@@ -666,56 +534,3 @@ def test_a_wipe_refused_for_what_is_on_the_disk_is_owed_no_more_and_a_person_is_
     assert not sim.wiped
     sim.later(1e5)
     assert not sim.wiped
-
-
-def test_a_volume_given_to_a_claim_that_is_bound_elsewhere_meanwhile_is_not_put_on_offer() -> None:
-    sim = released(on_release="keep")
-    sim.cluster.create_claim("db/data-0")
-    sim.admin(restore=Restore(question=sim.answer()))
-    sim.until(actions.SetClaimRef)
-    claim = sim.cluster.etcd.claims["db/data-0"]
-    bound = change(claim, spec=change(claim.spec, volume_name="some-other-volume"))
-    sim.cluster.etcd.claims["db/data-0"] = bound
-    sim.cluster.kube()
-    assert all(pv.spec.claim_ref is not None for pv in sim.pvs)
-    sim.settle()
-    assert sim.status.phase is Phase.RELEASED
-    assert all(pv.spec.claim_ref is not None for pv in sim.pvs)
-
-
-def test_a_volume_on_offer_that_no_order_made_does_not_stop_a_committed_wipe() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
-    sim.release()
-    sim.until(actions.DeletePv)
-    sim.step()
-    assert sim.status.committed
-    path = "/data/disk0/.tidb-volume/zzzzzzzzzzzz"
-    sim.cluster.create_pv({"metadata": {"name": f"{NAME}-zzzzzzzzzzzz"}, "spec": {"local": {"path": path}}})
-    sim.settle()
-    sim.later(31)
-    assert sim.status.phase is Phase.AVAILABLE
-    assert [pv.metadata.name for pv in sim.pvs] == [f"{NAME}-{sim.status.tenancy}"]
-
-
-def test_a_volume_that_a_hand_pointed_at_a_claim_not_yet_heard_of_is_not_wiped() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
-    sim.admin(hold=True)
-    sim.release()
-    sim.settle()
-    made = sim.cluster.create_claim("db/rescue")
-    (pv,) = sim.pvs
-    ref = Ref(namespace="db", name="rescue", uid=made.metadata.uid)
-    sim.cluster.change_pv(pv.metadata.name, spec=change(pv.spec, claim_ref=ref))
-    sim.admin(hold=False)
-    sim.controller.catch_up()
-    sim.controller.view.claims = {}  # the watch of the claims is late
-    for _ in range(10):
-        sim.controller.step()
-        sim.controller.view.claims = {}
-    assert not any(isinstance(action, actions.DeletePv) for action in sim.log)
-    sim.settle()
-    assert sim.status.phase is Phase.BOUND
