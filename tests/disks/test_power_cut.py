@@ -55,10 +55,9 @@ def take(disk: Disk, rules: Rules, folder: Path, before: str) -> Cut:
 def boot(disk: Disk, rules: Rules, cut: Cut) -> None:
     """The machine comes up with what a cut has left, on the same disk by its identity."""
     disk.unmount()
-    subprocess.run(["blockdev", "--flushbufs", disk.loop], check=True)
-    subprocess.run(["losetup", "-d", disk.loop], check=True)
+    # The loop device stays, since another would take its number; what it has cached of its file goes.
     subprocess.run(["cp", "--sparse=always", cut.image, disk.image], check=True)
-    subprocess.run(["losetup", disk.loop, disk.image], check=True)
+    subprocess.run(["blockdev", "--flushbufs", disk.loop], check=True)
     shutil.rmtree(rules.state, ignore_errors=True)
     if cut.journal.exists():
         shutil.copytree(cut.journal, rules.state)
