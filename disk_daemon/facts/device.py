@@ -28,6 +28,9 @@ from tidb_volume.value import Identity, Presence, VolumeMode
 FS_TYPE = "xfs"
 """Of a device whose entry says none."""
 
+NOBODY_LOOKED: tuple[tuple[User, ...], str] = ((), "nobody looked")
+"""Users, and why they are unknown."""
+
 
 @contextmanager
 def opened(name: str) -> Iterator[int]:
@@ -112,10 +115,11 @@ def _is_at_work(entry: Entry) -> bool:
     return entry.order is not None and entry.order.begun
 
 
-def look(fd: int, job: Job, rules: Rules, *, ours: bool = False) -> Facts:
+def look(fd: int, job: Job, rules: Rules, *, ours: bool = False, whole: bool = True) -> Facts:
     """All that is to know of an opened device, its users and content. Raises Absent, OSError.
 
-    ours: who asks holds the device exclusively.
+    ours: who asks holds the device exclusively. whole: with its users, who cost the most to find; without it
+    they are unknown.
     """
     facts = stand(fd, job, rules)
     assert facts.identity is not None
@@ -126,7 +130,8 @@ def look(fd: int, job: Job, rules: Rules, *, ours: bool = False) -> Facts:
     facts = msgspec.structs.replace(facts, raw=msgspec.structs.replace(facts.raw, mode=mode))
     assert facts.raw is not None
     at_place = _is_mounted(facts.device, place)
-    users, unknown = _who(fd, facts, place, job, rules, mounted=at_place and mode != "Block")
+    ours_mounted = at_place and mode != "Block"
+    users, unknown = _who(fd, facts, place, job, rules, mounted=ours_mounted) if whole else NOBODY_LOOKED
     raw = msgspec.structs.replace(facts.raw, holders=users)
     facts = msgspec.structs.replace(facts, users=users, users_unknown=unknown, raw=raw)
     if mode == "Block":
@@ -255,7 +260,7 @@ def _block(fd: int, facts: Facts, entry: Entry | None, job: Job, rules: Rules, *
         raw = msgspec.structs.replace(raw, mountable=True)
         return msgspec.structs.replace(facts, presence=Presence.NOT_MOUNTED, message=said, raw=raw)
     empty = not at_work and free and _looks_zero(fd)
-    if job.order is not None and not at_work and not facts.users:
+    if job.order is not None and not at_work and free:
         _refuse_shared(fd, facts, rules)
     return msgspec.structs.replace(facts, tenancies=(entry.handed,), empty=empty)
 

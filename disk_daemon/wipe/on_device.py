@@ -77,7 +77,7 @@ class DeviceCarrier(Carrier):
 
     def _look(self, *, whole: bool) -> Facts:
         """While we hold the device ourselves, that our file system is not mounted is no trouble."""
-        facts = device.look(self._fd, self._job, self._rules, ours=self._exclusive >= 0)
+        facts = device.look(self._fd, self._job, self._rules, ours=self._exclusive >= 0, whole=whole)
         if self._exclusive >= 0 and facts.raw is not None and facts.raw.mountable:
             facts = msgspec.structs.replace(facts, presence=Presence.OK, message="")
         return facts
