@@ -150,6 +150,11 @@ class RawDisk(NamedTuple):
         os.sync()
         return secret in self.image.read_bytes()
 
+    def is_zero(self) -> bool:
+        """Whether the backing file is zero from end to end."""
+        with self.image.open("rb") as file:
+            return all(part == bytes(len(part)) for part in iter(lambda: file.read(1 << 20), b""))
+
     def write(self, start: int, data: bytes) -> None:
         """Straight onto the device."""
         fd = os.open(self.loop, os.O_WRONLY)

@@ -231,7 +231,7 @@ def test_what_a_tenant_made_a_raw_device_part_of_is_wiped_with_the_rest(
     identity = identity_of(handed, rules)
     put(handed, SIGNATURES[kind])
     assert state(obey(handed, reclaim(identity), rules, job=BLOCK)) == ("done", "")
-    assert not any(handed.image.read_bytes())
+    assert handed.is_zero()
 
 
 @pytest.mark.parametrize("kind", SHARED)
@@ -267,6 +267,6 @@ def test_a_tenants_partitions_keep_neither_the_pod_waiting_after_a_boot_nor_the_
             process.wait()
         assert handed.holds(SECRET)
         assert state(obey(handed, reclaim(identity), rules, job=BLOCK)) == ("done", "")
-        assert not any(handed.image.read_bytes())
+        assert handed.is_zero()
         assert not Path(f"/sys/class/block/{handed.loop[5:]}p1").exists(), "the kernel still has a partition"
     assert facts_of(handed, rules, **BLOCK).tenancies == (NEXT,)
