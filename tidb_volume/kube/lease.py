@@ -211,6 +211,9 @@ class Elector:
         until = began + self._timing.lease_s - self._timing.margin_s
         if self._clock() >= until:
             return
+        if not self.is_leader():
+            # The term ran out while the answer was on its way, and who asked meanwhile was told so.
+            self._end_term()
         begins = self._held_until is None
         self._held_until = until
         if begins:

@@ -157,6 +157,22 @@ def test_a_renewal_that_was_answered_too_late_is_none(server: ApiServer) -> None
     assert one.told == []
 
 
+def test_a_renewal_that_outlasts_the_term_begins_another_one(server: ApiServer) -> None:
+    """Whoever asked meanwhile whether it leads was told that it does not, and has stopped for good."""
+    one = Candidate(server, "one")
+    one.step()
+    seen: list[bool] = []
+
+    def slow() -> None:
+        one.now += 1.0
+        seen.append(one.leads)
+
+    one.faulty.faults.append(Fault(lambda call: call.writes, then=slow, after=True))
+    one.step(7.5)
+    assert (seen, one.leads) == ([False], True)
+    assert one.told == ["gained", "lost", "gained"]
+
+
 def test_a_renewal_whose_answer_was_lost_does_not_prolong_the_term(server: ApiServer) -> None:
     one = Candidate(server, "one")
     one.step()
