@@ -39,6 +39,7 @@ class InventoryKeeper:
         self._recorder = recorder
         self._leading = leading
         self._in_force: dict[str, merge.Accepted] | None = None
+        self._took_effect = False
         self._told: dict[str, str] = {}
 
     def look(self) -> None:
@@ -129,7 +130,11 @@ class InventoryKeeper:
 
     def _take_effect(self, desired: Desired, unsure: bool) -> None:
         cluster = self._cluster
-        before = cluster.wanted
+        if not self._leading():
+            raise NotLeading
+        # What a term before wanted is nothing to compare with: whatever this one has looked at by now, it has
+        # left alone.
+        before = cluster.wanted if self._took_effect else None
         unlisted = {
             volume.metadata.name: expand.Listed(
                 listing=volume.metadata.annotations.get(names.ANNOTATION_LISTING, ""),
@@ -149,6 +154,7 @@ class InventoryKeeper:
             if before.unsure and not unsure:
                 changed |= unlisted.keys()
         cluster.wanted = Wanted(desired, left, unsure, expand.Forbids(desired.never))
+        self._took_effect = True
         cluster.look_at_edited(changed, at_start=before is None)
         pools = {disk.pool.name for disk in desired.disks.values()}
         for pool in pools:

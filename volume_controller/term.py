@@ -96,6 +96,10 @@ class Term:
             try:
                 self._look_at(key)
             finally:
+                if not self._leads():
+                    # Its turn in the next term may have been taken by this look, which went by what this
+                    # term remembers.
+                    self._queue.add(key, Priority.LISTED)
                 self._queue.done(key)
 
     def _look_at(self, key: Key) -> None:
