@@ -184,6 +184,11 @@ _ALL = [
     ),
     Reason("Ordered", "the wipe is ordered; until its PersistentVolume is deleted a hold still stops it"),
     Reason(
+        "NotBegun",
+        "the daemon refused the wipe before its PersistentVolume was deleted, so nothing is wiped: {note}",
+        "put right what it says, or wait: it is ordered again by itself at {when}",
+    ),
+    Reason(
         "RestoreAsked",
         "a person gives the data back{note}; nothing is wiped meanwhile",
         "the condition AnswerNotTaken says if that cannot be; to go on without: take spec.admin.restore back",

@@ -30,6 +30,7 @@ _WARNINGS = frozenset(
         "FleetMissing",
         "WipeFailed",
         "WipeRefused",
+        "NotBegun",
         "Terminating",
         "NodeLost",
         "DaemonNotReady",

@@ -23,6 +23,7 @@ LETTERS: dict[Phase, tuple[str, str]] = {
 PERSON = (
     "WipeFailed",
     "WipeRefused",
+    "NotBegun",
     "WrongDisk",
     "Stuck",
     "Terminating",

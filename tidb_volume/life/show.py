@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tidb_volume.inventory import policy
-from tidb_volume.life import answers, daemon, memory, mounts, release
+from tidb_volume.life import answers, daemon, memory, mounts, orders, release
 from tidb_volume.life.look import Seen, is_known, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
@@ -53,6 +53,8 @@ def reason(world: World, seen: Seen, current: Phase, now: Instant) -> tuple[str,
         return "OnOffer", ""
     if current is Phase.RELEASED:
         found = release.obstacle(world, seen, now)
+        if found is None and orders.is_spent(seen):
+            return "NotBegun", _said(seen)
         return (found.word, found.note) if found else ("Ordered", "")
     if current is Phase.FAILED:
         barred = release.bars_committed(world, seen)

@@ -383,6 +383,10 @@ def test_what_is_refused_again_and_again_before_the_commit_is_ordered_after_grow
     refuse(sim)
     sim.settle()
     assert (sim.spec.order.attempt, len(sim.pvs), sim.wiped) == (1, 1, [])
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "NotBegun")
+    assert "WrongDisk: not the one" in sim.status.message
+    assert sim.status.retry is not None
+    assert sim.status.retry.at in sim.status.message
     sim.daemon_up = True
     sim.later(3600)
     assert sim.spec.order.attempt == 2
@@ -393,5 +397,6 @@ def refuse(sim: Sim) -> None:
     """The daemon's answer, whatever it reports of the disk."""
     sim.daemon_up = False
     assert sim.volume is not None
-    work = Work(order_id=sim.spec.order.id, state=WorkState.REFUSED, reason="WrongDisk")
+    order = sim.spec.order.id
+    work = Work(order_id=order, state=WorkState.REFUSED, reason="WrongDisk", message="not the one")
     sim.cluster.change_status(sim.volume.metadata.uid, disk=sim.status.disk, work=work)
