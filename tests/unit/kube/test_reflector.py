@@ -185,6 +185,47 @@ def test_an_etcd_that_was_set_back_is_told_of_though_versions_have_caught_up_at_
     rig.steps(1)
     assert noticed == [1]
     assert rig.same()
+    rig.server.compact()
+    rig.steps(3)
+    assert noticed == [1]
+
+
+def test_what_a_list_does_not_show_is_not_forgotten_for_a_list_that_fails() -> None:
+    rig = Rig(page=1)
+    rig.make("a", "b")
+    backup = rig.server.snapshot()
+    rig.make("c")
+    rig.steps(2)
+    noticed: list[int] = []
+    rig.store.on_set_back(lambda: noticed.append(1))
+    rig.server.restore(backup)
+    rig.steps(1)
+    rig.api.create(kinds.NODE, {"metadata": {"name": "n1"}})
+    rig.faulty.faults.append(Fault(reads, then=rig.server.compact, after=True))
+    rig.steps(1)
+    assert not rig.same()
+    rig.steps(1)
+    assert noticed == [1]
+    assert rig.same()
+
+
+def test_a_server_that_has_not_got_to_our_place_was_set_back() -> None:
+    rig = Rig()
+    rig.make("a")
+    backup = rig.server.snapshot()
+    rig.make("b")
+    rig.steps(1)
+    noticed: list[int] = []
+    rig.store.on_set_back(lambda: noticed.append(1))
+    rig.server.restore(backup)
+    cause = transport.Cause(reason="ResourceVersionTooLarge")
+    behind = transport.ApiError(504, "Timeout", "too large", details=transport.Details(causes=(cause,)))
+    rig.faulty.faults.append(Fault(watches, behind))
+    rig.steps(1)
+    rig.api.create(kinds.NODE, {"metadata": {"name": "n1"}})
+    rig.steps(1)
+    assert noticed == [1]
+    assert rig.same()
 
 
 def test_an_etcd_that_was_set_back_with_its_versions_bumped_is_taken_as_it_is() -> None:
