@@ -13,7 +13,7 @@ from tests.unit.test_controller_daemons import volume
 from tidb_volume import names
 from tidb_volume.kube import client, kinds
 from tidb_volume.kube.events import Recorder
-from tidb_volume.kube.queue import Queue
+from tidb_volume.kube.queue import Priority, Queue
 from tidb_volume.obs.metrics import Metrics
 from volume_controller.act import NotLeading
 from volume_controller.cluster import Cluster, Key, Topic
@@ -38,33 +38,34 @@ class Rig:
     """The parts of a controller that outlive its terms, with one disk listed and one volume known."""
 
     def __init__(self) -> None:
+        self.now = time.time()
         server = ApiServer()
         listed = {"metadata": {"name": "disks", "labels": {names.LABEL_INVENTORY: "true"}}}
         server.client().create(kinds.CONFIG_MAP, {**listed, "data": {"disks.yaml": INVENTORY}}, NAMESPACE)
         self.over = Faulty(server)
-        self._api = client.Client(self.over, manager="test")
+        self.api = client.Client(self.over, manager="test")
         self._queue: Queue[Key] = Queue()
         self.cluster = Cluster(self._queue, NAMESPACE)
         self.cluster.volumes.put(volume("v1", "n1"))
-        self._recorder = Recorder(self._api, component="test", host="test")
+        self._recorder = Recorder(self.api, component="test", host="test")
         self.keeper().look()  # the copy of what is in force is written
 
     def keeper(self, leading: Callable[[], bool] = lambda: True) -> InventoryKeeper:
         """That of a new term."""
-        return InventoryKeeper(self._api, self.cluster, self._recorder, leading)
+        return InventoryKeeper(self.api, self.cluster, self._recorder, leading)
 
     def term(self) -> Term:
-        """One without threads of its own."""
+        """One without threads of its own, by the rig's clock."""
         teller = Teller(self._recorder, Metrics())
         return Term(
-            self._api,
+            self.api,
             self.cluster,
             self.cluster.queue,
             self._recorder,
             teller,
             identity="one",
             leading=lambda: True,
-            wall=time.time,
+            wall=lambda: self.now,
             workers=0,
         )
 
@@ -125,3 +126,24 @@ def test_what_a_term_looked_at_while_it_ended_is_left_to_the_next_one() -> None:
     rig.cluster.queue.add(Key(Topic.VOLUME, disk))
     term._work()
     assert disk in rig.looked_at()
+
+
+def test_of_a_mass_one_that_waits_for_its_daemon_has_not_come_to_rest() -> None:
+    """Else each answer of ten thousand daemons' disks goes before what somebody waits for."""
+    rig = Rig()
+    (disk,) = rig.cluster.wanted.desired.disks if rig.cluster.wanted is not None else ()
+    node = rig.api.create(kinds.NODE, {"metadata": {"name": "n1", "labels": {names.HOSTNAME: "n1"}}})
+    rig.cluster.nodes.put(node)
+    rig.cluster.look_at_edited({disk}, at_start=True)
+    term = rig.term()
+
+    def reason() -> str:
+        term._look_at(Key(Topic.VOLUME, disk))
+        rig.now += 60
+        found = rig.cluster.volumes.get(disk)
+        return found.status.reason if found is not None else ""
+
+    assert reason() != "NotObserved"
+    assert (reason(), rig.cluster.priority(disk)) == ("NotObserved", Priority.WIDE)
+    rig.cluster.nodes.remove(node)
+    assert (reason(), rig.cluster.priority(disk)) == ("NodeUnknown", Priority.LIVE)
