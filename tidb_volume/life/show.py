@@ -210,7 +210,12 @@ def _is_being_committed(world: World, seen: Seen) -> bool:
     """The delete that commits a wipe was answered, and is not on record yet. After any other delete of ours
     there is nothing that leaving it to the policy could mean."""
     deleted = world.volume.status.volume_uid
-    return seen.order is not None and seen.order.pv_uid == deleted and deleted in world.mine.deleted
+    return (
+        seen.order is not None
+        and seen.order.pv_uid == deleted
+        and deleted in world.mine.deleted
+        and (not seen.undecided or answers.restores(world))
+    )
 
 
 def _answered(world: World) -> bool:

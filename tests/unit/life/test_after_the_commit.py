@@ -393,10 +393,27 @@ def test_what_is_refused_again_and_again_before_the_commit_is_ordered_after_grow
     assert len(sim.wiped) == 1
 
 
-def refuse(sim: Sim) -> None:
+def test_what_is_refused_for_the_data_found_is_not_ordered_again_but_asked_about() -> None:
+    sim = on_the_way()
+    refuse(sim, "HasData")
+    order = sim.spec.order
+    sim.settle()
+    sim.later(3600)
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "WipeRefused")
+    assert (sim.spec.order, sim.wiped) == (order, [])
+    assert sim.data
+    assert sim.status.question is not None
+    assert sim.status.question.kind == "gone", "`adopt --wipe`, which the reason names, asks for that"
+    sim.daemon_up = True
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.settle()
+    assert len(sim.wiped) == 1
+
+
+def refuse(sim: Sim, reason: str = "WrongDisk") -> None:
     """The daemon's answer, whatever it reports of the disk."""
     sim.daemon_up = False
     assert sim.volume is not None
     order = sim.spec.order.id
-    work = Work(order_id=order, state=WorkState.REFUSED, reason="WrongDisk", message="not the one")
+    work = Work(order_id=order, state=WorkState.REFUSED, reason=reason, message="not the one")
     sim.cluster.change_status(sim.volume.metadata.uid, disk=sim.status.disk, work=work)
