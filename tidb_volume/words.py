@@ -105,6 +105,11 @@ _ALL = [
         "node {node} has no label kubernetes.io/hostname, by which pods find the disk",
         "kubectl label node {node} kubernetes.io/hostname={node}",
     ),
+    Reason(
+        "NotMadeReady",
+        "the daemon refused to make it ready, so it is not offered: {note}",
+        "put right what it says, or wait: it is tried again by itself at {when}",
+    ),
     Reason("Preparing", "the daemon is making it ready{note}"),
     Reason("FirstClean", "the disk is cleaned before its first offer"),
     Reason("NotYetSupported", "{note}", "change its entry to what this version can do"),

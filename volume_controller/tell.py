@@ -31,6 +31,7 @@ _WARNINGS = frozenset(
         "WipeFailed",
         "WipeRefused",
         "NotBegun",
+        "NotMadeReady",
         "Terminating",
         "NodeLost",
         "DaemonNotReady",

@@ -24,6 +24,7 @@ PERSON = (
     "WipeFailed",
     "WipeRefused",
     "NotBegun",
+    "NotMadeReady",
     "WrongDisk",
     "Stuck",
     "Terminating",

@@ -99,7 +99,7 @@ def _pending_reason(world: World, seen: Seen, now: Instant) -> tuple[str, str]:
     if seen.trouble:
         return seen.trouble, seen.trouble_note
     if seen.refused and seen.disk_known:
-        return "WipeRefused", _said(seen)
+        return "NotMadeReady", _said(seen)
     if seen.failed:
         return "WipeFailed", _said(seen)
     if seen.ready or seen.disk_known or (seen.order is not None and not (seen.refused or seen.done)):

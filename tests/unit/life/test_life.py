@@ -521,6 +521,26 @@ def test_no_volume_is_made_beside_another_one_and_one_that_came_late_is_deleted(
     assert sim.status.phase is Phase.BOUND
 
 
+def test_why_a_free_disk_is_not_made_ready_is_said_and_it_is_tried_again_by_itself() -> None:
+    sim = Sim()
+    sim.obey()
+    assert isinstance(sim.step(), actions.WriteOrder)
+    assert sim.volume is not None
+    sim.daemon_up = False
+    work = Work(order_id=sim.spec.order.id, state=WorkState.REFUSED, reason="ReadOnly", message="the kernel")
+    sim.cluster.change_status(sim.volume.metadata.uid, disk=sim.status.disk, work=work)
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "NotMadeReady")
+    assert "ReadOnly: the kernel" in sim.status.message
+    assert sim.status.retry is not None
+    assert sim.status.retry.at in sim.status.message
+    assert sim.status.question is None
+    assert "--wipe" not in sim.status.message, "nobody would be listened to"
+    sim.daemon_up = True
+    sim.later(60)
+    assert sim.phase() is Phase.AVAILABLE
+
+
 def test_a_wipe_refused_for_what_is_on_the_disk_is_owed_no_more_and_a_person_is_asked() -> None:
     sim = on_offer(after="0s")
     sim.bind()
