@@ -75,13 +75,23 @@ def _who_has_it(volume: Volume) -> tuple[bool, str]:
 def _asks_for_look(before: Volume, now: Volume) -> bool:
     """Whether a look would find or journal something else than the one before.
 
-    A claim that comes is journalled; one that goes leaves nothing new to see, and what follows needs the disk
-    to itself.
+    A claim that comes is journalled; one that goes leaves nothing new to see but that nobody uses the disk,
+    where that was told, and what follows needs the disk to itself.
     """
     if _what_it_is(before) != _what_it_is(now):
         return True
     (was_bound, had), (is_bound, has) = _who_has_it(before), _who_has_it(now)
     return (is_bound and not was_bound) or has not in ("", had)
+
+
+def _is_let_go(before: Volume, now: Volume) -> bool:
+    """The claim that had the disk is gone."""
+    return _who_has_it(before)[0] and not _who_has_it(now)[0]
+
+
+def _is_in_use(known: Minded) -> bool:
+    """It is told that somebody uses the disk. Nothing tells of the end of a raw device's use."""
+    return known.report is not None and bool(known.report.in_use)
 
 
 def _waits_for_survey(volume: Volume) -> bool:
@@ -184,7 +194,7 @@ class Keeper:
             before, known.volume = known.volume, volume
             if minded.bears_on_order(before) != minded.bears_on_order(volume):
                 minded.woken(known)
-            if _asks_for_look(before, volume):
+            if _asks_for_look(before, volume) or (_is_let_go(before, volume) and _is_in_use(known)):
                 known.observe_at = 0.0
             if _waits_for_survey(volume) and not _waits_for_survey(before):
                 self._teller.survey_again()

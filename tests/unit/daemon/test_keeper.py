@@ -20,6 +20,7 @@ from disk_daemon import keeper, kernel, telling, zygote
 from disk_daemon.children import Child, Children
 from disk_daemon.jobs import Ended, Job, Message, Record, Surveyed
 from disk_daemon.keeper import Keeper
+from disk_daemon.known import User
 from disk_daemon.loop import Loop
 from tests.unit.daemon.cases import NEXT, OLD, UID, facts, order, volume
 from tidb_volume.value import (
@@ -39,7 +40,7 @@ from tidb_volume.value import (
     WorkState,
 )
 
-HANGS, CRASHES, WIPES = "/hangs", "/crashes", "/wipes"
+HANGS, CRASHES, WIPES, USED = "/hangs", "/crashes", "/wipes", "/used"
 
 
 def work(job: Job, line: socket.socket) -> None:
@@ -56,6 +57,8 @@ def work(job: Job, line: socket.socket) -> None:
         facts=facts(device=f"8:{len(job.volume)}"),
         record=Record(handed=OLD, known=True),
     )
+    if job.source.path.startswith(USED):
+        made = msgspec.structs.replace(made, facts=facts(users=(User(who="loop7 on it", root=""),)))
     if job.order is not None:
         if job.source.path.startswith(WIPES):
             time.sleep(0.3)
@@ -331,6 +334,17 @@ def test_a_claim_that_comes_has_the_disk_looked_at_and_one_that_goes_does_not(wo
     assert looks(listed("v", "/data/a", phase=Phase.AVAILABLE)) == 0
     other = Owner(claim=msgspec.structs.replace(claim, uid="claim-2"))
     assert looks(listed("v", "/data/a", phase=Phase.BOUND, owner=other)) == 1
+
+
+def test_a_disk_that_was_in_use_is_looked_at_when_its_claim_goes(world: World) -> None:
+    """Who has a raw device leaves no trace in the host's mount table, and the wipe waits for that to be told."""
+    owner = Owner(claim=Ref(name="data", namespace="ns", uid="claim-1"))
+    world.keeper.volume_changed(listed("v", USED, phase=Phase.BOUND, owner=owner))
+    world.until("a look", lambda: world.last("v")[0] and world.idle())
+    before = len(world.spawned)
+    world.keeper.volume_changed(listed("v", USED, phase=Phase.RELEASED, owner=owner))
+    world.until("another look", lambda: world.idle())
+    assert [job.kind for job in world.spawned[before:]] == ["observe"]
 
 
 def test_a_volume_that_was_made_again_starts_from_nothing(world: World) -> None:
