@@ -337,7 +337,7 @@ def test_a_claim_that_comes_has_the_disk_looked_at_and_one_that_goes_does_not(wo
 
 
 def test_a_disk_that_was_in_use_is_looked_at_when_its_claim_goes(world: World) -> None:
-    """Who has a raw device leaves no trace in the host's mount table, and the wipe waits for that to be told."""
+    """Who has a raw device leaves no trace in the host's mount table, and the wipe waits until it is told."""
     owner = Owner(claim=Ref(name="data", namespace="ns", uid="claim-1"))
     world.keeper.volume_changed(listed("v", USED, phase=Phase.BOUND, owner=owner))
     world.until("a look", lambda: world.last("v")[0] and world.idle())
