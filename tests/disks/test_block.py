@@ -227,7 +227,9 @@ def test_a_loop_device_on_it_is_seen(used: RawDisk, rules: Rules) -> None:
 
 
 def test_an_open_descriptor_is_seen(used: RawDisk, rules: Rules) -> None:
-    process = subprocess.Popen(["sleep", "1000"], stdin=os.open(used.loop, os.O_RDONLY | os.O_CLOEXEC))
+    held = os.open(used.loop, os.O_RDONLY | os.O_CLOEXEC)
+    process = subprocess.Popen(["sleep", "1000"], stdin=held)
+    os.close(held)  # else the test's own process keeps the loop device to its end
     try:
         assert f"pid {process.pid}" in waits(used, rules)
     finally:

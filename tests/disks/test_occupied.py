@@ -270,3 +270,21 @@ def test_a_tenants_partitions_keep_neither_the_pod_waiting_after_a_boot_nor_the_
         assert handed.is_zero()
         assert not Path(f"/sys/class/block/{handed.loop[5:]}p1").exists(), "the kernel still has a partition"
     assert facts_of(handed, rules, **BLOCK).tenancies == (NEXT,)
+
+
+def test_who_has_a_tenants_partition_mounted_is_named(handed: RawDisk, rules: Rules, tmp_path: Path) -> None:
+    identity = identity_of(handed, rules)
+    handed.write(0, partition_table())
+    target = tmp_path / "mounted"
+    target.mkdir()
+    with partition(handed) as name:
+        subprocess.run(["mkfs.ext4", "-q", name], check=True)
+        subprocess.run(["mount", name, target], check=True)
+        try:
+            ended = obey(handed, reclaim(identity), rules, job=BLOCK)
+            assert state(ended) == ("running", "InUse")
+            assert ended.work is not None
+            assert str(target) in ended.work.message
+        finally:
+            subprocess.run(["umount", target], check=True)
+        assert state(obey(handed, reclaim(identity), rules, job=BLOCK)) == ("done", "")
