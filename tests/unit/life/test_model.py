@@ -688,11 +688,12 @@ class Life(RuleBasedStateMachine):
         self.check_rest()
 
     def another_was_seen(self, pv: Pv) -> bool:
-        """Whether a journal knows another claim on this tenancy than the one that has it."""
-        uid = pv.spec.claim_ref.uid if pv.spec.claim_ref else ""
-        entries = [each for each in self.machine.journals.values() if isinstance(each, Entry)]
-        had = [each for entry in entries for each in entry.had if each.tenancy == tenancy_of(pv)]
-        return any(each.claim_uid not in ("", uid) for each in had)
+        """Whether the journal of the disk that is there knows another claim on this tenancy than the one that
+        has it. Of a disk that is not there its daemon tells nothing."""
+        uid, slot = pv.spec.claim_ref.uid if pv.spec.claim_ref else "", self.machine.slot
+        entry = self.machine.journal_of(slot.identity) if slot is not None and self.machine.mounted else None
+        had = entry.had if isinstance(entry, Entry) else ()
+        return any(each.tenancy == tenancy_of(pv) and each.claim_uid not in ("", uid) for each in had)
 
     def check_rest(self) -> None:
         volume = self.cluster.etcd.volume
