@@ -78,7 +78,8 @@ def stand(fd: int, job: Job, rules: Rules) -> Facts:
     serial = " ".join(job.source.serial.split())
     if serial and serial != identity.serial:
         seen = identity.serial or "none"
-        raise Absent(Presence.WRONG_DISK, f"{name} should have serial {serial}, and has {seen}")
+        said = f"{name} should have serial {serial}, and has {seen}; if that is the one, its entry is wrong"
+        raise Absent(Presence.WRONG_DISK, said)
     if not _is_a_tenants(identity, rules):
         objection = fit.unfit(built)
         if objection is not None:

@@ -217,7 +217,9 @@ def test_a_device_with_partitions_is_refused(raw: RawDisk, rules: Rules) -> None
 
 def test_another_serial_than_the_entry_says_is_the_wrong_disk(raw: RawDisk, rules: Rules) -> None:
     source = msgspec.structs.replace(source_of(raw), serial="S4X0")
-    assert facts_of(raw, rules, source=source).presence is Presence.WRONG_DISK
+    facts = facts_of(raw, rules, source=source)
+    assert facts.presence is Presence.WRONG_DISK
+    assert "its entry is wrong" in facts.message, "there is no question by which a person could accept it"
 
 
 def test_a_name_that_moved_to_another_disk_is_refused(raw: RawDisk, rules: Rules, tmp_path: Path) -> None:
