@@ -150,7 +150,8 @@ def has_data_note(world: World) -> str:
 def question(world: World, seen: Seen, current: Phase, now: Instant, why: str) -> Question | None:
     """What a person may decide now; the same question as before while it is about the same."""
     old = world.volume.status.question
-    if current in (Phase.WIPING, Phase.FAILED, Phase.PENDING) and old is not None and _answered(world):
+    same_disk = old is not None and answers.disk_in_question(world) in old.about
+    if current in (Phase.WIPING, Phase.FAILED, Phase.PENDING) and same_disk and _answered(world):
         return old  # the order that stands, stands on this answer
     subject = _subject(world, seen, current, why)
     if subject is None:

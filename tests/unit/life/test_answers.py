@@ -419,3 +419,27 @@ def test_a_disk_that_is_forgotten_between_order_and_delete_is_not_wiped() -> Non
     assert sim.volume is None
     assert sim.data
     assert not sim.wiped
+
+
+def test_a_disk_that_changes_under_an_answered_wipe_is_asked_about_and_so_is_what_is_on_it() -> None:
+    """The question that the order stands on was about the disk before."""
+    sim = released(after="1h")
+    sim.delete_pvs()
+    sim.settle()
+    wipe = sim.answer()
+    sim.admin(adopt=Adopt(question=wipe, action="Wipe"))
+    while not sim.status.committed:
+        sim.step()
+    sim.disk.reformat("another")
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.FAILED, "WipeFailed")
+    assert "WrongDisk" in sim.status.message
+    asked = sim.answer()
+    assert asked != wipe
+    sim.admin(accept_identity=Answer(question=asked))
+    sim.later(4000)
+    assert sim.status.identity == sim.disk.identity
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "WipeRefused")
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.settle()
+    assert sim.phase is Phase.AVAILABLE
