@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 
 from disk_daemon.facts import hardware, loops, mounts, process
+from disk_daemon.kernel import remembered
 from disk_daemon.known import Mount, User
 from disk_daemon.shown import shown
 
@@ -93,7 +94,7 @@ def _paths(layers: str) -> list[str]:
 
 def _is_on(path: str, device: int) -> bool:
     try:
-        return os.stat(path).st_dev == device
+        return remembered(path).st_dev == device
     except OSError:
         return False
 

@@ -12,13 +12,13 @@ Not seen: descriptors of a thread that has a table of its own, and what only the
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
 from disk_daemon.facts import loops, mounts, process
 from disk_daemon.facts.folder import Rules
+from disk_daemon.kernel import remembered
 from disk_daemon.known import User
 
 
@@ -62,7 +62,7 @@ def _leads_to(target: str, pid: int, devices: Collection[int]) -> bool:
     """Whether a device's node is mounted there, in the namespace of a process (0: our own)."""
     root = f"/proc/{pid}/root" if pid else ""
     try:
-        about = os.lstat(root + target)
+        about = remembered(root + target, follow=False)
     except PermissionError:
         raise
     except OSError:

@@ -12,6 +12,7 @@ import re
 import stat
 from collections.abc import Iterator
 
+from disk_daemon.kernel import Remembered, remembered
 from disk_daemon.shown import shown
 
 GONE = (errno.ENOENT, errno.ESRCH)
@@ -101,7 +102,7 @@ def _state(thread: str) -> tuple[bytes, int]:
     return state, int(fields[5])
 
 
-def descriptors(folder: str) -> Iterator[os.stat_result]:
+def descriptors(folder: str) -> Iterator[Remembered]:
     """What the open descriptors of a process or a thread lead to. PermissionError: we may not know.
 
     A stat each is nearly all of what a look at a whole machine costs; to read the links instead costs the
@@ -120,7 +121,7 @@ def descriptors(folder: str) -> Iterator[os.stat_result]:
     try:
         for each in found:
             try:
-                seen = os.stat(each, dir_fd=fd)
+                seen = remembered(each, fd)
             except OSError as error:
                 _check_unanswered(error, each, fd)
                 continue
@@ -129,7 +130,7 @@ def descriptors(folder: str) -> Iterator[os.stat_result]:
         os.close(fd)
 
 
-def mapped(folder: str, known: set[bytes]) -> Iterator[os.stat_result]:
+def mapped(folder: str, known: set[bytes]) -> Iterator[Remembered]:
     """The files that a process has mapped, each once. PermissionError: we may not know; BlockingIOError: it
     changes its mappings faster than they can be asked for.
 
@@ -151,7 +152,7 @@ def mapped(folder: str, known: set[bytes]) -> Iterator[os.stat_result]:
                 continue
             link = f"{folder}/map_files/{int(start, 16):x}-{int(end, 16):x}"
             try:
-                seen = os.stat(link)
+                seen = remembered(link)
             except OSError as error:
                 changed |= error.errno in GONE
                 _check_unanswered(error, link)
@@ -170,7 +171,7 @@ def mapped(folder: str, known: set[bytes]) -> Iterator[os.stat_result]:
     raise BlockingIOError(errno.EAGAIN, "its mappings change while they are looked at", folder)
 
 
-def about(link: str, directory: int | None = None) -> os.stat_result | None:
+def about(link: str, directory: int | None = None) -> Remembered | None:
     """What a link in a process's folder leads to; None: nothing, or what cannot be asked.
 
     PermissionError where we may not look. That is another thing than a file that does not answer (a dead
@@ -178,7 +179,7 @@ def about(link: str, directory: int | None = None) -> os.stat_result | None:
     single file fails to.
     """
     try:
-        return os.stat(link, dir_fd=directory)
+        return remembered(link, directory)
     except OSError as error:
         _check_unanswered(error, link, directory)
     return None

@@ -16,6 +16,7 @@ import pytest
 from disk_daemon.facts import loops, openers, process
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import Api, RawDisk, drop_ptrace, facts_of, identity_of, in_child, obey, volume_with
+from tests.disks.hung import FILE, hung
 from tests.disks.test_device import prepare, state
 from tests.disks.test_whole_disk import program
 from tidb_volume.value import Presence
@@ -202,3 +203,20 @@ def test_where_a_loop_device_cannot_be_asked_the_order_waits(
     finally:
         os.rename(f"{loop}.away", loop)
         subprocess.run(["losetup", "-d", loop], check=True)
+
+
+def test_a_server_that_no_longer_answers_keeps_nobody_from_looking(
+    raw: RawDisk, rules: Rules, tmp_path: Path
+) -> None:
+    """Somebody on the machine has a file of it open; what that is, the kernel knows without the server."""
+    with hung(tmp_path / "dead") as pid:
+        seen = [os.path.basename(os.readlink(link)) for link in Path(f"/proc/{pid}/fd").iterdir()]
+        assert FILE in seen
+        assert prepared(raw, rules, BLOCK) == ("done", "", "")
+
+
+def test_whoever_has_a_file_on_a_dead_server_and_the_device_is_seen(
+    raw: RawDisk, rules: Rules, tmp_path: Path
+) -> None:
+    with hung(tmp_path / "dead"), program(lambda: os.open(raw.loop, os.O_RDWR)) as pid:
+        assert f"(pid {pid}) has it open" in prepared(raw, rules, BLOCK)[2]
