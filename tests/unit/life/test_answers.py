@@ -442,4 +442,4 @@ def test_a_disk_that_changes_under_an_answered_wipe_is_asked_about_and_so_is_wha
     assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "WipeRefused")
     sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
     sim.settle()
-    assert sim.phase is Phase.AVAILABLE
+    assert sim.status.phase is Phase.AVAILABLE
