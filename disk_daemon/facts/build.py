@@ -42,7 +42,7 @@ def gather(
     own = hardware.folder(device, sys)
     whole = own.parent if (own / "partition").exists() else own
     above = [own, *_above(own)]
-    numbers = [_device_number(each) for each in above]
+    numbers = [hardware.device_of(each) for each in above]
     stacked = (whole / "dm").exists() or (whole / "md").exists()
     slaves = _names(own / "slaves")
     return Build(
@@ -74,11 +74,6 @@ def _above(own: Path) -> Iterator[Path]:
         folder = each.resolve()
         yield folder
         yield from _above(folder)
-
-
-def _device_number(own: Path) -> int:
-    major, minor = (own / "dev").read_text().split(":")
-    return os.makedev(int(major), int(minor))
 
 
 def _driver(name: str) -> str:

@@ -34,6 +34,12 @@ def number(device: int) -> str:
     return f"{os.major(device)}:{os.minor(device)}"
 
 
+def device_of(own: Path) -> int:
+    """The number of a device, by its folder in sysfs."""
+    major, minor = (own / "dev").read_text().split(":")
+    return os.makedev(int(major), int(minor))
+
+
 def folder(device: str, sys: Path = SYS) -> Path:
     """The device's folder in sysfs. OSError where there is none (major 0: not one block device)."""
     return Path(_folder(device, sys))

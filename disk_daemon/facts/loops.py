@@ -42,8 +42,7 @@ def backings(nodes: str, sys: Path = hardware.SYS) -> Iterator[tuple[Path, Backi
 
 
 def _opened(loop: Path, nodes: str) -> int:
-    major, minor = (loop / "dev").read_text().split(":")
-    wanted = os.makedev(int(major), int(minor))
+    wanted = hardware.device_of(loop)
     with suppress(FileNotFoundError):
         fd = _open(f"/dev/{loop.name}")
         if _is(fd, wanted):
