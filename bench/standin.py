@@ -245,13 +245,14 @@ class Daemons:
                     identity=_identity(name),
                 )
             )
-        write_node(api, node, NodeReport(boot=BOOT, daemon="none", disks=tuple(disks)))
+        write_node(api, node, NodeReport(boot=BOOT, at=1, daemon="none", disks=tuple(disks)))
 
     def _report(self, name: str) -> DiskReport:
         tenancy = self._on_disk.get(name, "")
         return DiskReport(
             presence=Presence.OK,
             boot=BOOT,
+            survey=1,
             device=_number(name),
             identity=_identity(name),
             capacity_bytes=SIZE,

@@ -22,7 +22,7 @@ from disk_daemon.jobs import Ask, Ended, Job, Message, Mounted, Recalled, Survey
 from disk_daemon.known import Facts, Live
 from disk_daemon.loop import READ
 from disk_daemon.minded import NEVER, Minded
-from disk_daemon.telling import Api, Teller, claim_of, reports
+from disk_daemon.telling import SURVEY_WAIT_S, Api, Teller, claim_of, reports
 from tidb_volume.obs.log import Log
 from tidb_volume.value import (
     Order,
@@ -132,6 +132,7 @@ class Keeper:
             look=lambda known: self._start(known, "observe", LOOK_PATIENCE_S),
             told=self._was_told,
             survey_in=self._survey_in,
+            settled=self._is_surveyed,
         )
         self._children: Children | None = None
         self._minded: dict[str, Minded] = {}
@@ -186,7 +187,13 @@ class Keeper:
         known = self._minded.get(volume.metadata.name)
         if known is None or known.uid != volume.metadata.uid:
             self._forget(volume.metadata.name)
-            known = Minded(volume, written=volume.status.disk, written_work=volume.status.work)
+            known = Minded(
+                volume,
+                since=kernel.boottime(),
+                written=volume.status.disk,
+                written_work=volume.status.work,
+                report_at=self._clock() + SURVEY_WAIT_S,
+            )
             self._minded[known.name] = known
             # Nothing is offered before the survey shows its disk; the object with it may have been deleted.
             self._teller.survey_again()
@@ -471,13 +478,19 @@ class Keeper:
     # --- what is told --------------------------------------------------------------------------------------
 
     def _report_all(self) -> None:
-        for name, told in reports(self._minded.values()).items():
+        for name, told in reports(self._minded.values(), self._teller.survey_for).items():
             self._minded[name].report = told
             self._teller.write(self._minded[name])
 
     def _was_told(self, known: Minded) -> None:
         if self._minded.get(known.name) is known:
             self._consider(known)
+
+    def _is_surveyed(self) -> None:
+        for known in self._minded.values():
+            if self._teller.survey_for(known):
+                known.report_at = 0.0
+        self._report_all()
 
     def _survey_in(self, seconds: float) -> None:
         self._survey_at = min(self._survey_at, self._clock() + seconds)

@@ -31,6 +31,8 @@ class Minded(msgspec.Struct):
     """One volume. Times are seconds of the parent's clock, but for `seen_at` (CLOCK_BOOTTIME)."""
 
     volume: Volume
+    since: float = 0.0
+    """When it came to be known (CLOCK_BOOTTIME)."""
     child: Child | None = None
     observe_at: float = 0.0
     mount_at: float = 0.0
@@ -47,6 +49,8 @@ class Minded(msgspec.Struct):
     writing: bool = False
     write_at: float = 0.0
     write_pause_s: float = 0.0
+    report_at: float = 0.0
+    """Before this no report is written: a survey is awaited."""
     waits_until: Until = ""
     retry_at: float = 0.0
     retry_pause_s: float = 0.0
@@ -125,7 +129,7 @@ def next_job(
 
 def due_at(minded: Minded, now: float) -> float:
     """When to look at this volume again, if nothing comes in between. What could be done by now has been."""
-    times = [minded.write_at] if minded.write_at > now else []
+    times = [at for at in (minded.write_at, minded.report_at) if at > now]
     child = minded.child
     if child is not None:
         times.append(NEVER if child.was_killed else child.heard_at + child.patience_s)

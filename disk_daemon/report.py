@@ -27,13 +27,14 @@ def disk_report(
     *,
     claimed: bool = False,
     claim_uid: str = "",
+    survey: int = 0,
 ) -> DiskReport:
     """The report for one look at a disk.
 
     recorded: the identity that the controller recorded at first sight, None: this is the first. before:
     the last report, for the step that the used bytes were in. claimed: a claim has the disk, so that what is
     missing on it is the disk's trouble, and not a question of what to do with it. claim_uid: the claim on
-    record, which is not told again.
+    record, which is not told again. survey: that of now; the report keeps the one that it began with.
     """
     damage = facts.raw.damage if facts.raw is not None else ""
     if damage and claimed:
@@ -68,7 +69,12 @@ def disk_report(
         in_use=_in_use(facts),
         claims=_others(record, claim_uid),
         trash=tuple(each.order for each in facts.trash),
+        survey=_began_with(facts, before) or survey,
     )
+
+
+def _began_with(facts: Facts, before: DiskReport | None) -> int:
+    return before.survey if before is not None and before.boot == facts.boot else 0
 
 
 def _step(facts: Facts, before: DiskReport | None) -> int:

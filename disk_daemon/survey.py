@@ -63,7 +63,12 @@ def survey(rules: folder.Rules) -> Surveyed:
                         folders=tuple(sorted(map(carried, set(shown.get(device, ()))))),
                     )
                 )
-    report = NodeReport(boot=folder.boot_id(rules), virtual_disks=rules.virtual_disks, disks=tuple(disks))
+    report = NodeReport(
+        boot=folder.boot_id(rules),
+        at=int(seen_at * 1000),
+        virtual_disks=rules.virtual_disks,
+        disks=tuple(disks),
+    )
     return Surveyed(seen_at=seen_at, report=report)
 
 

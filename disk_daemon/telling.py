@@ -22,6 +22,8 @@ REPORT_FOR_S = 5.0
 LONGEST_WRITE_PAUSE_S = 30.0
 SURVEY_AGAIN_S = 5.0
 """After this long the machine is surveyed again where it could not be told."""
+SURVEY_WAIT_S = 2.0
+"""So long a volume's first report waits for a survey, without which nothing is offered: one write less."""
 
 _log = Log(__name__)
 
@@ -50,9 +52,9 @@ def claim_of(volume: Volume) -> str:
     return owner.claim.uid if owner is not None and owner.claim is not None else ""
 
 
-def reports(every: Iterable[Minded]) -> dict[str, DiskReport]:
+def reports(every: Iterable[Minded], survey: Callable[[Minded], int]) -> dict[str, DiskReport]:
     """What is to be told of each disk that was looked at: one look may change what is said of two, if they
-    are one."""
+    are one. survey: that of now, for a volume."""
     made, established = {}, set()
     for known in every:
         status = known.volume.status
@@ -66,13 +68,15 @@ def reports(every: Iterable[Minded]) -> dict[str, DiskReport]:
                 known.written,
                 claimed=status.phase is Phase.BOUND,
                 claim_uid=claim_of(known.volume),
+                survey=survey(known),
             )
     return report.one_disk_twice(made, frozenset(established))
 
 
 class Teller:
     """Writes what is not written yet. look: have a disk looked at, unless it has a child. told: a volume's
-    words are written. survey_in: survey the machine in so many seconds, at the latest."""
+    words are written. survey_in: survey the machine in so many seconds, at the latest. settled: what a survey
+    found is written, or was before."""
 
     def __init__(
         self,
@@ -83,15 +87,19 @@ class Teller:
         look: Callable[[Minded], object],
         told: Callable[[Minded], object],
         survey_in: Callable[[float], object],
+        settled: Callable[[], object],
     ) -> None:
         self._api, self._clock, self._version = api, clock, version
-        self._look, self._told, self._survey_in = look, told, survey_in
+        self._look, self._told, self._survey_in, self._settled = look, told, survey_in, settled
         self._node: NodeReport | None = None
+        self._settled_at = -1.0
 
     def write(self, known: Minded) -> None:
         """Write what is not in a volume's status, unless that is under way or not due yet."""
-        disk, work = minded.unwritten(known)
-        if known.writing or (disk is None and work is None) or known.write_at > self._clock():
+        now, (disk, work) = self._clock(), minded.unwritten(known)
+        if known.report_at > now and work is None:
+            disk = None
+        if known.writing or (disk is None and work is None) or known.write_at > now:
             return
         if disk is not None and _is_stale(known):
             if known.child is None:
@@ -126,7 +134,9 @@ class Teller:
     def surveyed(self, surveyed: Surveyed) -> None:
         """Write what is seen of the machine, if it is not there."""
         seen = msgspec.structs.replace(surveyed.report, daemon=self._version)
-        if seen == self._node:
+        if self._node is not None and seen == msgspec.structs.replace(self._node, at=seen.at):
+            self._settled_at = surveyed.seen_at
+            self._settled()
             return
 
         def then(answer: Any) -> None:
@@ -134,9 +144,14 @@ class Teller:
                 _log.warning("cannot write what is seen of the machine", error=str(answer))
                 self._survey_in(SURVEY_AGAIN_S)
             else:
-                self._node = seen
+                self._node, self._settled_at = seen, surveyed.seen_at
+                self._settled()
 
         self._api.write_node(seen, then)
+
+    def survey_for(self, known: Minded) -> int:
+        """The survey that the server has, if one was made since the volume is known; 0: none was."""
+        return self._node.at if self._node is not None and known.since <= self._settled_at else 0
 
 
 def _is_stale(known: Minded) -> bool:

@@ -142,6 +142,9 @@ class DiskReport(Value):
     here; an empty one is a pod whose claim nobody knew. There is one only where a record was lost."""
     trash: tuple[str, ...] = ()
     """Orders whose trash folder is on the disk: a wipe that was begun."""
+    survey: int = 0
+    """The survey of this boot (`at` in the TidbVolumeNode's status) with which it was first reported; 0: none
+    was made since the volume is there. Only that one or a later one tells what stands around the disk."""
 
 
 # --- orders and what became of them ----------------------------------------------------------------
@@ -490,6 +493,8 @@ class NodeReport(Value):
     """A TidbVolumeNode's status: what its daemon sees of the machine."""
 
     boot: str = ""
+    at: int = 0
+    """When it was seen, in milliseconds since that boot; a survey that shows nothing else is not written."""
     daemon: str = ""
     virtual_disks: bool = False
     disks: tuple[SeenDisk, ...] = ()

@@ -117,7 +117,7 @@ class Disks:
             disks.append(
                 SeenDisk(name=name, device=_number(name), mounts=(at,), links=links, identity=identity)
             )
-        report = NodeReport(boot="boot-1", disks=tuple(disks))
+        report = NodeReport(boot="boot-1", at=1, disks=tuple(disks))
         if report != self._surveyed:
             write_node(self.api, self.node, report)
             self._surveyed = report
@@ -166,6 +166,7 @@ class Disks:
         return DiskReport(
             presence=Presence.OK,
             boot="boot-1",
+            survey=1,
             device=_number(name),
             identity=self.identity(name),
             capacity_bytes=SIZE,

@@ -14,7 +14,6 @@ from tests.e2e.lab import STAY, Lab, never, until
 from tests.e2e.test_offer import listing
 from tests.e2e.test_release import Tenant
 from tidb_volume import names
-from tidb_volume.kube import kinds
 from tidb_volume.value import Phase, Source
 
 pytestmark = pytest.mark.cluster
@@ -80,12 +79,6 @@ class Theirs:
         self.lab.cluster.kubectl("delete", "pv", self.name, "--timeout=60s")
 
 
-def is_surveyed(lab: Lab, node: Node, folder: str) -> bool:
-    """Whether the controller can know that a path leads to one of the node's disks."""
-    found = lab.api.find(kinds.TIDB_VOLUME_NODE, node.name)
-    return found is not None and any(folder in disk.folders for disk in found.status.disks)
-
-
 def test_a_disk_under_anothers_volume_is_foreign_and_its_data_nobodys_to_wipe_once_that_is_gone(
     lab: Lab, node: Node
 ) -> None:
@@ -96,7 +89,6 @@ def test_a_disk_under_anothers_volume_is_foreign_and_its_data_nobodys_to_wipe_on
     node.exec(["ln", "-s", mount, f"/mnt/disks/{word}"])
     theirs = Theirs(lab, word, node, f"/mnt/disks/{word}")
     theirs.start()
-    until("the survey to have the symlink", lambda: is_surveyed(lab, node, f"/mnt/disks/{word}"), 90)
     lab.inventory(word, listing(word, {node: [mount]}, wipeAfter="0s"))
     found = lab.wait(volume, Phase.PENDING, "Foreign")
     assert f"{theirs.name} (/mnt/disks/{word})" in found.status.message

@@ -88,10 +88,10 @@ def lying_on(path: str, report: NodeReport) -> frozenset[str]:
 
 
 def is_surveyed(volume: Volume, report: NodeReport | None) -> bool:
-    """Whether the survey knows the very disk that the daemon reported for a volume: only then do its other
-    names and its neighbours count as known."""
+    """Whether the survey knows the very disk that the daemon reported for a volume, and is no older than that
+    volume: only then do its other names and its neighbours count as known."""
     seen = volume.status.disk
-    if seen is None or report is None or report.boot != seen.boot:
+    if seen is None or report is None or report.boot != seen.boot or not 0 < seen.survey <= report.at:
         return False
     for disk in report.disks:
         if disk.device == seen.device:

@@ -46,7 +46,8 @@ HANGS, CRASHES, WIPES, USED = "/hangs", "/crashes", "/wipes", "/used"
 def work(job: Job, line: socket.socket) -> None:
     """What a child does here: the disk's path says it."""
     if job.kind == "survey":
-        say(line, Surveyed(seen_at=kernel.boottime(), report=NodeReport(boot="b")))
+        seen_at = kernel.boottime()
+        say(line, Surveyed(seen_at=seen_at, report=NodeReport(boot="b", at=int(seen_at * 1000))))
         return
     if job.source.path.startswith(HANGS):
         signal.pause()
@@ -78,6 +79,7 @@ class Api:
         self.writes: list[tuple[str, DiskReport | None, Work | None]] = []
         self.node: NodeReport | None = None
         self.down = False
+        self.no_surveys = False
 
     def live(
         self, volume: str, tenancies: tuple[str, ...], lean: bool, then: Callable[[Any], object]
@@ -94,6 +96,9 @@ class Api:
         then(known)
 
     def write_node(self, seen: NodeReport, then: Callable[[Any], object]) -> None:
+        if self.no_surveys:
+            then(ConnectionError("down"))
+            return
         self.node = seen
         then(None)
 
@@ -184,6 +189,47 @@ def test_a_volume_is_looked_at_once_and_reported_once(world: World) -> None:
     assert len([write for write in world.api.writes if write[0] == "v"]) == 1
 
 
+def test_the_first_report_names_a_survey_that_was_made_since_the_volume_is_there(world: World) -> None:
+    """The controller sees volume and survey by two watches: only the number tells which came after which."""
+    began = kernel.boottime() * 1000
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.until("a report", lambda: world.last("v")[0] and world.idle())
+    first = world.last("v")[0]
+    assert first is not None
+    assert world.api.node is not None
+    assert began <= first.survey == world.api.node.at
+    world.now += 61
+    world.until("a survey that shows the same", lambda: len(surveys(world)) == 2 and world.idle())
+    assert world.api.node.at == first.survey, "it is not written again"
+    world.keeper.volume_changed(listed("ww", "/data/b"))
+    world.until("a report", lambda: world.last("ww")[0] and world.idle())
+    second = world.last("ww")[0]
+    assert second is not None
+    assert world.api.node.at == second.survey > first.survey
+    assert world.last("v")[0] == first, "nor is what began with an earlier one"
+
+
+def surveys(world: World) -> list[Job]:
+    return [job for job in world.spawned if job.kind == "survey"]
+
+
+def test_a_report_does_not_wait_long_for_a_survey_and_is_written_again_with_it(world: World) -> None:
+    world.api.no_surveys = True
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.until("a look and a survey", lambda: len(world.spawned) == 2 and world.idle())
+    assert not world.api.writes
+    world.now += telling.SURVEY_WAIT_S + 0.1
+    world.keeper.on_time()
+    world.api.no_surveys = False
+    world.now += telling.SURVEY_AGAIN_S
+    world.until("a report with it", lambda: len(world.api.writes) == 2)
+    without, with_it = (disk for _, disk, _ in world.api.writes)
+    assert without is not None
+    assert with_it is not None
+    assert without.survey == 0 < with_it.survey
+    assert with_it == msgspec.structs.replace(without, survey=with_it.survey)
+
+
 def test_a_new_volume_has_the_machine_surveyed_and_written_again(world: World) -> None:
     world.keeper.volume_changed(listed("v", "/data/a"))
     world.until("a survey", lambda: world.api.node and world.idle())
@@ -212,7 +258,8 @@ def test_what_is_seen_of_the_machine_is_written_again_where_an_offer_waits_for_i
 
 
 def test_the_report_and_the_answer_to_an_order_are_one_write(world: World) -> None:
-    world.keeper.volume_changed(listed("v", "/data/a", order()))
+    before = DiskReport(presence=Presence.OK, boot=facts().boot, survey=1)
+    world.keeper.volume_changed(listed("v", "/data/a", order(), disk=before))
     world.until("the answer", lambda: world.last("v")[1])
     disk, said = world.api.writes[-1][1:]
     assert disk is not None

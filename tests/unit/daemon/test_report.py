@@ -26,6 +26,21 @@ def test_an_absent_disk_is_told_with_nothing_of_what_it_was() -> None:
     assert report == DiskReport(presence=Presence.NOT_MOUNTED, message="why")
 
 
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [
+        (None, 70),
+        (DiskReport(presence=Presence.OK, boot="b1", survey=50), 50),
+        (DiskReport(presence=Presence.OK, boot="b1"), 70),
+        (DiskReport(presence=Presence.OK, boot="b0", survey=50), 70),
+    ],
+)
+def test_a_report_keeps_the_survey_of_this_boot_that_it_began_with(
+    before: DiskReport | None, kept: int
+) -> None:
+    assert disk_report(facts(boot="b1"), KNOWN, None, before, survey=70).survey == kept
+
+
 def test_another_hardware_than_the_recorded_one_is_the_wrong_disk() -> None:
     recorded = msgspec.structs.replace(DISK, serial="S2")
     report = disk_report(facts(), KNOWN, recorded, None)

@@ -33,8 +33,12 @@ def identity(serial: str = "S1", partition: str = "", size: int = 100) -> Identi
     return Identity(serial=serial, model="M", partition=partition, size_bytes=size)
 
 
+AT = 1000
+"""When the machine was surveyed, in milliseconds since the boot."""
+
+
 def survey(*disks: SeenDisk, boot: str = BOOT) -> NodeReport:
-    return NodeReport(boot=boot, disks=disks)
+    return NodeReport(boot=boot, at=AT, disks=disks)
 
 
 SYSTEM = SeenDisk(name="sda1", device="8:1", mounts=("/",))
@@ -70,8 +74,15 @@ def volume(
     seen: Identity | None = None,
     recorded: Identity | None = None,
     presence: Presence = Presence.OK,
+    surveyed: int = AT,
 ) -> Volume:
-    disk = DiskReport(presence=presence, boot=boot, device=device, identity=seen or recorded or identity())
+    disk = DiskReport(
+        presence=presence,
+        boot=boot,
+        device=device,
+        identity=seen or recorded or identity(),
+        survey=surveyed,
+    )
     at = Source(device=source) if source.startswith("/dev/") else Source(path=source)
     return Volume(
         metadata=Meta(name=name),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.unit.life.nodes import BOOT, NVME, SURVEY, SYSTEM, node, on, pv, survey, volume
+from tests.unit.life.nodes import AT, BOOT, NVME, SURVEY, SYSTEM, node, on, pv, survey, volume
 from tidb_volume import names
 from tidb_volume.inventory.expand import Forbids
 from tidb_volume.life import foreign, places
@@ -169,9 +169,12 @@ def test_where_we_mount_a_disk_ourselves_is_no_name_of_it() -> None:
         (volume(device="8:99"), SURVEY, False),
         (volume(seen=NVME.identity), SURVEY, True),
         (volume("/data/b1", "8:17"), SURVEY, False),
+        (volume(surveyed=AT - 1), SURVEY, True),
+        (volume(surveyed=AT + 1), SURVEY, False),
+        (volume(surveyed=0), SURVEY, False),
     ],
 )
-def test_a_disk_is_surveyed_once_the_survey_of_this_boot_shows_that_very_disk(
+def test_a_disk_is_surveyed_once_a_survey_of_this_boot_since_its_listing_shows_that_very_disk(
     of: Volume, report: NodeReport | None, surveyed: bool
 ) -> None:
     assert places.is_surveyed(of, report) is surveyed
