@@ -44,8 +44,9 @@ class Wanted(msgspec.Struct, frozen=True):
     desired: Desired
     left_by_label: dict[str, str]
     """By volume: the digest of the item that still lists it, though no label matches any more."""
-    unsure: bool = False
-    """A ConfigMap is refused and nothing of it is in force: what nobody lists may well be listed there."""
+    unread: tuple[str, ...] = ()
+    """The ConfigMaps that are refused and of which nothing is in force: what nobody else lists may well be
+    listed there."""
     forbids: Forbids = Forbids(())
     """The `never` globs, to be asked of every name of a disk."""
 

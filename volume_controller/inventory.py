@@ -63,7 +63,7 @@ class InventoryKeeper:
             self._forget(name)
         self._in_force = decision.in_force
         desired = expand.expand(decision.inventory, self._cluster.nodes.all())
-        self._take_effect(desired, _unsure(decision))
+        self._take_effect(desired, _unread(decision))
         self._tell(decision, desired, sources)
 
     def _live(self, label: str, store: Store[ConfigMap]) -> tuple[ConfigMap, ...]:
@@ -128,7 +128,7 @@ class InventoryKeeper:
                 raise
         self._cluster.kept.remove(existing)
 
-    def _take_effect(self, desired: Desired, unsure: bool) -> None:
+    def _take_effect(self, desired: Desired, unread: tuple[str, ...]) -> None:
         cluster = self._cluster
         if not self._leading():
             raise NotLeading
@@ -151,9 +151,9 @@ class InventoryKeeper:
             changed |= {name for name, _ in left.items() ^ before.left_by_label.items()}
             if before.desired.never != desired.never:
                 changed = {volume.metadata.name for volume in cluster.volumes.all()} | every
-            if before.unsure and not unsure:
+            if before.unread != unread:
                 changed |= unlisted.keys()
-        cluster.wanted = Wanted(desired, left, unsure, expand.Forbids(desired.never))
+        cluster.wanted = Wanted(desired, left, unread, expand.Forbids(desired.never))
         self._took_effect = True
         cluster.look_at_edited(changed, at_start=before is None)
         pools = {disk.pool.name for disk in desired.disks.values()}
@@ -202,13 +202,14 @@ class InventoryKeeper:
         )
 
 
-def _unsure(decision: merge.Decision) -> bool:
-    """Whether something may be listed that we cannot read: a refused ConfigMap of which nothing is in force
-    (its copy was lost), or only what this version understands of it."""
+def _unread(decision: merge.Decision) -> tuple[str, ...]:
+    """The ConfigMaps that may list what we cannot read: refused, and nothing of them is in force (a copy was
+    lost), or only what this version understands."""
     in_force = decision.in_force
-    return any(
-        name not in in_force or not in_force[name].data or in_force[name].problems
-        for name in decision.refused
+    return tuple(
+        name
+        for name in sorted(decision.refused)
+        if name not in in_force or not in_force[name].data or in_force[name].problems
     )
 
 

@@ -15,6 +15,8 @@ from tidb_volume.kube import codec, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.events import Recorder
 from tidb_volume.kube.queue import Priority, Queue
+from tidb_volume.life import status
+from tidb_volume.life.actions import PatchStatus
 from tidb_volume.life.plan import TRANSIENT, plan
 from tidb_volume.obs.log import Log
 from tidb_volume.units import Instant
@@ -151,9 +153,11 @@ class Term:
             if wanted is None:
                 return  # the inventory's first look has every volume looked at
             entry = wanted.desired.disks.get(name)
-            if entry is None and wanted.unsure and name not in wanted.left_by_label:
-                return  # said in the fleet's status; looked at again with the next inventory
             volume = cluster.volumes.get(name)
+            if entry is None and wanted.unread and name not in wanted.left_by_label:
+                # It may be listed there, so nothing is done; looked at again with the next inventory.
+                self._say_unread(volume, wanted.unread)
+                return
             if volume is None:
                 if entry is None:
                     cluster.at_rest(name)
@@ -178,6 +182,14 @@ class Term:
             self._actor.do(volume, decided.action, now)
             self._memory.moved(name)
         self._queue.add(key, cluster.priority(name))
+
+    def _say_unread(self, volume: Volume | None, unread: tuple[str, ...]) -> None:
+        if volume is None or volume.metadata.deletion_timestamp is not None:
+            return
+        now = Instant(self._wall())
+        wanted = status.unread(volume, unread, now)
+        if wanted != volume.status:
+            self._actor.do(volume, PatchStatus(status=wanted, why="EntryUnknown"), now)
 
 
 def _to_note(volume: Volume, wanted: DesiredDisk | None, left: str) -> dict[str, str | None]:

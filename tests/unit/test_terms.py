@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
+import msgspec
 import pytest
 
 from tests.model.apiserver import ApiServer
@@ -15,6 +17,7 @@ from tidb_volume.kube import client, kinds
 from tidb_volume.kube.events import Recorder
 from tidb_volume.kube.queue import Priority, Queue
 from tidb_volume.obs.metrics import Metrics
+from tidb_volume.value import Volume
 from volume_controller.act import NotLeading
 from volume_controller.cluster import Cluster, Key, Topic
 from volume_controller.inventory import InventoryKeeper
@@ -34,6 +37,17 @@ def looked_at(queue: Queue[Key]) -> set[str]:
     return found
 
 
+def entry_unknown(of: Volume | None) -> list[str]:
+    """What is said of an entry that cannot be read."""
+    return [each.message for each in of.status.conditions if each.type == "EntryUnknown"] if of else []
+
+
+def manifest_of(name: str) -> dict[str, Any]:
+    """A TidbVolume that nobody lists."""
+    of = volume(name, "n1")
+    return {"metadata": {"name": name}, "spec": msgspec.to_builtins(of.spec, str_keys=True)}
+
+
 class Rig:
     """The parts of a controller that outlive its terms, with one disk listed and one volume known."""
 
@@ -49,6 +63,16 @@ class Rig:
         self.cluster.volumes.put(volume("v1", "n1"))
         self._recorder = Recorder(self.api, component="test", host="test")
         self.keeper().look()  # the copy of what is in force is written
+
+    def add_inventory(self, name: str, text: str) -> None:
+        """One more ConfigMap, or another text of it."""
+        document = {"metadata": {"name": name, "labels": {names.LABEL_INVENTORY: "true"}}}
+        document |= {"data": {"disks.yaml": text}}
+        if self.api.find(kinds.CONFIG_MAP, name, NAMESPACE) is None:
+            made = self.api.create(kinds.CONFIG_MAP, document, NAMESPACE)
+        else:
+            made = self.api.merge_patch(kinds.CONFIG_MAP, name, document, NAMESPACE)
+        self.cluster.config_maps.put(made)
 
     def keeper(self, leading: Callable[[], bool] = lambda: True) -> InventoryKeeper:
         """That of a new term."""
@@ -147,3 +171,30 @@ def test_of_a_mass_one_that_waits_for_its_daemon_has_not_come_to_rest() -> None:
     assert (reason(), rig.cluster.priority(disk)) == ("NotObserved", Priority.WIDE)
     rig.cluster.nodes.remove(node)
     assert (reason(), rig.cluster.priority(disk)) == ("NodeUnknown", Priority.LIVE)
+
+
+def test_what_a_refused_config_map_may_list_is_left_alone_and_says_so() -> None:
+    rig = Rig()
+    rig.api.create(kinds.TIDB_VOLUME, manifest_of("v1"))
+    rig.cluster.volumes.put(rig.api.get(kinds.TIDB_VOLUME, "v1"))
+    rig.add_inventory("others", "nodes: {n1: [relative]}")
+    keeper, term = rig.keeper(), rig.term()
+    keeper.look()
+    term._look_at(Key(Topic.VOLUME, "v1"))
+    (said,) = entry_unknown(rig.cluster.volumes.get("v1"))
+    assert "ConfigMap others is refused" in said
+    found = rig.api.get(kinds.TIDB_VOLUME, "v1")
+    assert found.status.state == "Pending (entry unknown)"
+    term._look_at(Key(Topic.VOLUME, "v1"))
+    assert rig.api.get(kinds.TIDB_VOLUME, "v1") == found, "said once"
+    rig.looked_at()
+    rig.add_inventory("third", "nodes: {n1: [relative]}")
+    keeper.look()
+    assert "v1" in rig.looked_at()
+    term._look_at(Key(Topic.VOLUME, "v1"))
+    assert "ConfigMap others, third is refused" in entry_unknown(rig.cluster.volumes.get("v1"))[0]
+    for name in ("others", "third"):
+        rig.add_inventory(name, "nodes: {}")
+    keeper.look()
+    term._look_at(Key(Topic.VOLUME, "v1"))
+    assert rig.api.find(kinds.TIDB_VOLUME, "v1") is None, "nobody lists it, and nobody had it"

@@ -20,7 +20,16 @@ from tidb_volume.value import Phase, Volume
 
 ORDER = "?FfWwRrPpAaBb"
 """The worst first."""
-_AROUND = ("NodeReady", "DaemonReady", "DiskHealthy", "Cordoned", "Dropped", "EditPending", "DirtyHandedOut")
+_AROUND = (
+    "NodeReady",
+    "DaemonReady",
+    "DiskHealthy",
+    "Cordoned",
+    "Dropped",
+    "EntryUnknown",
+    "EditPending",
+    "DirtyHandedOut",
+)
 _NAMES = 60
 
 

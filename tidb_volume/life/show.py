@@ -285,12 +285,15 @@ def conditions(
         wanted.append(
             ("DirtyHandedOut", True, "ClaimRefChanged", "another claim got it with the old data on it")
         )
-    return tuple(_condition(world, *each, now) for each in wanted)
+    return tuple(condition(world.volume.status, *each, now) for each in wanted)
 
 
-def _condition(world: World, kind: str, holds: bool, reason: str, message: str, now: Instant) -> Condition:
+def condition(
+    before: VolumeStatus, kind: str, holds: bool, reason: str, message: str, now: Instant
+) -> Condition:
+    """One condition; where it held before it keeps the time at which it began to."""
     status: Literal["True", "False"] = "True" if holds else "False"
-    for old in world.volume.status.conditions:
+    for old in before.conditions:
         if (old.type, old.status, old.reason) == (kind, status, reason):
             return Condition(
                 type=kind,
@@ -353,6 +356,7 @@ _WORDS = {
     "DiskHealthy": "disk trouble",
     "Cordoned": "cordoned",
     "Dropped": "dropped",
+    "EntryUnknown": "entry unknown",
     "EditPending": "edit pending",
     "Foreign": "another volume covers it",
     "Forbidden": "never",

@@ -14,7 +14,7 @@ from tidb_volume.life.look import Seen, look
 from tidb_volume.life.phases import phase
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_bytes, format_instant
-from tidb_volume.value import Phase, Record, VolumeStatus
+from tidb_volume.value import Phase, Record, Volume, VolumeStatus
 
 
 def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
@@ -65,6 +65,20 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         history=show.history(before, old, seen, current, made, given, accepted, format_instant(now)),
         conditions=conditions,
     )
+
+
+def unread(volume: Volume, config_maps: tuple[str, ...], now: Instant) -> VolumeStatus:
+    """The status of a volume that no entry lists which can be read: as it was, and why nothing is done.
+
+    config_maps: those that are refused and of which nothing is in force.
+    """
+    before = volume.status
+    where = f"ConfigMap {', '.join(config_maps)} is refused and may list this disk"
+    said = f"{where}: nothing is done about it; kubectl tidb-volume status says what is wrong there"
+    kept = tuple(each for each in before.conditions if each.type not in ("EntryUnknown", "Dropped"))
+    conditions = (*kept, show.condition(before, "EntryUnknown", True, "InventoryRefused", said, now))
+    state = show.state(before.phase, conditions)
+    return msgspec.structs.replace(before, state=state, conditions=conditions)
 
 
 def _accepted(world: World, old: VolumeStatus, now: Instant) -> Record | None:
