@@ -1,7 +1,7 @@
 """One disk's whole world in memory: the API (`cluster`), the machine (`machine`), and who decides about it.
 
 The planner, the daemon's decision and its guards are the real ones. `Sim` is the calm world of the scenarios
-in test_life.py: one controller that sees everything at once. test_model.py has the other one.
+in test_life.py: one controller that sees everything at once. model/ has the other one.
 """
 
 from __future__ import annotations

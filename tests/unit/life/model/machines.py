@@ -1,0 +1,78 @@
+"""A machine with two daemons, whose children stop before any change, and with disks that come and go."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from disk_daemon.known import Broken
+from tests.unit.life.machine import Daemon
+from tests.unit.life.model.controllers import Controllers
+from tidb_volume.identity import hardware_key
+
+
+class Machines(Controllers):
+    """What happens on the node."""
+
+    @rule(number=st.integers(0, 1))
+    def daemon_obeys(self, number: int) -> None:
+        self.node.obey(self.daemons[number])
+
+    @rule(number=st.integers(0, 1), steps=st.integers(1, 12))
+    def a_daemon_works(self, number: int, steps: int) -> None:
+        daemon = self.daemons[number]
+        self.node.begin(daemon)
+        for _ in range(steps):
+            if not self.node.advance(daemon):
+                return
+
+    @rule(number=st.integers(0, 1))
+    def a_daemon_looks(self, number: int) -> None:
+        self.node.observe(self.daemons[number])
+
+    @precondition(lambda self: self.daemons[0].letters or self.daemons[1].letters)
+    @rule(number=st.integers(0, 1), last=st.booleans())
+    def a_daemon_writes(self, number: int, last: bool) -> None:
+        letters = self.daemons[number].letters or self.daemons[1 - number].letters
+        if letters:
+            self.node.write(letters.pop(-1 if last else 0))
+
+    @rule(number=st.integers(0, 1))
+    def a_daemon_dies(self, number: int) -> None:
+        child = self.daemons[number].child
+        if child is not None:
+            child.steps.close()  # type: ignore[attr-defined]
+        self.daemons[number] = Daemon()
+
+    @rule(how=st.sampled_from(["same", "unmounted", "swapped"]))
+    def the_machine_reboots(self, how: str) -> None:
+        for number in (0, 1):
+            self.a_daemon_dies(number)
+        self.machine.reboot()
+        self.machine.mounted = how != "unmounted"
+        self.machine.slot = self.disks[1] if how == "swapped" else self.disks[0]
+        for disk in self.disks:
+            disk.lock = None
+        self.run_pods()
+
+    @rule(which=st.integers(0, 1))
+    def a_disk_is_formatted_by_hand(self, which: int) -> None:
+        """mkfs refuses a disk that anybody has mounted, so it happens with nobody there."""
+        disk = self.disks[which]
+        if disk.lock is None and all(at.disk is not disk for at in self.machine.running.values()):
+            disk.reformat(f"fs-{next(self.cluster.ids)}")
+
+    @rule(broken=st.booleans())
+    def the_journal_is_lost(self, broken: bool) -> None:
+        self.machine.journals = (
+            {hardware_key(disk.identity): Broken(why="damaged") for disk in self.disks} if broken else {}
+        )
+
+    @rule(busy=st.booleans())
+    def a_node_is_not_ready(self, busy: bool) -> None:
+        self.cluster.node_is(ready=not busy)
+
+    @rule(ready=st.booleans())
+    def the_kubelet_says_of_the_daemon(self, ready: bool) -> None:
+        """Readiness comes late: the daemon itself may be at work all the same."""
+        self.cluster.daemon_is(ready=ready)

@@ -1,0 +1,189 @@
+"""The contract's sentences, asserted where each would break; docs/reliability.md says which is which.
+
+The observer sees the API, the disks and everybody's intent at once, which no part of ours does. It looks on
+when an order begins to delete, when the server takes a write of a controller, and when a container starts.
+
+What is asked for of a tenancy that a careless hand put on offer, and that another claim then got with the old
+data on it, is that it is said: DirtyHandedOut. That takes a witness of the former owner: the volume's record,
+or the node's journal, in which the daemon notes every claim that it sees. Where the journal has seen another
+claim than the present one it is asked for in any case. Where not, it cannot be said of these (`unseen`):
+the record of the former owner is gone, or went back in time with etcd, or never saw his claim.
+
+What is left then is a volume with data that a claim has, as any bound one. The admission policy
+(docs/decisions/0203) refuses the careless hand; this is what remains where it is not installed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis.stateful import invariant
+
+from disk_daemon.known import Entry
+from tests.unit.life.machine import Disk, Item
+from tests.unit.life.model.state import STRANGER, State, tenancy_of
+from tests.unit.life.simulate import Controller
+from tidb_volume import names, words
+from tidb_volume.life import actions
+from tidb_volume.life.actions import Action
+from tidb_volume.upstream import Pv
+from tidb_volume.value import Order, Phase, Volume
+
+
+class Observer(State):
+    """Looks on, and objects."""
+
+    def about_to_begin(self, order: Any, disk: Disk) -> None:
+        """An order is about to delete for the first time: is that right, by all that is known?"""
+        assert isinstance(order, Order)
+        self.check_erasure(order, disk)
+
+    def check_erasure(self, order: Order, disk: Disk) -> None:
+        volume = self.cluster.etcd.volume
+        where = [order.id, *disk.trash]
+        going: set[Item] = set()
+        for trash in where:
+            for items in disk.trash.get(trash, {}).values():
+                going |= items
+        if not going:
+            return
+        living = {claim.metadata.uid: key for key, claim in self.cluster.etcd.claims.items()}
+        assert volume is not None
+        assert volume.status.committed == order.id, "wiped without a commit"
+        for pv in self.cluster.etcd.pvs.values():
+            assert pv.metadata.deletion_timestamp or tenancy_of(pv) != order.ends, "wiped under a volume"
+        if order.answer:
+            assert order.answer in self.said_wipe, "wiped on an answer that nobody gave"
+            assert going <= self.said_wipe[order.answer], "wiped what nobody was asked about"
+            return
+        assert order.ends in self.ended, "wiped what was not let go"
+        for item in going:
+            assert item.owner != STRANGER, "wiped unknown data"
+            assert item.owner not in living, "wiped the data of a claim that is there"
+
+    def check_action(self, who: Controller, volume: Volume, action: Action, late: bool) -> None:
+        """A write that the server takes: is it right, by all that is known?"""
+        etcd = self.cluster.etcd
+        match action:
+            case actions.SetClaimRef(name=name, patch=patch):
+                self.grant(volume, patch["spec"]["claimRef"], tenancy_of(etcd.pvs[name]))
+                assert etcd.pvs[name].status.phase in ("Released", "Failed"), "pointed at another claim"
+            case actions.WriteOrder(order=order) if order is not None and order.kind == "reclaim":
+                spec = volume.spec
+                if volume.status.committed:
+                    return
+                assert not spec.admin.hold, "ordered the wipe of what is held"
+                assert not spec.admin.gates, "ordered the wipe behind a gate"
+                assert who.wanted is not None, "ordered the wipe of what no entry lists"
+            case actions.DeletePv(uid=uid):
+                pv = next(pv for pv in etcd.pvs.values() if pv.metadata.uid == uid)
+                claim = pv.spec.claim_ref
+                asked = volume.spec.admin.wipe_now
+                if pv.status.phase in ("Released", "Failed"):
+                    wiped_now = asked is not None and asked.question in self.said_wipe
+                    policy = pv.spec.persistent_volume_reclaim_policy
+                    kept = volume.spec.wipe.on_release == "keep"
+                    wiped_now = wiped_now and asked is not None and asked.question in self.said_on_kept
+                    if (policy != "Delete" or kept) and not wiped_now:
+                        forget = volume.spec.admin.forget
+                        assert forget is not None, "deleted what is kept"
+                        assert forget.question == self.question_of(volume), "deleted what is kept"
+                        return
+                    assert claim is not None
+                    living = {each.metadata.uid for each in etcd.claims.values()}
+                    assert claim.uid not in living, "deleted the volume of a claim that is there"
+                    self.ended.add(tenancy_of(pv))
+                else:
+                    assert pv.status.phase != "Bound", "deleted a bound volume"
+                    assert claim is None or not claim.uid, "deleted a claimed volume"
+            case actions.CreatePv(manifest=manifest) if not late:
+                tenancy = manifest["metadata"]["labels"][names.LABEL_TENANCY]
+                assert not etcd.pvs, "a second volume for one disk"
+                reserved = "claimRef" in manifest["spec"]
+                if reserved:
+                    self.grant(volume, manifest["spec"]["claimRef"], tenancy)
+                    assert etcd.volume is not None
+                for disk in self.disks:
+                    assert reserved or not disk.tenancies.get(tenancy), "a dirty disk on offer"
+                order = volume.spec.order
+                assert reserved or (order is not None and order.id in who.mine.orders)
+            case _:
+                pass
+
+    def question_of(self, volume: Volume) -> str:
+        return volume.status.question.id if volume.status.question is not None else "none"
+
+    def grant(self, volume: Volume, ref: dict[str, Any], tenancy: str) -> None:
+        """The data goes to the claim of that name: only if a person said so, for the question that stands."""
+        admin, key = volume.spec.admin, f"{ref['namespace']}/{ref['name']}"
+        question = self.question_of(volume)
+        asked = [
+            each for each in (admin.restore, admin.adopt) if each is not None and each.question == question
+        ]
+        assert asked, "given to a claim, and nobody said so"
+        assert any(each.claim is None or str(each.claim) == key for each in asked), "given to another claim"
+        self.granted.add((tenancy, key))
+
+    def run_pods(self) -> None:
+        """Let the kubelet start what it can; who starts reads all and writes its own."""
+        before = set(self.machine.running)
+        self.node.kubelet()
+        for uid in set(self.machine.running) - before:
+            at = self.machine.running[uid]
+            key = next(key for key, pod in self.cluster.etcd.pods.items() if pod.metadata.uid == uid)
+            for item in at.disk.tenancies[at.tenancy]:
+                if item.owner != at.claim_uid and (at.tenancy, key) not in self.granted:
+                    assert at.tenancy in self.careless, f"{at.claim_uid} reads the data of {item.owner}"
+                    self.leaked.add((at.tenancy, at.claim_uid))
+        for at in self.machine.running.values():
+            others = {
+                each.claim_uid
+                for each in self.machine.running.values()
+                if each.disk is at.disk and each.tenancy == at.tenancy
+            }
+            assert len(others) == 1 or at.tenancy in self.careless, "two owners"
+            at.disk.tenancies.setdefault(at.tenancy, set()).add(Item(at.claim_uid))
+
+    def another_was_seen(self, pv: Pv) -> bool:
+        """Whether the journal of the disk that is there knows another claim on this tenancy than the one that
+        has it. Of a disk that is not there its daemon tells nothing."""
+        uid, slot = pv.spec.claim_ref.uid if pv.spec.claim_ref else "", self.machine.slot
+        entry = self.machine.journal_of(slot.identity) if slot is not None and self.machine.mounted else None
+        had = entry.had if isinstance(entry, Entry) else ()
+        return any(each.tenancy == tenancy_of(pv) and each.claim_uid not in ("", uid) for each in had)
+
+    def check_rest(self) -> None:
+        volume = self.cluster.etcd.volume
+        if volume is None:
+            assert self.wanted is None
+            return
+        status = volume.status
+        if self.controllers[self.leader].plan().again_at is None:
+            assert status.reason in words.REASONS, status.reason
+        loud = any(each.type == "DirtyHandedOut" for each in status.conditions)
+        for pv in self.cluster.etcd.pvs.values():
+            ref = pv.spec.claim_ref
+            known = tenancy_of(pv) not in self.unseen or self.another_was_seen(pv)
+            leaked = ref is not None and (tenancy_of(pv), ref.uid) in self.leaked
+            if known and leaked and pv.status.phase == "Bound":
+                assert loud, "handed out dirty, and nothing said"
+        if status.phase is Phase.RELEASED:
+            assert status.question is not None
+        offered = [
+            pv
+            for pv in self.cluster.etcd.pvs.values()
+            if pv.status.phase == "Available" and not pv.metadata.deletion_timestamp
+        ]
+        if status.phase is Phase.AVAILABLE:
+            assert len(offered) == 1
+        for pv in offered:
+            if (tenancy_of(pv), str(pv.spec.claim_ref)) in self.granted:
+                continue
+            for disk in self.disks:
+                assert not disk.tenancies.get(tenancy_of(pv)), "a dirty disk stays on offer"
+
+    @invariant()
+    def what_is_shown_has_words(self) -> None:
+        volume = self.cluster.etcd.volume if hasattr(self, "cluster") else None
+        if volume is not None and volume.status.reason:
+            assert volume.status.reason in words.REASONS

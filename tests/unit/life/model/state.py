@@ -1,0 +1,86 @@
+"""What there is in the model, and what only an observer who sees everything knows of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis.stateful import RuleBasedStateMachine
+
+from tests.unit.life.cluster import Cluster, change
+from tests.unit.life.machine import Daemon, Disk, Item, Machine
+from tests.unit.life.simulate import Controller, Node
+from tidb_volume import names
+from tidb_volume.inventory.expand import DesiredDisk
+from tidb_volume.life.actions import Action
+from tidb_volume.units import Instant
+from tidb_volume.upstream import Pv
+from tidb_volume.value import Fleet, Identity, Meta, Volume
+
+CLAIMS = ("db/data-0", "db/data-1", "other/data-0")
+STRANGER = "stranger"
+
+
+def tenancy_of(pv: Pv) -> str:
+    assert pv.spec.local is not None
+    return pv.spec.local.path.rpartition("/")[2]
+
+
+class State(RuleBasedStateMachine):
+    """One disk, one spare, two controllers, two daemons; and what was said and done, by all that is known."""
+
+    cluster: Cluster
+
+    def set_up(self, entry: DesiredDisk, *, dirty: bool, spare: bool) -> None:
+        """A new world, in which nothing has happened yet. dirty, spare: the disk, the other one, has data."""
+        self.entry = entry
+        self.wanted: DesiredDisk | None = entry
+        fleet = Fleet(metadata=Meta(name=names.FLEET, uid="f"))
+        budget = change(fleet.spec.budget, wipes_per_hour=1000, at_least=1000)
+        self.cluster = Cluster(self.entry, change(fleet, spec=change(fleet.spec, budget=budget)))
+        self.disks = [Disk(Identity(virtual=f"8:{n}", size_bytes=1 << 30, fs_uuid=f"fs-{n}")) for n in (1, 2)]
+        if dirty:
+            self.disks[0].strays.add(Item(STRANGER, "backup"))
+        if spare:
+            self.disks[1].strays.add(Item(STRANGER, "archive"))
+        self.machine = Machine(self.disks[0])
+        self.node = Node(self.cluster, self.machine)
+        self.daemons = [Daemon(), Daemon()]
+        self.controllers = [Controller(self.cluster, self.wanted, name) for name in "ab"]
+        self.leader = 0
+        self.late: list[tuple[int, Volume, Action, Instant]] = []
+        """Calls on their way: who decided, about which volume, what, when."""
+        self.saved: Any = None
+        """What etcd held when it was saved."""
+        self.ended: set[str] = set()
+        """Tenancies whose PersistentVolume was deleted by a controller while it was released, and rightly."""
+        self.said_wipe: dict[str, frozenset[Item]] = {}
+        """Questions that a person answered with a wipe: what was on the disk in the slot then."""
+        self.said_on_kept: set[str] = set()
+        """Those of them that were answered while policy or pool kept the data, or that asked about that."""
+        self.careless: set[str] = set()
+        """Tenancies that somebody's hand put on offer."""
+        self.granted: set[tuple[str, str]] = set()
+        """(tenancy, claim that a person gave its data to)."""
+        self.leaked: set[tuple[str, str]] = set()
+        """(tenancy, UID of a claim that was handed another's data in it)."""
+        self.unseen: set[str] = set()
+        """Tenancies that an older etcd put on offer after they were used."""
+
+    def has_answers(self) -> bool:
+        volume = self.cluster.etcd.volume
+        admin = volume.spec.admin if volume is not None else None
+        return admin is not None and any(
+            getattr(admin, name) is not None
+            for name in ("adopt", "restore", "wipe_now", "accept_identity", "forget", "approve")
+        )
+
+    def question(self) -> str:
+        volume = self.cluster.etcd.volume
+        question = volume.status.question if volume is not None else None
+        return question.id if question is not None else ""
+
+    def say(self, **fields: Any) -> None:
+        volume = self.cluster.etcd.volume
+        if volume is not None:
+            admin = change(volume.spec.admin, **fields)
+            self.cluster.change_volume(spec=change(volume.spec, admin=admin))

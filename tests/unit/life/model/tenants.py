@@ -1,0 +1,97 @@
+"""Claims and pods, Kubernetes' own programs, the clock, and an etcd that goes back in time."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from tests.unit.life.machine import LIVE_FOR_S
+from tests.unit.life.model.observer import Observer
+from tests.unit.life.model.state import CLAIMS, tenancy_of
+from tests.unit.life.simulate import Controller
+from tidb_volume.units import Instant
+
+
+class Tenants(Observer):
+    """Whose disks these are, and what runs them."""
+
+    @rule(key=st.sampled_from(CLAIMS))
+    def a_tenant_moves_in(self, key: str) -> None:
+        self.a_claim_is_made(key)
+        self.the_scheduler_binds(key)
+        self.kubernetes_acts()
+        self.a_pod_starts(key)
+
+    @precondition(lambda self: self.cluster.etcd.claims)
+    @rule(key=st.sampled_from(CLAIMS))
+    def a_tenant_leaves(self, key: str) -> None:
+        key = key if key in self.cluster.etcd.claims else next(iter(self.cluster.etcd.claims))
+        self.a_pod_ends(key, kubelet=True)
+        self.a_claim_is_deleted(key)
+        self.kubernetes_acts()
+
+    @rule(key=st.sampled_from(CLAIMS))
+    def a_claim_is_made(self, key: str) -> None:
+        if key not in self.cluster.etcd.claims:
+            self.cluster.create_claim(key)
+
+    @precondition(lambda self: self.cluster.etcd.claims)
+    @rule(key=st.sampled_from(CLAIMS))
+    def the_scheduler_binds(self, key: str) -> None:
+        if key in self.cluster.etcd.claims:
+            self.cluster.choose(key)
+
+    @rule()
+    def kubernetes_acts(self) -> None:
+        self.cluster.kube()
+        self.run_pods()
+
+    @rule(key=st.sampled_from(CLAIMS))
+    def a_pod_starts(self, key: str) -> None:
+        if key in self.cluster.etcd.claims and key not in self.cluster.etcd.pods:
+            self.cluster.start_pod(key)
+            self.run_pods()
+
+    @precondition(lambda self: self.cluster.etcd.pods)
+    @rule(key=st.sampled_from(CLAIMS), kubelet=st.booleans())
+    def a_pod_ends(self, key: str, kubelet: bool) -> None:
+        self.cluster.etcd.pods.pop(key, None)
+        if kubelet:
+            self.run_pods()
+
+    @precondition(lambda self: self.cluster.etcd.claims)
+    @rule(key=st.sampled_from(CLAIMS))
+    def a_claim_is_deleted(self, key: str) -> None:
+        if key in self.cluster.etcd.claims and key not in self.cluster.etcd.pods:
+            self.cluster.etcd.claims.pop(key)
+
+    @rule(seconds=st.sampled_from([1, 30, 3700]))
+    def time_passes(self, seconds: int) -> None:
+        self.cluster.now = Instant(self.cluster.now + seconds)
+
+    @rule()
+    def etcd_is_saved(self) -> None:
+        self.saved = self.cluster.etcd.copy()
+
+    @precondition(lambda self: self.saved is not None)
+    @rule(forget=st.booleans())
+    def etcd_goes_back(self, forget: bool) -> None:
+        """Everything that the API holds is as it was; disks and journals are not.
+
+        Nobody answers while etcd is being set back, and that takes longer than a reading is good for: what a
+        daemon begins on a reading from before is as if it had begun before.
+        """
+        self.cluster.now = Instant(self.cluster.now + LIVE_FOR_S + 1)
+        self.cluster.etcd = self.saved.copy()
+        self.late.clear()
+        for pv in self.cluster.etcd.pvs.values():
+            # On offer again, though somebody used it since: no one can know until the daemon looks.
+            used = any(disk.tenancies.get(tenancy_of(pv)) for disk in self.disks)
+            if used and (pv.spec.claim_ref is None or not pv.spec.claim_ref.uid):
+                self.careless.add(tenancy_of(pv))
+                self.unseen.add(tenancy_of(pv))
+        for who in self.controllers:
+            who.catch_up()
+            if forget:
+                who.mine = Controller(self.cluster, None).mine
+        self.run_pods()

@@ -1,0 +1,21 @@
+"""A disk's life among late caches, deposed leaders, frozen daemons and careless hands; Hypothesis chooses.
+
+The planner, the daemon's decision and its guards are the real ones. `make test-deep` runs this for an hour.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+from tests.unit.life.model.whole import Life
+
+TestLife = Life.TestCase
+TestLife.settings = settings(
+    max_examples=int(os.environ.get("LIFE_EXAMPLES", "150")),
+    stateful_step_count=int(os.environ.get("LIFE_STEPS", "40")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    print_blob=True,
+)

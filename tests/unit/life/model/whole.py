@@ -1,0 +1,153 @@
+"""The whole: where an example begins, how it comes to rest, and that it ends with the disk on offer.
+
+After each example people repair what they broke, and the disk must be on offer in the end: doing nothing is
+not safe enough.
+"""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule
+
+from disk_daemon.known import Broken
+from tests.unit.life.cluster import desired, pool
+from tests.unit.life.model.hands import Hands
+from tidb_volume import names
+from tidb_volume.life import actions
+from tidb_volume.units import Instant
+from tidb_volume.value import Answer, Fleet, Meta, Phase, Presence
+
+STAGES = ("offered", "bound", "released", "ordered", "committed", "wiping")
+
+
+class Life(Hands):
+    """A disk's life among late caches, deposed leaders, frozen daemons and careless hands."""
+
+    @initialize(
+        wipe=st.sampled_from([True, True, True, False]),
+        after=st.sampled_from(["0s", "0s", "1h"]),
+        spare=st.booleans(),
+        dirty=st.sampled_from([False, False, False, True]),
+        stage=st.sampled_from(["new", *STAGES, "released", "ordered", "committed"]),
+        saved=st.sampled_from(["never", *STAGES]),
+    )
+    def begin(self, wipe: bool, after: str, spare: bool, dirty: bool, stage: str, saved: str) -> None:
+        of = pool(on_release="wipe" if wipe else "keep", after=after)
+        self.set_up(desired(of), dirty=dirty, spare=spare)
+        self.node.about_to_begin = self.about_to_begin
+        self.come_to(stage, saved)
+
+    def come_to(self, stage: str, saved: str) -> None:
+        """Begin in the middle of a life, or most would never get there. saved: when etcd was saved."""
+        for each in STAGES[: STAGES.index(stage) + 1] if stage in STAGES else ():
+            getattr(self, f"come_to_be_{each}")()
+            if each == saved:
+                self.etcd_is_saved()
+
+    def come_to_be_offered(self) -> None:
+        self.settle()
+
+    def come_to_be_bound(self) -> None:
+        self.a_tenant_moves_in("db/data-0")
+        self.settle()
+
+    def come_to_be_released(self) -> None:
+        self.say(hold=True)
+        self.a_tenant_leaves("db/data-0")
+        self.settle()
+        self.say(hold=False)
+
+    def come_to_be_ordered(self) -> None:
+        self.leader_comes_to(actions.WriteOrder)
+
+    def come_to_be_committed(self) -> None:
+        self.leader_comes_to(actions.DeletePv)
+
+    def come_to_be_wiping(self) -> None:
+        self.leader_sees_and_acts(1)
+        self.a_daemon_works(0, 6)
+
+    @rule(how=st.sampled_from(["same", "swapped"]))
+    def the_machine_reboots_and_is_left_alone(self, how: str) -> None:
+        """What is decided about another disk in the slot is what the right one finds when it is back."""
+        self.the_machine_reboots(how)
+        self.settle()
+
+    def settle(self, limit: int = 120) -> None:
+        """People and machines leave it alone: everything must come to rest, in few writes."""
+        writes = 0
+        daemon = self.daemons[0]
+        for _ in range(limit):
+            self.controllers[self.leader].catch_up()
+            acted = self.step(self.leader)
+            writes += acted
+            acted |= self.cluster.kube()
+            self.run_pods()
+            for each in self.daemons:
+                acted |= self.node.obey(each) if each is daemon or each.child else False
+                for letter in each.letters:
+                    acted |= self.node.write(letter)
+                each.letters = []
+            if not acted:
+                break
+        else:
+            raise AssertionError(f"no rest: {self.controllers[self.leader].log[-8:]}")
+        assert writes <= 25, f"{writes} writes: {self.controllers[self.leader].log[-writes:]}"
+        self.check_rest()
+
+    @rule()
+    def all_is_left_alone(self) -> None:
+        self.settle()
+
+    def teardown(self) -> None:
+        """People repair what they broke; then the disk must end on offer."""
+        if not hasattr(self, "cluster"):
+            return
+        for number in (0, 1):
+            self.a_daemon_dies(number)
+        self.late.clear()
+        self.machine.reboot()
+        volume = self.cluster.etcd.volume
+        recorded = volume.status.identity if volume is not None else None
+        self.machine.mounted = True
+        second = recorded is not None and recorded.virtual == self.disks[1].identity.virtual
+        self.machine.slot = self.disks[1] if second else self.disks[0]
+        for disk in self.disks:
+            disk.lock = None
+        self.machine.journals = {
+            key: entry for key, entry in self.machine.journals.items() if not isinstance(entry, Broken)
+        }
+        self.a_node_is_not_ready(False)
+        self.cluster.daemon_is(ready=True)
+        if self.cluster.etcd.fleet is None:
+            self.cluster.etcd.fleet = Fleet(metadata=Meta(name=names.FLEET, uid="f2", resource_version="9"))
+        self.the_fleet_is_paused(False)
+        self.the_mode_is_set(False)
+        self.a_person_takes_every_answer_back()
+        self.wanted = desired(pool(after="0s"))
+        self.another_leads()
+        self.cluster.etcd.pods.clear()
+        self.run_pods()
+        self.cluster.etcd.claims.clear()
+        self.cluster.kube()
+        for turn in range(8):
+            self.say(hold=False, cordon=False, retire=False, gates={})
+            self.the_policy_is_patched("Delete")
+            self.settle()
+            assert self.cluster.etcd.volume is not None
+            if self.cluster.etcd.volume.status.phase is Phase.AVAILABLE:
+                break
+            self.cluster.now = Instant(self.cluster.now + 4000)
+            self.a_person_takes_every_answer_back()
+            if turn >= 1 and self.question():
+                disk = self.cluster.etcd.volume.status.disk
+                if disk is not None and disk.presence is Presence.WRONG_DISK:
+                    self.say(accept_identity=Answer(question=self.question()))
+                    continue
+                self.said_wipe.pop(self.question(), None)
+                self.answer(self.question(), "adopt" if not self.cluster.etcd.pvs else "wipe_now")
+            if turn >= 4:
+                self.a_volume_is_deleted_by_hand(force=False)  # a reservation ends by a person's hand
+        assert self.cluster.etcd.volume is not None
+        status = self.cluster.etcd.volume.status
+        assert status.phase is Phase.AVAILABLE, (status.state, status.reason, status.message)
