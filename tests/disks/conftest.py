@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from disk_daemon.facts.folder import Rules
-from tests.disks.bench import Disk, RawDisk
+from tests.disks.bench import OLD, Disk, RawDisk, identity_of, obey
+from tests.disks.device import SECRET, prepare
+from tidb_volume.value import WorkState
 
 _CLONE_NEWNS = 0x00020000
 
@@ -78,3 +80,20 @@ def raw(own_mounts: None, tmp_path: Path, rules: Rules) -> Iterator[RawDisk]:
         yield made
     finally:
         made.remove()
+
+
+@pytest.fixture
+def offered(raw: RawDisk, rules: Rules) -> RawDisk:
+    """The disk with its first tenancy on offer."""
+    ended = obey(raw, prepare(identity_of(raw, rules)), rules)
+    assert ended.work is not None
+    assert ended.work.state is WorkState.DONE, ended.work
+    return raw
+
+
+@pytest.fixture
+def used(offered: RawDisk) -> RawDisk:
+    """The disk with a tenant's data on it."""
+    (offered.ours / OLD / "data").write_bytes(SECRET)
+    os.sync()
+    return offered

@@ -30,7 +30,7 @@ from tests.disks.bench import (
     source_of,
     volume_with,
 )
-from tests.disks.test_device import prepare, state
+from tests.disks.device import prepare, state
 from tidb_volume.value import Adopt, Content, Order, Presence
 
 BLOCK: dict[str, Any] = {"volume_mode": "Block"}

@@ -26,8 +26,8 @@ from tests.disks.bench import (
     source_of,
     volume_with,
 )
+from tests.disks.device import partition_table, prepare, state
 from tests.disks.signatures import EMPTY_DOS, EMPTY_GPT, GPT_WITH_ONE, SIGNATURES, Parts
-from tests.disks.test_device import partition_table, prepare, state
 from tidb_volume.value import Adopt, Content, Identity, Presence
 
 BLOCK: dict[str, Any] = {"volume_mode": "Block"}

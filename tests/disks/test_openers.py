@@ -16,8 +16,8 @@ import pytest
 from disk_daemon.facts import loops, openers, process
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import Api, RawDisk, drop_ptrace, facts_of, identity_of, in_child, obey, volume_with
+from tests.disks.device import prepare, state
 from tests.disks.hung import FILE, hung
-from tests.disks.test_device import prepare, state
 from tests.disks.test_whole_disk import program
 from tidb_volume.value import Presence
 

@@ -26,7 +26,7 @@ from tests.disks.bench import (
     reclaim,
     source_of,
 )
-from tests.disks.test_device import prepare, state
+from tests.disks.device import prepare, state
 from tidb_volume.value import Content, Identity, Order, Presence
 
 SMALL = 64 << 20

@@ -1,0 +1,223 @@
+"""Wipes of devices whose file system the daemon made, also cut before each of their steps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from disk_daemon.facts.folder import Rules
+from tests.disks.bench import (
+    NEXT,
+    OLD,
+    OTHER,
+    Api,
+    RawDisk,
+    die_at,
+    facts_of,
+    identity_of,
+    in_child,
+    obey,
+    reclaim,
+    volume_with,
+)
+from tests.disks.device import SECRET, boot, entry_of, prepare, state, written
+from tidb_volume.value import Content, Order
+
+
+@pytest.mark.parametrize("method", ["auto", "format", "files"])
+def test_a_released_tenancy_is_wiped_and_the_next_one_finds_nothing(
+    used: RawDisk, rules: Rules, method: str
+) -> None:
+    before = used.uuid()
+    ended = obey(used, reclaim(identity_of(used, rules), method=method), rules)
+    assert state(ended) == ("done", "")
+    assert ended.facts.tenancies == (NEXT,)
+    assert list((used.ours / NEXT).iterdir()) == []
+    assert sorted(each.name for each in used.ours.iterdir()) == [NEXT]
+    assert (used.uuid() == before) == (method == "files")
+    entry = entry_of(used, rules)
+    assert (entry.handed, entry.order, entry.making) == (NEXT, None, None)
+    again = obey(used, reclaim(identity_of(used, rules), method=method), rules)
+    assert state(again) == ("done", "")
+
+
+def test_an_order_done_is_not_done_again_on_data(used: RawDisk, rules: Rules) -> None:
+    order = reclaim(identity_of(used, rules))
+    obey(used, order, rules)
+    (used.ours / NEXT / "data").write_bytes(SECRET)
+    assert state(obey(used, order, rules)) == ("refused", "HasData")
+    assert (used.ours / NEXT / "data").read_bytes() == SECRET
+
+
+def test_a_fresh_offer_of_an_unused_disk_formats_nothing(offered: RawDisk, rules: Rules) -> None:
+    before = offered.uuid()
+    order = prepare(identity_of(offered, rules), id="order-1", ends=OLD, next=NEXT)
+    assert state(obey(offered, order, rules)) == ("done", "")
+    assert offered.uuid() == before
+    assert facts_of(offered, rules).tenancies == (NEXT,)
+
+
+def test_an_order_for_another_tenancy_formats_nothing(used: RawDisk, rules: Rules) -> None:
+    order = reclaim(identity_of(used, rules), ends=OTHER)
+    assert state(obey(used, order, rules)) == ("refused", "HasData")
+    assert (used.ours / OLD / "data").read_bytes() == SECRET
+
+
+def test_a_pods_mount_is_waited_for(used: RawDisk, rules: Rules, tmp_path: Path) -> None:
+    pod = tmp_path / "pod"
+    pod.mkdir()
+    subprocess.run(["mount", "--bind", used.ours / OLD, pod], check=True)
+    try:
+        ended = obey(used, reclaim(identity_of(used, rules)), rules)
+        assert state(ended) == ("running", "InUse")
+        assert (pod / "data").read_bytes() == SECRET
+    finally:
+        subprocess.run(["umount", pod], check=True)
+    assert state(obey(used, reclaim(identity_of(used, rules)), rules)) == ("done", "")
+
+
+@pytest.fixture
+def holder(used: RawDisk) -> Iterator[int]:
+    """A process in a mount namespace of its own, with a copy of the disk's mount."""
+    words = ["unshare", "--mount", "--propagation=private", "sh", "-c", "echo; exec sleep 1000"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    yield process.pid
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_copy_of_the_mount_in_a_private_namespace_is_named_and_the_disk_stays_as_it_is(
+    used: RawDisk, rules: Rules, holder: int
+) -> None:
+    before = used.uuid()
+    ended = obey(used, reclaim(identity_of(used, rules), method="format"), rules)
+    assert state(ended) == ("running", "InUse")
+    assert ended.work is not None
+    assert str(holder) in ended.work.message
+    assert ended.pids == (holder,)
+    assert not ended.work.begun
+    assert used.is_mounted
+    assert (used.ours / OLD / "data").read_bytes() == SECRET
+    assert used.uuid() == before
+    assert entry_of(used, rules).order is None
+
+
+def test_where_somebody_holds_a_copy_auto_deletes_the_files(used: RawDisk, rules: Rules, holder: int) -> None:
+    before = used.uuid()
+    assert state(obey(used, reclaim(identity_of(used, rules), method="auto"), rules)) == ("done", "")
+    assert used.uuid() == before
+    assert facts_of(used, rules).tenancies == (NEXT,)
+
+
+@pytest.mark.parametrize("reading", [2])
+def test_an_order_withdrawn_after_the_unmount_leaves_the_disk_mounted_with_its_data(
+    used: RawDisk, rules: Rules, reading: int
+) -> None:
+    order = reclaim(identity_of(used, rules), method="format")
+    api = Api(volume_with(used, order))
+    api.on_read = lambda number: api.change_order(withdrawn=True) if number == reading else None
+    ended = obey(used, order, rules, api)
+    assert state(ended) == ("refused", "Withdrawn")
+    assert ended.work is not None
+    assert not ended.work.begun
+    assert (used.ours / OLD / "data").read_bytes() == SECRET
+    assert entry_of(used, rules).order is None
+
+
+@pytest.mark.parametrize("reading", [1, 2])
+def test_a_pause_before_mkfs_leaves_the_disk_mounted_with_its_data(
+    used: RawDisk, rules: Rules, reading: int
+) -> None:
+    order = reclaim(identity_of(used, rules), method="format")
+    api = Api(volume_with(used, order))
+    api.on_read = lambda number: api.pause() if number == reading else None
+    assert state(obey(used, order, rules, api)) == ("running", "Paused")
+    assert (used.ours / OLD / "data").read_bytes() == SECRET
+    api.on_read = lambda number: None
+    api.pause(False)
+    assert state(obey(used, order, rules, api)) == ("done", "")
+
+
+def steps(disk: RawDisk, order: Order, rules: Rules) -> list[str]:
+    seen: list[str] = []
+    in_order = obey(disk, order, rules, tick=seen.append)
+    assert state(in_order) == ("done", "")
+    return seen
+
+
+def test_killed_before_any_step_of_a_format_the_next_process_ends_it(
+    own_mounts: None, rules: Rules, tmp_path: Path
+) -> None:
+    step, ended = 0, False
+    while not ended:
+        step += 1
+        with RawDisk.numbered(tmp_path, step, rules) as (disk, own):
+            identity = identity_of(disk, own)
+            assert state(obey(disk, prepare(identity), own)) == ("done", "")
+            (disk.ours / OLD / "data").write_bytes(SECRET)
+            order = reclaim(identity, method="format")
+            tick = die_at(step)
+            ended = in_child(lambda: obey(disk, order, own, tick=tick)) == 0  # noqa: B023
+            if step % 2 and disk.is_mounted:
+                disk.unmount()
+                boot(disk, own)
+            again = msgspec.structs.replace(order, id="order-2", attempt=1) if step % 3 == 0 else order
+            assert state(obey(disk, again, own)) == ("done", ""), step
+            facts = facts_of(disk, own)
+            assert (facts.tenancies, facts.empty) == ((NEXT,), True), step
+            assert entry_of(disk, own).handed == NEXT
+    assert step > 8
+
+
+def test_killed_before_any_step_of_the_first_format_the_next_process_ends_it(
+    own_mounts: None, rules: Rules, tmp_path: Path
+) -> None:
+    step, ended = 0, False
+    while not ended:
+        step += 1
+        with RawDisk.numbered(tmp_path, step, rules) as (disk, own):
+            order = prepare(identity_of(disk, own))
+            tick = die_at(step)
+            ended = in_child(lambda: obey(disk, order, own, tick=tick)) == 0  # noqa: B023
+            # Another order may take its place until the tenancy's folder is there; from then on it would be a
+            # tenancy that it does not know, and a person is asked.
+            another = bool(step % 2) and not facts_of(disk, own).tenancies
+            again = msgspec.structs.replace(order, id="order-2", next=NEXT) if another else order
+            if not ended or again is order:
+                assert state(obey(disk, again, own)) == ("done", ""), step
+                assert facts_of(disk, own).tenancies == (again.next,), step
+    assert step > 6
+
+
+def test_mkfs_cut_in_the_middle_is_taken_up_and_never_taken_for_blank(raw: RawDisk, rules: Rules) -> None:
+    order = prepare(identity_of(raw, rules))
+
+    def tick(what: str) -> None:
+        if what == "read back":
+            raw.write(0, os.urandom(4096))
+            os.kill(os.getpid(), 9)
+
+    assert in_child(lambda: obey(raw, order, rules, tick=tick)) != 0
+    assert facts_of(raw, rules).content is Content.DATA
+    assert entry_of(raw, rules).making is not None
+    assert state(obey(raw, order, rules)) == ("done", "")
+
+
+def test_something_else_put_where_mkfs_was_cut_is_not_formatted(raw: RawDisk, rules: Rules) -> None:
+    order = prepare(identity_of(raw, rules))
+    assert in_child(lambda: obey(raw, order, rules, tick=lambda what: _die_if(what == "mkfs"))) != 0
+    written(raw, "ext4")
+    assert state(obey(raw, order, rules)) == ("refused", "HasData")
+
+
+def _die_if(now: bool) -> None:
+    if now:
+        os.kill(os.getpid(), 9)
