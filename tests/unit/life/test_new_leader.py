@@ -1,0 +1,113 @@
+"""What a leader does that finds things half done, by itself or by an etcd that went back."""
+
+from __future__ import annotations
+
+from tests.unit.life.simulate import NAME, Sim
+from tests.unit.life.stages import on_offer, released
+from tidb_volume.life import actions
+from tidb_volume.value import (
+    Adopt,
+    Phase,
+    VolumeStatus,
+)
+
+
+def test_a_new_leader_that_finds_a_pv_gone_and_no_commit_asks_a_person() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.release()
+    sim.until(actions.DeletePv)
+    sim.new_leader()
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
+    assert not sim.wiped
+    assert sim.status.question is not None
+    sim.admin(adopt=Adopt(question=sim.status.question.id, action="Wipe"))
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert len(sim.wiped) == 1
+
+
+def test_a_new_leader_finishes_a_committed_wipe_and_never_offers_on_a_found_done() -> None:
+    sim = on_offer(after="0s")
+    sim.bind()
+    sim.settle()
+    sim.release()
+    sim.until(actions.DeletePv)
+    sim.step()
+    assert sim.status.committed
+    sim.obey()
+    sim.new_leader()
+    sim.log.clear()
+    sim.settle()
+    done_once_more = [
+        type(action).__name__ for action in sim.log if not isinstance(action, actions.PatchStatus)
+    ]
+    assert done_once_more == ["WriteOrder", "CreatePv"]
+    assert sim.status.phase is Phase.AVAILABLE
+    assert len(sim.wiped) == 1
+
+
+def test_an_etcd_from_before_the_claim_does_not_leave_the_used_disk_on_offer() -> None:
+    sim = on_offer(after="0s")
+    saved = sim.cluster.etcd.copy()
+    sim.bind()
+    sim.settle()
+    sim.cluster.etcd = saved
+    sim.node_side.kubelet()
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
+    assert not sim.pvs
+    assert sim.data
+    assert not sim.wiped
+
+
+def test_a_leader_that_asks_again_without_a_commit_asks_for_nothing_that_could_delete() -> None:
+    sim = released(after="0s")
+    assert sim.status.phase is Phase.AVAILABLE
+    assert sim.spec.order.kind == "reclaim"
+    sim.delete_pvs()
+    sim.cluster.change_volume(status=VolumeStatus())
+    sim.new_leader()
+    sim.log.clear()
+    sim.settle()
+    orders = [action.order for action in sim.log if isinstance(action, actions.WriteOrder)]
+    assert {order.kind for order in orders if order is not None} <= {"prepare"}
+
+
+def test_an_offer_is_never_made_on_a_done_that_another_leader_ordered() -> None:
+    sim = Sim()
+    sim.obey()
+    sim.until(actions.WriteOrder)
+    sim.obey()
+    first = sim.spec.order.id
+    sim.new_leader()
+    sim.settle()
+    assert [type(each).__name__ for each in sim.log][:2] == ["WriteOrder", "CreatePv"]
+    assert sim.spec.order.id != first
+    assert sim.status.work is not None
+    assert sim.status.work.order_id == sim.spec.order.id
+
+
+def test_no_volume_is_made_beside_another_one_and_one_that_came_late_is_deleted() -> None:
+    sim = Sim()
+    sim.obey()
+    sim.until(actions.WriteOrder)
+    sim.obey()
+    create = sim.plan().action
+    assert isinstance(create, actions.CreatePv)
+    stranger = {
+        "metadata": {"name": f"{NAME}-zzzzzzzzzzzz"},
+        "spec": {"local": {"path": "/data/disk0/.tidb-volume/zzzzzzzzzzzz"}},
+    }
+    sim.cluster.create_pv(stranger)
+    assert not isinstance(sim.plan().action, actions.CreatePv)
+    sim.settle()
+    assert [pv.metadata.name for pv in sim.pvs] == [f"{NAME}-{sim.status.tenancy}"]
+    sim.bind()
+    sim.settle()
+    sim.cluster.create_pv(stranger)
+    sim.settle()
+    assert len(sim.pvs) == 1
+    assert sim.status.phase is Phase.BOUND
