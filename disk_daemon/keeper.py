@@ -271,6 +271,7 @@ class Keeper:
             return
         known = self._minded.get(self._by_job.pop(child.job.id, ""))
         if known is None or known.child is not child:
+            self._reconsider()  # another disk may have waited for its turn
             return
         known.child = None
         if child.job.kind == "mount":
@@ -327,8 +328,7 @@ class Keeper:
         now = self._clock()
         if self._is_recalling(known):
             return
-        wiping = sum(1 for each in self._minded.values() if each.child and each.child.job.kind == "order")
-        match minded.next_job(known, now, free_slot=wiping < WIPES_AT_ONCE):
+        match minded.next_job(known, now, free_slot=self._at_work_on_orders() < WIPES_AT_ONCE):
             case "order":
                 minded.woken(known)
                 self._let_go(known)
@@ -342,6 +342,13 @@ class Keeper:
                 said = f"{WIPES_AT_ONCE} disks of this node are being wiped"
                 self._told(known, self._work(known, WorkState.RUNNING, "Queued", said))
         self._teller.write(known)
+
+    def _at_work_on_orders(self) -> int:
+        """Children that write to a disk, also for a volume that is gone by now. One that was ended and hangs
+        in the kernel writes nothing any more, and holds up no other disk."""
+        assert self._children is not None
+        every = self._children.all
+        return sum(1 for each in every if each.job.kind == "order" and not each.was_killed)
 
     def _start(self, known: Minded, kind: Any, patience_s: float) -> None:
         order = known.volume.spec.order if kind == "order" else None

@@ -323,6 +323,50 @@ def test_a_disk_that_does_not_answer_is_stuck_and_holds_up_no_other(world: World
     assert len([job for job in world.spawned if job.volume == "hung"]) == 1
 
 
+def at_work(world: World) -> list[str]:
+    """Whose order has a child."""
+    return [each.job.volume for each in world.children.all if each.job.kind == "order"]
+
+
+def test_wipes_that_hang_in_the_kernel_leave_the_node_its_two_wipes(world: World) -> None:
+    """What was ended and does not end writes nothing any more: with two dead disks the others go on."""
+
+    def kill(child: Child) -> None:  # as far as it gets with a process in state D
+        child.was_killed = True
+
+    world.children.kill = kill  # type: ignore[method-assign]
+    for name in ("a", "b"):
+        world.keeper.volume_changed(listed(f"hung-{name}", f"{HANGS}/{name}", order()))
+    for number in range(3):
+        world.keeper.volume_changed(listed(f"v{number}", f"{WIPES}/{number}", order()))
+    assert len(at_work(world)) == keeper.WIPES_AT_ONCE
+    world.now += keeper.ORDER_PATIENCE_S + 1
+
+    def finished() -> bool:
+        works = [world.last(f"v{number}")[1] for number in range(3)]
+        return all(each is not None and each.state is WorkState.DONE for each in works)
+
+    world.until("the others to be done", finished)
+    world.until("their processes to be gone", lambda: at_work(world) == ["hung-a", "hung-b"])
+    assert len([job for job in world.spawned if job.volume == "hung-a"]) == 1
+    assert world.busiest == 2 * keeper.WIPES_AT_ONCE, "two that hang, two at work"
+
+
+def test_a_wipe_whose_volume_was_deleted_counts_until_it_has_ended(world: World) -> None:
+    for number in range(2):
+        world.keeper.volume_changed(listed(f"gone{number}", f"{WIPES}/{number}", order()))
+    for number in range(2):
+        world.keeper.volume_gone(f"gone{number}")
+        world.keeper.volume_changed(listed(f"v{number}", f"{WIPES}/{number + 2}", order()))
+
+    def finished() -> bool:
+        works = [world.last(f"v{number}")[1] for number in range(2)]
+        return all(each is not None and each.state is WorkState.DONE for each in works)
+
+    world.until("the others to be done", finished)
+    assert world.busiest == keeper.WIPES_AT_ONCE
+
+
 def test_a_child_that_crashes_is_followed_by_another_later(world: World) -> None:
     world.keeper.volume_changed(listed("v", CRASHES, order()))
     world.until("the word of it", lambda: world.last("v")[1])
