@@ -23,6 +23,9 @@ SECTOR = 512
 _PAGE = 4096
 _PAGE_80_HEADER = 4
 _NO_FACT = {"", "unknown", "none", "n/a", "default", "to be filled by o.e.m."}
+_KINDS = ("naa.", "eui.", "uuid.", "0x")
+"""What the kernel writes before the number in a WWN (drivers/scsi/scsi_lib.c, scsi_vpd_lun_id)."""
+_NOTHING = "0-. :"
 
 
 class Virtual(Exception):  # noqa: N818 - says what it is
@@ -64,10 +67,11 @@ def identity(device: str, *, virtual_disks: bool, sys: Path = SYS) -> Identity:
     own = _folder(device, sys)
     is_partition = os.path.exists(f"{own}/partition")
     whole = os.path.dirname(own) if is_partition else own
+    serial = _fact(f"{whole}/serial") or _fact(f"{whole}/device/serial") or _page_80(whole)
     facts = Identity(
         eui=_eui(whole),
-        wwn=_fact(f"{whole}/wwid") or _fact(f"{whole}/device/wwid") or _mapped(whole),
-        serial=_fact(f"{whole}/serial") or _fact(f"{whole}/device/serial") or _page_80(whole),
+        wwn=_wwn(whole, serial) or _mapped(whole),
+        serial=serial,
         model=_fact(f"{whole}/device/model"),
         size_bytes=int(_read(f"{own}/size")) * SECTOR,
         partition=f"{_fact(f'{own}/partition')}@{_fact(f'{own}/start')}" if is_partition else "",
@@ -96,7 +100,24 @@ def _fact(path: str) -> str:
         text = " ".join(_read(path).decode(errors="replace").split())
     except OSError:
         return ""
-    return "" if text.lower() in _NO_FACT or not text.strip("0-. :") else text
+    plain = text.lower()
+    for kind in _KINDS:
+        plain = plain.removeprefix(kind)
+    return "" if plain in _NO_FACT or not plain.strip(_NOTHING) else text
+
+
+def _wwn(whole: str, serial: str) -> str:
+    """The WWN, unless the kernel or the disk made it of a serial that is none: a whole model has it then.
+
+    Where an NVMe disk has neither NGUID nor EUI the kernel writes vendor, serial and model instead; a T10
+    vendor id ends with the serial (SPC; libata makes one of model and serial).
+    """
+    text = _fact(f"{whole}/wwid") or _fact(f"{whole}/device/wwid")
+    if text.startswith("nvme.") and not serial:
+        return ""
+    if text.startswith("t10.") and not text.split()[-1].strip(_NOTHING):
+        return ""
+    return text
 
 
 def _eui(whole: str) -> str:
