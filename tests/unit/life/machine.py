@@ -196,7 +196,7 @@ class Child:
         order: Order,
         live: Callable[[], Live],
         clock: Callable[[], Instant],
-        about_to_begin: Callable[[Order, Disk], None],
+        about_to_begin: Callable[[Order, Disk, bool], None],
     ) -> None:
         self._machine, self._volume, self.order = machine, volume, order
         self._read, self._clock, self._about_to_begin = live, clock, about_to_begin
@@ -293,7 +293,7 @@ class Child:
                         break
                     self._note(disk, begun=was)
                     yield from self._recheck(disk)
-                self._about_to_begin(order, disk)
+                self._about_to_begin(order, disk, was)
             case Note():
                 yield "note"
                 self._note(disk, begun=False)

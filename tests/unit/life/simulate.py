@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from disk_daemon import api
 from disk_daemon.jobs import Job
-from disk_daemon.known import Live
+from disk_daemon.known import Entry, Live
 from tests.unit.life.cluster import (
     BOUND_BY,
     NAME,
@@ -32,12 +33,24 @@ from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life import actions, answers, breaker
 from tidb_volume.life.actions import Action, Plan
 from tidb_volume.life.around import Around
+from tidb_volume.life.foreign import disk_of
 from tidb_volume.life.look import pick_pv
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import Annotated, Fresh, Mine, World
 from tidb_volume.units import Instant
 from tidb_volume.upstream import Claim, Pv
-from tidb_volume.value import Admin, DiskReport, Fleet, Identity, Phase, Presence, Ref, Volume, VolumeStatus
+from tidb_volume.value import (
+    Admin,
+    DiskReport,
+    Fleet,
+    Identity,
+    Order,
+    Phase,
+    Presence,
+    Ref,
+    Volume,
+    VolumeStatus,
+)
 
 __all__ = ["NAME", "NODE", "START", "Sim", "change", "desired", "pool", "tenancy"]
 
@@ -71,7 +84,7 @@ class Controller:
     def world(self, volume: Volume) -> World:
         view, node = self.view, self.cluster.node
         n = next(self.cluster.ids)
-        pvs = tuple(view.pvs.values())
+        pvs = tuple(pv for pv in view.pvs.values() if disk_of(pv) == NAME)
         picked = pick_pv(pvs)
         claim = self._claim(picked.spec.claim_ref if picked is not None else None)
         key = f"{claim.metadata.namespace}/{claim.metadata.name}" if claim is not None else ""
@@ -203,15 +216,28 @@ class Node:
 
     def __init__(self, cluster: Cluster, machine: Machine) -> None:
         self.cluster, self.machine = cluster, machine
-        self.about_to_begin: Callable[[object, Disk], None] = lambda order, disk: None
+        self.about_to_begin: Callable[[Order, Disk, bool], None] = lambda order, disk, anew: None
+        self.unreadable = ""
+        """Why the daemons can neither read the API nor write to it; empty: they can."""
         self.written = 0
         """How often the daemons wrote a status."""
 
     def live(self) -> Live:
-        etcd = self.cluster.etcd
-        return Live(
-            read_at=self.cluster.now, volume=etcd.volume, fleet=etcd.fleet, pvs=tuple(etcd.pvs.values())
+        etcd, now = self.cluster.etcd, self.cluster.now
+        if self.unreadable:
+            return Live(read_at=now, error=self.unreadable)
+        slot = self.machine.slot
+        known = self.machine.journal_of(slot.identity) if slot is not None else None
+        tenancies = (
+            (known.handed, known.order.ends if known.order else "") if isinstance(known, Entry) else ()
         )
+        named = api.pv_names(NAME, etcd.volume, tenancies)
+        pvs = [
+            pv
+            for pv in etcd.pvs.values()
+            if pv.metadata.labels.get(names.LABEL_DISK) == NAME or pv.metadata.name in named
+        ]
+        return Live(read_at=now, volume=etcd.volume, fleet=etcd.fleet, pvs=tuple(pvs))
 
     def begin(self, daemon: Daemon) -> bool:
         """Make a child for the order that stands, if it has to be carried out."""
@@ -259,7 +285,7 @@ class Node:
     def write(self, letter: Letter) -> bool:
         """Write one letter; what is already so is not written. Whether anything changed."""
         before = self.cluster.etcd.volume
-        if before is None or before.metadata.uid != letter.uid:
+        if self.unreadable or before is None or before.metadata.uid != letter.uid:
             return False
         work = before.status.work
         if letter.work is not None and (work is None or change(work, at=letter.work.at) != letter.work):

@@ -87,6 +87,14 @@ class Controllers(Tenants):
         self.another_leads()
 
     @rule()
+    def the_leader_acts_and_hears_no_answer(self) -> None:
+        """The call took effect, its answer was lost: cache and memory are as before."""
+        who = self.controllers[self.leader]
+        view, mine = who.view.copy(), who.mine
+        self.step(self.leader)
+        who.view, who.mine = view, mine
+
+    @rule()
     def another_leads(self) -> None:
         self.leader = 1 - self.leader
         self.controllers[self.leader] = Controller(self.cluster, self.wanted, "ab"[self.leader])

@@ -8,6 +8,7 @@ from hypothesis.stateful import precondition, rule
 from tests.unit.life.cluster import change
 from tests.unit.life.model.people import People
 from tests.unit.life.model.state import CLAIMS, tenancy_of
+from tidb_volume.upstream import PhaseOnly, Pv
 from tidb_volume.value import Ref, VolumeStatus
 
 
@@ -19,13 +20,62 @@ class Hands(People):
     def a_claim_ref_is_cleared(self) -> None:
         for pv in tuple(self.cluster.etcd.pvs.values()):
             if pv.spec.claim_ref is not None and pv.status.phase in ("Released", "Failed"):
-                self.careless.add(tenancy_of(pv))
-                volume = self.cluster.etcd.volume
-                known = volume.status if volume is not None else VolumeStatus()
-                if known.tenancy != tenancy_of(pv) or (known.owner is None and not known.dirty):
-                    self.unseen.add(tenancy_of(pv))
+                self.is_put_on_offer(pv)
                 self.cluster.change_pv(pv.metadata.name, spec=change(pv.spec, claim_ref=None))
         self.cluster.kube()
+
+    @precondition(lambda self: any(p.status.phase == "Bound" for p in self.cluster.etcd.pvs.values()))
+    @rule(key=st.sampled_from(CLAIMS))
+    def the_claim_ref_of_a_bound_volume_is_cleared(self, key: str) -> None:
+        """The scheduler may be faster than the controller that would bind it to the same claim again."""
+        for pv in tuple(self.cluster.etcd.pvs.values()):
+            if pv.status.phase == "Bound":
+                self.is_put_on_offer(pv)
+                spec, free = change(pv.spec, claim_ref=None), PhaseOnly(phase="Available")
+                self.cluster.change_pv(pv.metadata.name, spec=spec, status=free)
+        if key in self.cluster.etcd.claims:
+            self.cluster.choose(key)
+        self.cluster.kube()
+
+    @precondition(lambda self: self.backups)
+    @rule(cleared=st.booleans(), last=st.booleans())
+    def a_volume_is_made_again_by_hand(self, cleared: bool, last: bool) -> None:
+        """Out of a backup, under its old name; cleared: without the claim's UID, as many a guide has it."""
+        name = tuple(self.backups)[-1 if last else 0]
+        if name in self.cluster.etcd.pvs:
+            return
+        was = self.backups[name]
+        self.is_put_on_offer(was)
+        uid = self.cluster.uid("pv")
+        meta = change(was.metadata, uid=uid, resource_version=self.cluster.version(), deletion_timestamp=None)
+        ref = was.spec.claim_ref
+        spec = change(was.spec, claim_ref=change(ref, uid="") if cleared and ref is not None else ref)
+        self.cluster.etcd.pvs[name] = change(was, metadata=meta, spec=spec, status=PhaseOnly(phase="Pending"))
+        self.by_hand[uid] = self.cluster.now
+        self.cluster.kube()
+
+    def is_put_on_offer(self, pv: Pv) -> None:
+        """By a careless hand; and whether any record is left that knows of who had it."""
+        self.careless.add(tenancy_of(pv))
+        volume = self.cluster.etcd.volume
+        known = volume.status if volume is not None else VolumeStatus()
+        if known.tenancy != tenancy_of(pv) or (known.owner is None and not known.dirty):
+            self.unseen.add(tenancy_of(pv))
+
+    @rule(which=st.sampled_from(["recorded", "ordered"]), copied=st.booleans())
+    def a_tenancys_folder_is_made_by_hand(self, which: str, copied: bool) -> None:
+        """Empty, on the disk in the slot; copied: on the other one, with all that is in it."""
+        volume, slot = self.cluster.etcd.volume, self.machine.slot
+        order = volume.spec.order if volume is not None else None
+        name = volume.status.tenancy if volume is not None else ""
+        if which == "ordered":
+            name = order.next if order is not None else ""
+        if not name or slot is None or slot.lock is not None:
+            return
+        disk = next(each for each in self.disks if (each is not slot) == copied)
+        if name not in disk.tenancies:
+            self.forged.add(name)
+            disk.tenancies[name] = set(slot.tenancies.get(name, ())) if copied else set()
 
     @precondition(lambda self: any(p.spec.claim_ref is None for p in self.cluster.etcd.pvs.values()))
     @rule(key=st.sampled_from(CLAIMS))
@@ -45,11 +95,14 @@ class Hands(People):
             else:
                 self.cluster.delete_pv(name)
 
-    @rule(what=st.sampled_from(["status", "order", "volume", "fleet", "annotation"]))
+    @rule(what=st.sampled_from(["status", "order", "volume", "crd", "fleet", "annotation", "labels"]))
     def something_is_deleted(self, what: str) -> None:
         volume = self.cluster.etcd.volume
         if what == "fleet":
             self.cluster.etcd.fleet = None
+        elif what == "labels":
+            for pv in tuple(self.cluster.etcd.pvs.values()):
+                self.cluster.change_pv(pv.metadata.name, metadata=change(pv.metadata, labels={}))
         elif what == "annotation":
             for pv in tuple(self.cluster.etcd.pvs.values()):
                 self.cluster.change_pv(pv.metadata.name, metadata=change(pv.metadata, annotations={}))
@@ -63,3 +116,5 @@ class Hands(People):
         else:
             self.unseen |= self.careless
             self.cluster.delete_volume()
+            if what == "crd":  # every object of these kinds
+                self.cluster.etcd.fleet = None

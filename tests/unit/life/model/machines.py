@@ -68,6 +68,16 @@ class Machines(Controllers):
             {hardware_key(disk.identity): Broken(why="damaged") for disk in self.disks} if broken else {}
         )
 
+    @rule()
+    def the_machine_is_installed_anew(self) -> None:
+        """The disks stay; the daemon's records were on the one that did not."""
+        self.the_machine_reboots("same")
+        self.the_journal_is_lost(broken=False)
+
+    @rule(there=st.booleans())
+    def the_daemons_reach_the_api(self, there: bool) -> None:
+        self.node.unreadable = "" if there else "no route to host"
+
     @rule(busy=st.booleans())
     def a_node_is_not_ready(self, busy: bool) -> None:
         self.cluster.node_is(ready=not busy)

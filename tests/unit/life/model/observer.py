@@ -20,12 +20,13 @@ from typing import Any
 from hypothesis.stateful import invariant
 
 from disk_daemon.known import Entry
-from tests.unit.life.machine import Disk, Item
+from tests.unit.life.machine import LIVE_FOR_S, Disk, Item
 from tests.unit.life.model.state import STRANGER, State, tenancy_of
 from tests.unit.life.simulate import Controller
 from tidb_volume import names, words
 from tidb_volume.life import actions
 from tidb_volume.life.actions import Action
+from tidb_volume.units import Instant
 from tidb_volume.upstream import Pv
 from tidb_volume.value import Order, Phase, Volume
 
@@ -33,10 +34,46 @@ from tidb_volume.value import Order, Phase, Volume
 class Observer(State):
     """Looks on, and objects."""
 
-    def about_to_begin(self, order: Any, disk: Disk) -> None:
-        """An order is about to delete for the first time: is that right, by all that is known?"""
-        assert isinstance(order, Order)
+    def about_to_begin(self, order: Order, disk: Disk, anew: bool) -> None:
+        """An order is about to delete: is that right, by all that is known?
+
+        anew: bytes were gone before, and a process goes on with it. An order that ends an unused tenancy
+        destroys nothing, so that only a pause is against it.
+        """
+        destroys = order.kind == "reclaim" or bool(order.answer)
+        for each in self.obstacles():
+            stood = self.cluster.now - self.since.get(each, self.cluster.now)
+            passed = each != "paused" and (anew or not destroys)
+            assert stood <= LIVE_FOR_S or passed, f"begun though {each} for {stood} s"
+        for at in self.machine.running.values():
+            same = at.disk is disk and (order.whole_disk or at.tenancy == order.ends)
+            assert not same or at.tenancy in self.forged, "wiped under a container"
         self.check_erasure(order, disk)
+
+    def obstacles(self) -> set[str]:
+        """What stands against a wipe that has not begun; a pause against any."""
+        volume, fleet = self.cluster.etcd.volume, self.cluster.etcd.fleet
+        found = {"paused"} if fleet is None or fleet.spec.paused else set()
+        if fleet is not None and fleet.status.breaker.tripped:
+            found.add("the breaker is open")
+        if volume is not None:
+            admin, question = volume.spec.admin, self.question_of(volume)
+            found |= {"held"} if admin.hold else set()
+            found |= {"gated"} if admin.gates else set()
+            found |= {"asked back"} if admin.restore and admin.restore.question == question else set()
+        return found
+
+    @invariant()
+    def a_stop_button_stops(self) -> None:
+        """At most the one piece goes that a process was about to delete when it was frozen."""
+        now, gone = self.cluster.now, len(self.machine.erased) - self.erased
+        paused = self.since.get("paused", now)
+        assert now - paused <= LIVE_FOR_S or gone <= 1, f"{gone} deleted in a pause"
+        self.erased += gone
+        self.since = {each: self.since.get(each, now) for each in self.obstacles()}
+        for pv in self.cluster.etcd.pvs.values():
+            if pv.spec.claim_ref is not None and pv.spec.claim_ref.uid:
+                self.backups[pv.metadata.name] = pv
 
     def check_erasure(self, order: Order, disk: Disk) -> None:
         volume = self.cluster.etcd.volume
@@ -51,8 +88,13 @@ class Observer(State):
         assert volume is not None
         assert volume.status.committed == order.id, "wiped without a commit"
         for pv in self.cluster.etcd.pvs.values():
-            assert pv.metadata.deletion_timestamp or tenancy_of(pv) != order.ends, "wiped under a volume"
+            made = self.by_hand.get(pv.metadata.uid, Instant(0.0))
+            late = self.cluster.now - made <= LIVE_FOR_S
+            same = tenancy_of(pv) == order.ends
+            assert pv.metadata.deletion_timestamp or not same or late, "wiped under a volume"
         if order.answer:
+            taken_back = self.cluster.now - self.taken_back.get(order.answer, self.cluster.now)
+            assert taken_back <= LIVE_FOR_S, "wiped on an answer that was taken back"
             assert order.answer in self.said_wipe, "wiped on an answer that nobody gave"
             assert going <= self.said_wipe[order.answer], "wiped what nobody was asked about"
             return
@@ -75,6 +117,11 @@ class Observer(State):
                 assert not spec.admin.hold, "ordered the wipe of what is held"
                 assert not spec.admin.gates, "ordered the wipe behind a gate"
                 assert who.wanted is not None, "ordered the wipe of what no entry lists"
+                question = self.question_of(volume)
+                said = (spec.admin.approve, spec.admin.wipe_now, spec.admin.adopt)
+                approved = any(each is not None and each.question == question for each in said)
+                manual = who.view.fleet is not None and who.view.fleet.spec.mode == "manual"
+                assert approved or not manual, "ordered a wipe that nobody approved of"
             case actions.DeletePv(uid=uid):
                 pv = next(pv for pv in etcd.pvs.values() if pv.metadata.uid == uid)
                 claim = pv.spec.claim_ref
@@ -98,11 +145,14 @@ class Observer(State):
                     assert claim is None or not claim.uid, "deleted a claimed volume"
             case actions.CreatePv(manifest=manifest) if not late:
                 tenancy = manifest["metadata"]["labels"][names.LABEL_TENANCY]
-                assert not etcd.pvs, "a second volume for one disk"
+                ours = [pv for pv in etcd.pvs.values() if pv.metadata.uid not in self.by_hand]
+                assert not ours, "a second volume for one disk"
                 reserved = "claimRef" in manifest["spec"]
                 if reserved:
                     self.grant(volume, manifest["spec"]["claimRef"], tenancy)
                     assert etcd.volume is not None
+                    erased = {each.order.ends for each in self.machine.erased}
+                    assert tenancy not in erased, "given back, and some of it is gone"
                 for disk in self.disks:
                     assert reserved or not disk.tenancies.get(tenancy), "a dirty disk on offer"
                 order = volume.spec.order
@@ -184,6 +234,6 @@ class Observer(State):
 
     @invariant()
     def what_is_shown_has_words(self) -> None:
-        volume = self.cluster.etcd.volume if hasattr(self, "cluster") else None
+        volume = self.cluster.etcd.volume
         if volume is not None and volume.status.reason:
             assert volume.status.reason in words.REASONS

@@ -10,7 +10,7 @@ from hypothesis.stateful import precondition, rule
 from tests.unit.life.cluster import change, desired, pool
 from tests.unit.life.model.machines import Machines
 from tests.unit.life.model.state import CLAIMS
-from tidb_volume.value import Adopt, Answer, Approve, Ref, Restore
+from tidb_volume.value import Admin, Adopt, Answer, Approve, Ref, Restore
 
 
 class People(Machines):
@@ -70,7 +70,21 @@ class People(Machines):
     @precondition(lambda self: self.has_answers())
     @rule()
     def a_person_takes_every_answer_back(self) -> None:
+        volume = self.cluster.etcd.volume
+        admin = volume.spec.admin if volume is not None else Admin()
+        for each in (admin.adopt, admin.wipe_now, admin.approve):
+            if each is not None:
+                self.taken_back.setdefault(each.question, self.cluster.now)
         self.say(adopt=None, restore=None, wipe_now=None, accept_identity=None, forget=None, approve=None)
+
+    @rule(tripped=st.booleans())
+    def the_breaker(self, tripped: bool) -> None:
+        """It trips over other volumes, or a person ends its epoch."""
+        fleet = self.cluster.etcd.fleet
+        if fleet is not None and fleet.status.breaker.tripped is not tripped:
+            breaker = fleet.status.breaker
+            epoch = breaker.epoch if tripped else breaker.epoch + 1
+            self.cluster.breaker(change(breaker, tripped=tripped, epoch=epoch))
 
     @rule(manual=st.booleans())
     def the_mode_is_set(self, manual: bool) -> None:
@@ -83,6 +97,7 @@ class People(Machines):
             return
         on_disk = self.machine.slot.items() if self.machine.slot else set()
         self.said_wipe.setdefault(question, frozenset(on_disk))
+        self.taken_back.pop(question, None)
         volume, pvs = self.cluster.etcd.volume, self.cluster.etcd.pvs.values()
         asked = volume.status.question if volume is not None else None
         kept = any(pv.spec.persistent_volume_reclaim_policy != "Delete" for pv in pvs)

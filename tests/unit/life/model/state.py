@@ -63,6 +63,18 @@ class State(RuleBasedStateMachine):
         """(tenancy, claim that a person gave its data to)."""
         self.leaked: set[tuple[str, str]] = set()
         """(tenancy, UID of a claim that was handed another's data in it)."""
+        self.by_hand: dict[str, Instant] = {}
+        """UIDs of PersistentVolumes that somebody made by hand, and when."""
+        self.backups: dict[str, Pv] = {}
+        """PersistentVolumes as they were when last a claim had them, by name."""
+        self.forged: set[str] = set()
+        """Tenancies whose folder somebody made by hand."""
+        self.taken_back: dict[str, Instant] = {}
+        """Questions whose answers were taken back, and when."""
+        self.since: dict[str, Instant] = {}
+        """What stands against a wipe, and since when."""
+        self.erased = 0
+        """How many pieces of data were deleted by the last look."""
         self.unseen: set[str] = set()
         """Tenancies that an older etcd put on offer after they were used."""
 

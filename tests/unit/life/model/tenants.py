@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from tests.unit.life.cluster import change
 from tests.unit.life.machine import LIVE_FOR_S
 from tests.unit.life.model.observer import Observer
 from tests.unit.life.model.state import CLAIMS, tenancy_of
@@ -30,10 +31,12 @@ class Tenants(Observer):
         self.a_claim_is_deleted(key)
         self.kubernetes_acts()
 
-    @rule(key=st.sampled_from(CLAIMS))
-    def a_claim_is_made(self, key: str) -> None:
+    @rule(key=st.sampled_from(CLAIMS), named=st.booleans())
+    def a_claim_is_made(self, key: str, named: bool = False) -> None:
+        """named: it asks for the very volume that is there, whatever that holds."""
         if key not in self.cluster.etcd.claims:
-            self.cluster.create_claim(key)
+            volumes = list(self.cluster.etcd.pvs)
+            self.cluster.create_claim(key, volumes[0] if named and volumes else "")
 
     @precondition(lambda self: self.cluster.etcd.claims)
     @rule(key=st.sampled_from(CLAIMS))
@@ -62,8 +65,15 @@ class Tenants(Observer):
     @precondition(lambda self: self.cluster.etcd.claims)
     @rule(key=st.sampled_from(CLAIMS))
     def a_claim_is_deleted(self, key: str) -> None:
-        if key in self.cluster.etcd.claims and key not in self.cluster.etcd.pods:
-            self.cluster.etcd.claims.pop(key)
+        """With a pod that uses it, it is Terminating until the pod is gone."""
+        claim = self.cluster.etcd.claims.get(key)
+        if claim is None:
+            return
+        if key not in self.cluster.etcd.pods:
+            del self.cluster.etcd.claims[key]
+        elif not claim.metadata.deletion_timestamp:
+            meta = change(claim.metadata, deletion_timestamp="2027-01-01T00:00:00Z")
+            self.cluster.etcd.claims[key] = change(claim, metadata=meta)
 
     @rule(seconds=st.sampled_from([1, 30, 3700]))
     def time_passes(self, seconds: int) -> None:

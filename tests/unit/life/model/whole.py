@@ -28,7 +28,7 @@ class Life(Hands):
         after=st.sampled_from(["0s", "0s", "1h"]),
         spare=st.booleans(),
         dirty=st.sampled_from([False, False, False, True]),
-        stage=st.sampled_from(["new", *STAGES, "released", "ordered", "committed"]),
+        stage=st.sampled_from(["new", *STAGES, "released", "ordered", "committed", "adopting"]),
         saved=st.sampled_from(["never", *STAGES]),
     )
     def begin(self, wipe: bool, after: str, spare: bool, dirty: bool, stage: str, saved: str) -> None:
@@ -39,10 +39,13 @@ class Life(Hands):
 
     def come_to(self, stage: str, saved: str) -> None:
         """Begin in the middle of a life, or most would never get there. saved: when etcd was saved."""
-        for each in STAGES[: STAGES.index(stage) + 1] if stage in STAGES else ():
+        until = "released" if stage == "adopting" else stage
+        for each in STAGES[: STAGES.index(until) + 1] if until in STAGES else ():
             getattr(self, f"come_to_be_{each}")()
             if each == saved:
                 self.etcd_is_saved()
+        if stage == "adopting":
+            self.come_to_be_adopting()
 
     def come_to_be_offered(self) -> None:
         self.settle()
@@ -63,6 +66,14 @@ class Life(Hands):
     def come_to_be_committed(self) -> None:
         self.leader_comes_to(actions.DeletePv)
 
+    def come_to_be_adopting(self) -> None:
+        """Its volume was deleted by hand, a person said to wipe it all, and that is ordered."""
+        self.a_volume_is_deleted_by_hand(force=True)
+        self.leader_sees_and_acts(4)
+        self.answer(self.question(), "adopt")
+        self.leader_comes_to(actions.WriteOrder)
+        self.leader_sees_and_acts(1)
+
     def come_to_be_wiping(self) -> None:
         self.leader_sees_and_acts(1)
         self.a_daemon_works(0, 6)
@@ -76,6 +87,7 @@ class Life(Hands):
     def settle(self, limit: int = 120) -> None:
         """People and machines leave it alone: everything must come to rest, in few writes."""
         writes = 0
+        self.node.unreadable = ""
         daemon = self.daemons[0]
         for _ in range(limit):
             self.controllers[self.leader].catch_up()
@@ -114,6 +126,8 @@ class Life(Hands):
         self.machine.slot = self.disks[1] if second else self.disks[0]
         for disk in self.disks:
             disk.lock = None
+            if len(disk.tenancies) > 1:  # of two folders no order is for both: that is cleared by hand
+                disk.tenancies = {k: v for k, v in disk.tenancies.items() if k not in self.forged}
         self.machine.journals = {
             key: entry for key, entry in self.machine.journals.items() if not isinstance(entry, Broken)
         }
@@ -122,6 +136,7 @@ class Life(Hands):
         if self.cluster.etcd.fleet is None:
             self.cluster.etcd.fleet = Fleet(metadata=Meta(name=names.FLEET, uid="f2", resource_version="9"))
         self.the_fleet_is_paused(False)
+        self.the_breaker(False)
         self.the_mode_is_set(False)
         self.a_person_takes_every_answer_back()
         self.wanted = desired(pool(after="0s"))
