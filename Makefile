@@ -15,6 +15,7 @@ CODE := tidb_volume volume_controller disk_daemon
 QUICK := $(wildcard tests/unit tests/model tests/api tests/disks)
 K8S ?=
 ROUNDS ?= 100
+SECONDS ?= $(if $(CI),180,3600)
 ARGS ?=
 export K8S ROUNDS
 
@@ -58,6 +59,10 @@ test: $(STAMP) ## unit tests, and tests against a real API server (ARGS='-k one'
 	$(call timed,\
 	  $(BIN)/python -m tests.cluster build etcd kube-apiserver kube-controller-manager kube-scheduler kubectl >/dev/null \
 	  && $(BIN)/python -m pytest -n 2 --dist loadfile -q $(QUICK) $(ARGS))
+
+.PHONY: test-deep
+test-deep: $(STAMP) ## the model of a disk's life with fresh seeds (SECONDS=3600; ARGS=--self-test: what it would find)
+	@$(BIN)/python -m tests.unit.life.model.deep --seconds $(SECONDS) $(ARGS)
 
 .PHONY: e2e
 e2e: $(STAMP) ## real kubelets, containers and disks; needs root (K8S=1.32 chooses a version)

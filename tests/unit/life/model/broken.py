@@ -1,0 +1,354 @@
+"""The model is only worth what it would find: each of these breaks one thing, and the model must notice.
+
+What is broken is a guard that is not asked, a fact that is believed, or a precondition that is not sent; each
+alone, all else being as it is. Where two stand before one disaster, both are broken, and the name says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from disk_daemon import guards, journal, minded, step
+from tests.unit.life import cluster, machine, simulate
+from tests.unit.life.model.run import run
+from tidb_volume.life import give, look, memory, orders, plan, release
+from tidb_volume.value import Content
+
+Put = Callable[[Any, str, Any], None]
+BROKEN: dict[str, Callable[[Put], None]] = {}
+BATCH = 200
+
+
+class Everything(frozenset[str]):
+    """Holds whatever is asked for."""
+
+    def __contains__(self, item: object) -> bool:
+        return item != ""
+
+    def __or__(self, other: object) -> Everything:
+        return self
+
+
+def examples_until_noticed(name: str, most: int, steps: int) -> tuple[int, str]:
+    """After how many examples the model notices what is broken, and by which sentence; empty: not at all."""
+    made, seed = 0, 0
+    with _broken(name):
+        while made < most:
+            seed += 1
+            ran = run(seed, min(BATCH, most - made), steps, shrink=False)
+            made += ran.examples
+            if ran.found:
+                return made, ran.found.splitlines()[0]
+    return made, ""
+
+
+@contextmanager
+def _broken(name: str) -> Iterator[None]:
+    before: list[tuple[Any, str, Any]] = []
+
+    def put(where: Any, what: str, value: Any) -> None:
+        before.append((where, what, getattr(where, what)))
+        setattr(where, what, value)
+
+    BROKEN[name](put)
+    try:
+        yield
+    finally:
+        for where, what, value in reversed(before):
+            setattr(where, what, value)
+
+
+def breaks(name: str) -> Callable[[Callable[[Put], None]], Callable[[Put], None]]:
+    def register(how: Callable[[Put], None]) -> Callable[[Put], None]:
+        BROKEN[name] = how
+        return how
+
+    return register
+
+
+# --- the daemon's guards, each left out ---
+
+
+def _without(put: Put, *left_out: str) -> None:
+    put(guards, "GUARDS", [each for each in guards.GUARDS if each.name not in left_out])
+    put(step, "FIRST", tuple(each for each in step.FIRST if each.__name__ not in left_out))
+    for name in left_out:
+        put(guards, name, lambda case: None)
+
+
+def _guard(name: str) -> None:
+    BROKEN[f"daemon: {name} is not asked"] = lambda put: _without(put, name)
+
+
+for each in (
+    "identity_matches",
+    "no_pv_remains",
+    "not_in_use",
+    "breaker_is_closed",
+    "not_paused",
+    "not_held",
+    "no_gate_stands",
+    "no_restore_is_asked",
+    "answer_stands",
+    "nobody_had_it",
+    "journal_is_readable",
+    "live_is_readable",
+):
+    _guard(each)
+
+
+@breaks("daemon: neither parent nor guard waits for the commit")
+def _uncommitted(put: Put) -> None:
+    _without(put, "order_is_committed")
+    put(minded, "_is_too_early", lambda minded, order: False)
+
+
+# --- the daemon's decision and its journal ---
+
+
+@breaks("daemon: a frozen process goes on with what it read before")
+def _stale_reading(put: Put) -> None:
+    put(machine, "LIVE_FOR_S", float("inf"))
+
+
+@breaks("daemon: an order of an older etcd is obeyed, though it was withdrawn")
+def _taken_back(put: Put) -> None:
+    put(step, "was_taken_back", lambda case: "")
+
+
+@breaks("daemon: an order that was done is carried out once more")
+def _done_again(put: Put) -> None:
+    put(step, "_was_done", lambda case: False)
+
+
+@breaks("daemon: another tenancy on the disk is not looked at")
+def _any_tenancy(put: Put) -> None:
+    put(step, "_journal_agrees", lambda case: True)
+    real = step._wipe
+
+    def wipe(case: Any) -> Any:
+        ends = case.disk.tenancies[0] if case.disk.tenancies else case.order.ends
+        order = machine.change(case.order, ends=ends)
+        return real(machine.change(case, order=order))
+
+    put(step, "_wipe", wipe)
+
+
+@breaks("daemon: a tenancy that is not empty is taken for unused")
+def _not_empty(put: Put) -> None:
+    real = machine.Machine.facts
+    put(machine.Machine, "facts", lambda self, disk: machine.change(real(self, disk), empty=True))
+    put(look, "_agrees", lambda disk, tenancy: disk is not None and disk.tenancy == tenancy)
+
+
+@breaks("daemon: the beginning of a wipe is not journalled")
+def _unjournalled(put: Put) -> None:
+    real = journal.noted
+
+    def noted(*args: Any, begun: bool, **kwargs: Any) -> Any:
+        return real(*args, begun=False, **kwargs)
+
+    put(journal, "noted", noted)
+
+
+@breaks("daemon: a wipe does not hold the disk's lock")
+def _no_lock(put: Put) -> None:
+    put(machine.Disk, "lock", property(lambda self: None, lambda self, value: None))
+
+
+@breaks("daemon: a withdrawn order is given back though bytes are gone")
+def _given_back(put: Put) -> None:
+    put(step.Case, "begun", property(lambda self: False))
+    put(step.Case, "maybe_begun", property(lambda self: False))
+
+
+@breaks("daemon: claims that were seen are not journalled")
+def _not_noted(put: Put) -> None:
+    put(machine.Machine, "note", lambda self, job: None)
+
+
+# --- the API's preconditions ---
+
+
+@breaks("controller: PersistentVolumes are deleted without preconditions")
+def _blind_delete(put: Put) -> None:
+    real = cluster.Cluster.delete_pv
+    put(cluster.Cluster, "delete_pv", lambda self, name, uid="", rv="": real(self, name))
+
+
+@breaks("controller: PersistentVolumes are deleted with the UID alone")
+def _uid_alone(put: Put) -> None:
+    real = cluster.Cluster.delete_pv
+    put(cluster.Cluster, "delete_pv", lambda self, name, uid="", rv="": real(self, name, uid))
+
+
+@breaks("controller: volumes are written without the resourceVersion")
+def _blind_write(put: Put) -> None:
+    real = cluster.Cluster.change_volume
+    put(
+        cluster.Cluster,
+        "change_volume",
+        lambda self, uid="", rv="", **fields: real(self, uid, "", **fields),
+    )
+
+
+@breaks("controller: a claimRef is set without preconditions")
+def _blind_claim_ref(put: Put) -> None:
+    real = cluster.Cluster.change_pv
+    put(
+        cluster.Cluster,
+        "change_pv",
+        lambda self, name, uid="", rv="", **fields: real(self, name, "", "", **fields),
+    )
+
+
+# --- the planner ---
+
+
+def _mine(put: Put, **fields: Any) -> None:
+    real = simulate.Controller.world
+
+    def world(self: Any, volume: Any) -> Any:
+        found = real(self, volume)
+        return machine.change(found, mine=machine.change(found.mine, **fields))
+
+    put(simulate.Controller, "world", world)
+
+
+@breaks("controller: whoever deleted the PersistentVolume, it is taken for the commit")
+def _anyone_commits(put: Put) -> None:
+    _mine(put, deleted=Everything())
+
+
+@breaks("controller: a done under another leader's order counts")
+def _any_order_counts(put: Put) -> None:
+    _mine(put, orders=Everything())
+
+
+@breaks("controller: commits before the PersistentVolume is deleted")
+def _early_commit(put: Put) -> None:
+    real = memory._committed
+
+    def committed(world: Any, seen: Any, anew: bool) -> Any:
+        order = seen.order
+        if order is not None and order.kind == "reclaim" and seen.mine and not anew:
+            return order.id
+        return real(world, seen, anew)
+
+    put(memory, "_committed", committed)
+
+
+@breaks("controller: an answer to another question counts")
+def _any_answer(put: Put) -> None:
+    from tidb_volume.life import answers
+
+    put(answers, "_counts", lambda volume, answer: volume.status.question is not None and answer is not None)
+
+
+@breaks("controller: offers what the disk's journal does not know")
+def _offer_without_journal(put: Put) -> None:
+    def agrees(disk: Any, tenancy: str) -> bool:
+        return disk is not None and disk.presence == "OK" and disk.tenancy == tenancy
+
+    put(look, "_agrees", agrees)
+
+
+@breaks("controller: what lies in a tenancy's folder is clean")
+def _is_known(put: Put) -> None:
+    def is_known(world: Any, *, used: bool = False) -> bool:
+        disk = world.volume.status.disk
+        return disk is not None and disk.presence == "OK" and disk.content in (Content.BLANK, Content.TENANCY)
+
+    put(look, "is_known", is_known)
+
+
+@breaks("controller: what is on offer is not compared with the disk")
+def _stays_on_offer(put: Put) -> None:
+    put(plan, "_still_clean", lambda seen, tenancy: True)
+    put(memory, "used_on_offer", lambda seen: False)
+
+
+@breaks("controller: dirt is not remembered")
+def _not_dirty(put: Put) -> None:
+    real = memory.remember
+    put(
+        memory,
+        "remember",
+        lambda world, seen, now: machine.change(real(world, seen, now), dirty=False),
+    )
+
+
+@breaks("controller: a second PersistentVolume on offer is left there")
+def _second(put: Put) -> None:
+    put(plan, "_second_offer", lambda world, seen: None)
+
+
+@breaks("controller: a delete for another reason leaves the order standing")
+def _order_left(put: Put) -> None:
+    put(orders, "take_back", lambda world, seen, why: orders.delete(seen.pv, why))
+    put(orders, "delete_pv", lambda seen, pv, why: orders.delete(pv, why))
+
+
+@breaks("controller: data is given back while the daemon may still begin")
+def _given_early(put: Put) -> None:
+    put(memory, "given_back", lambda seen: seen.order is not None and seen.order.withdrawn)
+
+
+@breaks("controller: data is given back though some of it is gone")
+def _given_late(put: Put) -> None:
+    def given_back(seen: Any) -> bool:
+        return seen.order is not None and seen.order.withdrawn and seen.refused
+
+    real = give.step
+
+    def given(world: Any, seen: Any) -> Any:
+        disk = seen.disk
+        if disk is not None and disk.trash:
+            world = machine.change(
+                world,
+                volume=machine.change(
+                    world.volume,
+                    status=machine.change(world.volume.status, disk=machine.change(disk, trash=())),
+                ),
+            )
+            seen = machine.change(seen, disk=world.volume.status.disk)
+        return real(world, seen)
+
+    put(memory, "given_back", given_back)
+    put(give, "step", given)
+
+
+def _obstacle(word: str, name: str) -> None:
+    def left_out(put: Put) -> None:
+        real, barred = release.decision, release.bars_committed
+
+        def decision(world: Any, seen: Any) -> Any:
+            found = real(world, seen)
+            return None if found is not None and found.word == word else found
+
+        def bars_committed(world: Any, seen: Any) -> Any:
+            found = barred(world, seen)
+            return None if found is not None and found.word == word else found
+
+        put(release, "decision", decision)
+        put(release, "bars_committed", bars_committed)
+
+    BROKEN[f"controller: {name}"] = left_out
+
+
+_obstacle("PolicyRetain", "wipes what the policy retains")
+_obstacle("PoolKeeps", "wipes what its pool keeps")
+_obstacle("Held", "orders the wipe of what is held")
+_obstacle("Gated", "orders the wipe behind a gate")
+_obstacle("RestoreAsked", "orders the wipe of what is asked back")
+_obstacle("Reserved", "wipes what is reserved for a claim")
+_obstacle("GoneByHand", "wipes what lost its PersistentVolume by hand")
+_obstacle("DroppedReleased", "wipes what no entry lists")
+_obstacle("RecordLost", "wipes under a record made anew")
+
+
+@breaks("controller: the countdown is not waited for")
+def _no_countdown(put: Put) -> None:
+    put(release, "countdown_ends", lambda world, seen, now: now)
