@@ -64,6 +64,11 @@ test: $(STAMP) ## unit tests, and tests against a real API server (ARGS='-k one'
 test-deep: $(STAMP) ## the model of a disk's life with fresh seeds (SECONDS=3600; ARGS=--self-test: what it would find)
 	@$(BIN)/python -m tests.unit.life.model.deep --seconds $(SECONDS) $(ARGS)
 
+.PHONY: guards
+guards: $(STAMP) ## each guard of the daemon taken away: its tests must fail (ARGS='-k one' to choose)
+	$(call timed,\
+	  $(BIN)/python -m pytest -q --without-guards tests/unit/daemon tests/disks $(ARGS))
+
 .PHONY: e2e
 e2e: $(STAMP) ## real kubelets, containers and disks; needs root (K8S=1.32 chooses a version)
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e did not run: real nodes and loop disks need root"; [ -z "$$CI" ]; }

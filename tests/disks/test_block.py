@@ -146,6 +146,7 @@ def test_after_a_wipe_that_did_not_read_as_zero_the_next_attempt_writes_all_of_i
 
 
 @pytest.mark.parametrize("method", ["format", "files"])
+@pytest.mark.guards("method_is_known")
 def test_a_method_for_file_systems_is_refused(used: RawDisk, rules: Rules, method: str) -> None:
     assert state(do(used, reclaim(identity_of(used, rules), method=method), rules)) == (
         "refused",
@@ -204,6 +205,7 @@ def waits(disk: RawDisk, rules: Rules) -> str:
     return ended.work.message
 
 
+@pytest.mark.guards("not_in_use")
 def test_a_bound_device_node_is_seen_under_any_name(used: RawDisk, rules: Rules, tmp_path: Path) -> None:
     """As the kubelet does it for a pod; the name of the mount's root says nothing."""
     target = tmp_path / "volumeDevice"
@@ -216,6 +218,7 @@ def test_a_bound_device_node_is_seen_under_any_name(used: RawDisk, rules: Rules,
     assert state(do(used, reclaim(identity_of(used, rules)), rules)) == ("done", "")
 
 
+@pytest.mark.guards("not_in_use")
 def test_a_loop_device_on_it_is_seen(used: RawDisk, rules: Rules) -> None:
     """The kubelet's; it holds nothing exclusively."""
     words = ["losetup", "-f", "--show", str(node_of(rules, OLD))]
@@ -226,6 +229,7 @@ def test_a_loop_device_on_it_is_seen(used: RawDisk, rules: Rules) -> None:
         subprocess.run(["losetup", "-d", loop], check=True)
 
 
+@pytest.mark.guards("not_in_use")
 def test_an_open_descriptor_is_seen(used: RawDisk, rules: Rules) -> None:
     held = os.open(used.loop, os.O_RDONLY | os.O_CLOEXEC)
     process = subprocess.Popen(["sleep", "1000"], stdin=held)
@@ -340,6 +344,7 @@ def test_an_order_withdrawn_before_the_first_zero_leaves_data_and_node(
     assert node_of(rules, OLD).exists()
 
 
+@pytest.mark.guards("not_paused")
 def test_a_pause_between_chunks_holds_the_wipe_and_its_end_lets_it_go_on(
     used: RawDisk, rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:

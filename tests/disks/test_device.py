@@ -129,6 +129,7 @@ def test_a_name_that_leads_to_no_device_or_to_none_is_said(
     assert facts_of(raw, rules).presence is Presence.REFUSED
 
 
+@pytest.mark.guards("not_a_partitions_parent")
 def test_a_device_with_partitions_is_refused(raw: RawDisk, rules: Rules) -> None:
     raw.write(0, partition_table())
     subprocess.run(["addpart", raw.loop, "1", "2048", "204800"], check=True)
@@ -146,6 +147,7 @@ def test_another_serial_than_the_entry_says_is_the_wrong_disk(raw: RawDisk, rule
     assert "its entry is wrong" in facts.message, "there is no question by which a person could accept it"
 
 
+@pytest.mark.guards("identity_matches")
 def test_a_name_that_moved_to_another_disk_is_refused(raw: RawDisk, rules: Rules, tmp_path: Path) -> None:
     identity = identity_of(raw, rules)
     other = RawDisk.make(tmp_path, "moved", rules)

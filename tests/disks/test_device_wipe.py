@@ -68,6 +68,7 @@ def test_an_order_for_another_tenancy_formats_nothing(used: RawDisk, rules: Rule
     assert (used.ours / OLD / "data").read_bytes() == SECRET
 
 
+@pytest.mark.guards("not_in_use")
 def test_a_pods_mount_is_waited_for(used: RawDisk, rules: Rules, tmp_path: Path) -> None:
     pod = tmp_path / "pod"
     pod.mkdir()
@@ -133,6 +134,7 @@ def test_an_order_withdrawn_after_the_unmount_leaves_the_disk_mounted_with_its_d
 
 
 @pytest.mark.parametrize("reading", [1, 2])
+@pytest.mark.guards("not_paused")
 def test_a_pause_before_mkfs_leaves_the_disk_mounted_with_its_data(
     used: RawDisk, rules: Rules, reading: int
 ) -> None:

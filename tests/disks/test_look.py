@@ -81,6 +81,7 @@ def test_what_lies_on_a_disk_is_told_apart(disk: Disk, rules: Rules) -> None:
 # --- what is no disk ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.guards("disk_is_there")
 def test_a_folder_whose_mount_is_missing_is_not_mounted_and_nothing_is_written_there(
     disk: Disk, rules: Rules
 ) -> None:
@@ -186,6 +187,7 @@ def test_a_tenancy_replaced_by_a_symlink_is_never_entered(disk: Disk, rules: Rul
 # --- which disk --------------------------------------------------------------------------------
 
 
+@pytest.mark.guards("identity_matches")
 def test_two_disks_mounted_in_each_others_place_are_wrong_disks_and_lose_nothing(
     disk: Disk, other_disk: Disk, rules: Rules
 ) -> None:
@@ -207,6 +209,7 @@ def test_two_disks_mounted_in_each_others_place_are_wrong_disks_and_lose_nothing
     assert (other_disk.ours / OLD / "first").exists()
 
 
+@pytest.mark.guards("identity_matches")
 def test_a_new_file_system_on_the_same_disk_is_not_the_one_that_was_meant(disk: Disk, rules: Rules) -> None:
     identity = identity_of(disk, rules)
     disk.unmount()
@@ -221,6 +224,7 @@ def test_a_new_file_system_on_the_same_disk_is_not_the_one_that_was_meant(disk: 
     assert identity.fs_uuid in report.message
 
 
+@pytest.mark.guards("not_read_only")
 def test_a_disk_remounted_read_only_is_refused(disk: Disk, rules: Rules) -> None:
     identity = identity_of(disk, rules)
     (disk.tenancy() / "file").write_text("x")

@@ -103,6 +103,7 @@ def test_a_partition_table_is_data_if_it_is_empty_and_a_refusal_if_not(
 
 
 @BOTH
+@pytest.mark.guards("is_unambiguous")
 def test_signatures_that_contradict_each_other_are_a_refusal(
     raw: RawDisk, rules: Rules, job: dict[str, Any]
 ) -> None:
@@ -116,6 +117,7 @@ def test_signatures_that_contradict_each_other_are_a_refusal(
     assert adopted(raw, identity, rules, job) == ("refused", "Occupied")
 
 
+@pytest.mark.guards("not_a_member")
 def test_a_released_file_system_that_became_a_member_is_not_made_anew(raw: RawDisk, rules: Rules) -> None:
     identity = identity_of(raw, rules)
     assert state(obey(raw, prepare(identity), rules)) == ("done", "")
@@ -148,6 +150,7 @@ def partition(raw: RawDisk) -> Iterator[str]:
 
 
 @BOTH
+@pytest.mark.guards("not_swapped_to")
 def test_swap_is_refused_and_swapped_to_it_stays(raw: RawDisk, rules: Rules, job: dict[str, Any]) -> None:
     identity = identity_of(raw, rules)
     subprocess.run(["mkswap", "-q", raw.loop], check=True, capture_output=True)
@@ -161,6 +164,7 @@ def test_swap_is_refused_and_swapped_to_it_stays(raw: RawDisk, rules: Rules, job
         subprocess.run(["swapoff", raw.loop], check=True)
 
 
+@pytest.mark.guards("not_swapped_to")
 def test_swap_on_a_partition_of_it_is_named(raw: RawDisk, rules: Rules) -> None:
     with partition(raw) as name:
         subprocess.run(["mkswap", "-q", name], check=True, capture_output=True)
@@ -173,6 +177,7 @@ def test_swap_on_a_partition_of_it_is_named(raw: RawDisk, rules: Rules) -> None:
 
 
 @BOTH
+@pytest.mark.guards("not_read_only")
 def test_a_device_set_read_only_is_not_begun_with(raw: RawDisk, rules: Rules, job: dict[str, Any]) -> None:
     identity = identity_of(raw, rules)
     subprocess.run(["blockdev", "--setro", raw.loop], check=True)
@@ -184,6 +189,7 @@ def test_a_device_set_read_only_is_not_begun_with(raw: RawDisk, rules: Rules, jo
 
 
 @BOTH
+@pytest.mark.guards("not_in_use")
 def test_a_loop_device_on_top_is_waited_for(raw: RawDisk, rules: Rules, job: dict[str, Any]) -> None:
     """It holds nothing exclusively and is in nobody's `holders`."""
     identity = identity_of(raw, rules)
@@ -197,6 +203,7 @@ def test_a_loop_device_on_top_is_waited_for(raw: RawDisk, rules: Rules, job: dic
 
 
 @BOTH
+@pytest.mark.guards("not_a_partitions_parent")
 def test_a_partition_that_only_the_kernel_knows_is_a_refusal(
     raw: RawDisk, rules: Rules, job: dict[str, Any]
 ) -> None:
@@ -235,6 +242,7 @@ def test_what_a_tenant_made_a_raw_device_part_of_is_wiped_with_the_rest(
 
 
 @pytest.mark.parametrize("kind", SHARED)
+@pytest.mark.guards("not_shared_between_machines")
 def test_what_other_machines_may_have_mounted_is_not_wiped_even_after_a_tenant(
     handed: RawDisk, rules: Rules, kind: str
 ) -> None:

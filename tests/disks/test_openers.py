@@ -44,6 +44,7 @@ def prepared(raw: RawDisk, rules: Rules, job: dict[str, Any]) -> tuple[str, str,
 
 
 @BOTH
+@pytest.mark.guards("not_in_use")
 def test_a_device_that_is_only_mapped_is_waited_for(raw: RawDisk, rules: Rules, job: dict[str, Any]) -> None:
     """No descriptor is open, and nobody holds it exclusively."""
     with program(lambda: has_mapped(raw.loop)) as pid:
@@ -89,6 +90,7 @@ def test_a_process_whose_first_thread_has_ended_is_still_seen(raw: RawDisk, rule
 
 
 @BOTH
+@pytest.mark.guards("not_in_use")
 def test_who_may_not_look_does_not_know_and_waits(raw: RawDisk, rules: Rules, job: dict[str, Any]) -> None:
     identity = identity_of(raw, rules)
 

@@ -141,6 +141,7 @@ def test_a_second_process_stays_out_while_one_holds_the_disk(disk: Disk, rules: 
     os.close(holder)
 
 
+@pytest.mark.guards("not_in_use")
 def test_a_tenancy_that_a_pod_still_has_mounted_waits(disk: Disk, rules: Rules, tmp_path: Path) -> None:
     folder = disk.tenancy()
     fill(folder)
@@ -158,6 +159,7 @@ def test_a_tenancy_that_a_pod_still_has_mounted_waits(disk: Disk, rules: Rules, 
     assert state(obey(disk, order, rules)) == ("done", "")
 
 
+@pytest.mark.guards("not_in_use")
 def test_a_mount_that_only_another_namespace_has_is_found_and_its_process_named(
     disk: Disk, rules: Rules, tmp_path: Path
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_mount_that_only_another_namespace_has_is_found_and_its_process_named(
     assert state(obey(disk, reclaim(identity_of(disk, rules)), rules)) == ("done", "")
 
 
+@pytest.mark.guards("not_paused")
 def test_paused_between_two_entries_it_halts_with_the_lock_held_and_then_ends(
     disk: Disk, rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,11 +203,13 @@ def test_paused_between_two_entries_it_halts_with_the_lock_held_and_then_ends(
     api.on_read = on_read
     ended = obey(disk, order, rules, api, sleep=sleep)
     assert state(ended) == ("done", "")
+    assert len(left) == 3
     assert left[0] == left[1] == left[2] > len(CLEAN)
     assert [(work.reason, work.begun) for work in api.told if work.reason] == [("Paused", True)]
     assert disk.tree() == CLEAN
 
 
+@pytest.mark.guards("not_paused")
 def test_a_pause_that_comes_between_the_rename_and_the_first_unlink_undoes_the_rename(
     disk: Disk, rules: Rules
 ) -> None:
@@ -316,6 +321,7 @@ def test_a_process_frozen_right_before_the_first_unlink_wakes_up_and_gives_back(
     assert entry_of(disk, rules).order is None
 
 
+@pytest.mark.guards("live_is_readable")
 def test_an_api_that_cannot_be_read_begins_nothing(disk: Disk, rules: Rules) -> None:
     fill(disk.tenancy())
     before = disk.tree()
@@ -327,6 +333,7 @@ def test_an_api_that_cannot_be_read_begins_nothing(disk: Disk, rules: Rules) -> 
     assert disk.tree() == before
 
 
+@pytest.mark.guards("journal_is_readable")
 def test_a_journal_that_is_damaged_is_not_taken_for_none(disk: Disk, rules: Rules) -> None:
     fill(disk.tenancy())
     before = disk.tree()

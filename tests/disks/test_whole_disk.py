@@ -166,6 +166,7 @@ USES: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("use", "words"), USES, ids=lambda each: getattr(each, "__name__", ""))
+@pytest.mark.guards("nobody_is_on_the_whole_disk")
 def test_a_process_on_it_is_waited_for_and_named(
     disk: Disk, rules: Rules, use: Callable[[Path], object], words: str
 ) -> None:
@@ -182,6 +183,7 @@ def test_a_process_on_it_is_waited_for_and_named(
     assert disk.tree() == CLEAN
 
 
+@pytest.mark.guards("nobody_is_on_the_whole_disk")
 def test_a_program_that_runs_from_it_is_waited_for(disk: Disk, rules: Rules) -> None:
     run("cp", "/bin/sleep", disk.path / "tool")
     tool = subprocess.Popen([disk.path / "tool", "60"])
@@ -382,6 +384,7 @@ def test_a_loop_device_whose_file_is_on_it_is_waited_for(disk: Disk, rules: Rule
 
 
 @pytest.mark.parametrize("name", ["up", "odd, name: 1"])
+@pytest.mark.guards("nobody_is_on_the_whole_disk")
 def test_an_overlay_with_a_layer_on_it_is_waited_for(
     disk: Disk, rules: Rules, tmp_path: Path, name: str
 ) -> None:

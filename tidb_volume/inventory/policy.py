@@ -9,7 +9,7 @@ Methods are ordered by what they leave behind, weakest first, in one table for e
 - Block device: the same without `format`, since its user reads blocks.
 
 `auto` is the weakest that leaves nothing readable for the next owner through the volume it will get. The
-exact promise of each method is in docs/wiping.md.
+exact promise of each method is in docs/security.md.
 """
 
 from __future__ import annotations

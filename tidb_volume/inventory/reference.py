@@ -6,19 +6,24 @@ The document marks each with `<!-- table: NAME -->` and `<!-- end -->`; `filled`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from tidb_volume.inventory import braces, check, codes, diff, places, policy, read, settings
 
 _BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def filled(document: str) -> str:
-    """The document with every table as the code has it. Raises KeyError for a table that nobody prints."""
-    return _BLOCK.sub(lambda match: f"{match[1]}\n{_TABLES[match[2]]()}\n\n{match[3]}", document)
+def filled(document: str, tables: Mapping[str, Callable[[], str]] | None = None) -> str:
+    """The document with every table as the code has it; tables: by name, else those of docs/inventory.md.
+
+    Raises KeyError for a table that nobody prints.
+    """
+    known = _TABLES if tables is None else tables
+    return _BLOCK.sub(lambda match: f"{match[1]}\n{known[match[2]]()}\n\n{match[3]}", document)
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown."""
     lines = [tuple(head)]
     lines += [tuple(row) for row in rows]
     lines.insert(1, ("---",) * len(lines[0]))
@@ -38,17 +43,17 @@ def _codes() -> str:
         way_out = code.way_out.format_map(_Named())
         told = "said with the message" if way_out == "*hint*" else way_out
         rows.append((code.id, code.severity.value, code.what.format_map(_Named()), told))
-    return _table(("code", "severity", "what is wrong", "the way out"), rows)
+    return table(("code", "severity", "what is wrong", "the way out"), rows)
 
 
 def _settings() -> str:
     rows = ((f"`{row.key}`", row.values, row.default, row.holds_for) for row in settings.SETTINGS)
-    return _table(("setting", "values", "default", "for"), rows)
+    return table(("setting", "values", "default", "for"), rows)
 
 
 def _not_yet() -> str:
     rows = ((f"`{row.key}`", row.values, row.way_out) for row in settings.NOT_YET)
-    return _table(("setting", "refused", "instead"), rows)
+    return table(("setting", "refused", "instead"), rows)
 
 
 def _methods() -> str:
@@ -56,12 +61,12 @@ def _methods() -> str:
         (kind.value, f"`{policy.AUTO[kind]}`", ", ".join(f"`{method}`" for method in methods))
         for kind, methods in policy.FITTING.items()
     )
-    return _table(("disk", "`auto` is", "methods that fit, weakest first"), rows)
+    return table(("disk", "`auto` is", "methods that fit, weakest first"), rows)
 
 
 def _edits() -> str:
     rows = ((edit.value, *(effect.value for effect in effects)) for edit, effects in diff.TABLE.items())
-    return _table(("edit", *(column.value for column in diff.Standing)), rows)
+    return table(("edit", *(column.value for column in diff.Standing)), rows)
 
 
 def _folders() -> str:
@@ -90,7 +95,7 @@ def _limits() -> str:
         ("values in a file", f"{read.MOST_VALUES:,}"),
         ("lists and mappings inside each other", str(read.DEEPEST)),
     )
-    return _table(("what", "at most"), rows)
+    return table(("what", "at most"), rows)
 
 
 _TABLES: dict[str, Callable[[], str]] = {

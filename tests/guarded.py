@@ -1,0 +1,49 @@
+"""Whether the test of a guard would notice that the guard is gone.
+
+A test that stands for a guard says so: `@pytest.mark.guards("not_in_use")`. `make guards` runs these tests
+and no others, each with its guard saying nothing, and each has to fail. `docs/reliability.md` names them, and
+a guard without one fails `tests/unit/test_reliability.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from disk_daemon import fit, guards
+
+TESTS = Path(__file__).parent
+CHECKS = {each.name: each.check for each in (*guards.GUARDS, *fit.RULES)}
+"""Every check that may keep an order from a disk, by its name."""
+
+
+@contextmanager
+def without(name: str) -> Iterator[None]:
+    """Let one guard say nothing wherever it is asked, in the list or by its name."""
+    check = CHECKS[name]
+    code = check.__code__
+    check.__code__ = (lambda _: None).__code__
+    try:
+        yield
+    finally:
+        check.__code__ = code
+
+
+def marked() -> dict[str, list[str]]:
+    """By guard: the tests that carry its mark, as `disks/test_block.py: test_…`."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for each in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(each, ast.FunctionDef):
+                continue
+            for name in _names(each):
+                found.setdefault(name, []).append(f"{path.relative_to(TESTS)}: {each.name}")
+    return found
+
+
+def _names(test: ast.FunctionDef) -> Iterator[str]:
+    for each in test.decorator_list:
+        if isinstance(each, ast.Call) and ast.unparse(each.func) == "pytest.mark.guards":
+            yield from (str(ast.literal_eval(argument)) for argument in each.args)

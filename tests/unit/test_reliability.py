@@ -1,0 +1,136 @@
+"""docs/reliability.md lists all guards as the code has them, each with a test that fails without it; and
+docs/security.md all methods with their promises.
+
+`python -m tests.unit.test_reliability` brings the tables of both up to date. Whether a test really fails
+without its guard is what `make guards` tries.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from disk_daemon import fit, guards
+from disk_daemon.guards import When
+from tests.guarded import CHECKS, TESTS, marked
+from tests.unit.daemon.test_fit import TABLE
+from tests.unit.daemon.test_guards import STOPS
+from tidb_volume.inventory import policy, promises, settings
+from tidb_volume.inventory.reference import filled, table
+
+DOCS = Path(__file__).parents[2] / "docs"
+ASKED = {
+    When.BEGIN: "until a byte is gone",
+    When.START: "whenever a process takes it up",
+    When.ALWAYS: "whenever a process takes it up, and between two chunks",
+}
+GUARDS_OF_A_PATH = "unit/daemon/test_guards.py"
+RULES_OF_A_DEVICE = "unit/daemon/test_fit.py"
+
+
+def _tests(name: str, cases: list[str], where: str) -> str:
+    """The table's cases, and the tests on real disks."""
+    count = cases.count(name)
+    by_file: dict[str, list[str]] = {}
+    for each in marked().get(name, []):
+        file, _, test = each.partition(": ")
+        by_file.setdefault(file, []).append(f"`{test}`")
+    real = [f"{file}: {', '.join(tests)}" for file, tests in by_file.items()]
+    return "; ".join((f"{where}: {count} case{'s' if count > 1 else ''}", *real))
+
+
+def _first(check: object) -> str:
+    return " ".join((check.__doc__ or "").split("\n\n")[0].split())
+
+
+def _guards() -> str:
+    cases = [name for name, _, _ in STOPS]
+    rows = (
+        (
+            f"`{each.name}`",
+            each.prevents,
+            _first(each.check),
+            ASKED[each.when] + (", of orders that delete" if each.destroying_only else ""),
+            _tests(each.name, cases, GUARDS_OF_A_PATH),
+        )
+        for each in guards.GUARDS
+    )
+    return table(("guard", "the disaster", "how it judges", "asked", "tests that fail without it"), rows)
+
+
+def _rules() -> str:
+    cases = [name for name, _, _ in TABLE]
+    rows = (
+        (
+            f"`{each.name}`",
+            each.prevents,
+            _first(each.check),
+            "yes" if each.tenants_too else "no, the tenant may have made it so",
+            _tests(each.name, cases, RULES_OF_A_DEVICE),
+        )
+        for each in fit.RULES
+    )
+    head = ("guard", "the disaster", "how it judges", "of a tenant's raw device too")
+    return table((*head, "tests that fail without it"), rows)
+
+
+def _methods() -> str:
+    head = ("method", "it", "after it", "read back", "NIST SP 800-88", "takes about")
+    return table(head, promises.listing())
+
+
+TABLES = {"guards": _guards, "devices": _rules, "methods": _methods}
+DOCUMENTS = [DOCS / "reliability.md", DOCS / "security.md"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_tables_in_the_docs_are_what_the_code_says(document: Path) -> None:
+    text = document.read_text()
+    assert filled(text, TABLES) == text, "run python -m tests.unit.test_reliability"
+
+
+def test_what_is_named_in_the_docs_is_there() -> None:
+    """A guard, a test or a decision that was renamed is renamed there too."""
+    tests = "\n".join(path.read_text() for path in TESTS.rglob("test_*.py"))
+    for document in DOCUMENTS:
+        text = document.read_text()
+        for name in re.findall(r"`(test_\w+)`", text):
+            assert f"def {name}(" in tests, name
+        for path, name in re.findall(r"\b((?:unit|disks|api|e2e|hw)/[\w/]+\.py)(?: `(test_\w+)`)?", text):
+            assert (TESTS / path).exists(), path
+            assert f"def {name}" in (TESTS / path).read_text(), (path, name)
+        for path, _ in re.findall(r"\]\(([\w./-]+\.md)(#[\w-]+)?\)", text):
+            assert (DOCS / path).exists(), path
+
+
+def test_a_method_is_promised_something_exactly_where_the_inventory_obeys_it() -> None:
+    fitting = [method for methods in policy.FITTING.values() for method in methods]
+    refused = {
+        method for method in fitting for row in settings.NOT_YET if row.key == "wipe" and row.refuses(method)
+    }
+    assert set(promises.PROMISES) == set(fitting) - refused
+
+
+@pytest.mark.parametrize(
+    ("method", "took", "said"),
+    [("zero", 2000.0, "33 min"), ("discard", 2000.0, "33 min"), ("format", 0.0, "0 min")],
+)
+def test_how_long_a_method_takes_on_a_terabyte(method: str, took: float, said: str) -> None:
+    assert promises.seconds(method, 10**12, 500) == took
+    assert promises.hours(took) == said
+
+
+def test_every_guard_has_a_case_and_a_name_of_its_own() -> None:
+    assert len(CHECKS) == len(guards.GUARDS) + len(fit.RULES)
+    assert {name for name, _, _ in (*STOPS, *TABLE)} == set(CHECKS)
+
+
+def test_a_mark_names_a_guard_that_there_is() -> None:
+    assert set(marked()) <= set(CHECKS)
+
+
+if __name__ == "__main__":
+    for each in DOCUMENTS:
+        each.write_text(filled(each.read_text(), TABLES))
