@@ -38,9 +38,10 @@ class Hands(People):
         self.cluster.kube()
 
     @precondition(lambda self: self.backups)
-    @rule(cleared=st.booleans(), last=st.booleans())
-    def a_volume_is_made_again_by_hand(self, cleared: bool, last: bool) -> None:
-        """Out of a backup, under its old name; cleared: without the claim's UID, as many a guide has it."""
+    @rule(cleared=st.booleans(), last=st.booleans(), seconds=st.sampled_from([0, 30]))
+    def a_volume_is_made_again_by_hand(self, cleared: bool, last: bool, seconds: int) -> None:
+        """Out of a backup, under its old name; cleared: without the claim's UID, as many a guide has it.
+        seconds: nobody notices for so long."""
         name = tuple(self.backups)[-1 if last else 0]
         if name in self.cluster.etcd.pvs:
             return
@@ -53,6 +54,7 @@ class Hands(People):
         self.cluster.etcd.pvs[name] = change(was, metadata=meta, spec=spec, status=PhaseOnly(phase="Pending"))
         self.by_hand[uid] = self.cluster.now
         self.cluster.kube()
+        self.time_passes(seconds)
 
     def is_put_on_offer(self, pv: Pv) -> None:
         """By a careless hand; and whether any record is left that knows of who had it."""

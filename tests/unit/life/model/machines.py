@@ -44,8 +44,9 @@ class Machines(Controllers):
             child.steps.close()  # type: ignore[attr-defined]
         self.daemons[number] = Daemon()
 
-    @rule(how=st.sampled_from(["same", "unmounted", "swapped"]))
-    def the_machine_reboots(self, how: str) -> None:
+    @rule(how=st.sampled_from(["same", "unmounted", "swapped"]), steps=st.integers(0, 12))
+    def the_machine_reboots(self, how: str, steps: int = 0) -> None:
+        """steps: so far its daemon comes with the order that it finds."""
         for number in (0, 1):
             self.a_daemon_dies(number)
         self.machine.reboot()
@@ -54,6 +55,8 @@ class Machines(Controllers):
         for disk in self.disks:
             disk.lock = None
         self.run_pods()
+        if steps:
+            self.a_daemon_works(0, steps)
 
     @rule(which=st.integers(0, 1))
     def a_disk_is_formatted_by_hand(self, which: int) -> None:

@@ -17,7 +17,8 @@ from tidb_volume.life import actions
 from tidb_volume.units import Instant
 from tidb_volume.value import Answer, Fleet, Meta, Phase, Presence
 
-STAGES = ("offered", "bound", "released", "ordered", "committed", "wiping")
+STAGES = ("offered", "bound", "released", "ordered", "deleted", "committed", "wiping")
+TURNS = ("leader", "leader", "daemon", "daemon", "both", "look", "write", "kubernetes")
 
 
 class Life(Hands):
@@ -28,7 +29,7 @@ class Life(Hands):
         after=st.sampled_from(["0s", "0s", "1h"]),
         spare=st.booleans(),
         dirty=st.sampled_from([False, False, False, True]),
-        stage=st.sampled_from(["new", *STAGES, "released", "ordered", "committed", "adopting"]),
+        stage=st.sampled_from(["new", *STAGES, "ordered", "deleted", "committed", "committed", "adopting"]),
         saved=st.sampled_from(["never", *STAGES]),
     )
     def begin(self, wipe: bool, after: str, spare: bool, dirty: bool, stage: str, saved: str) -> None:
@@ -63,8 +64,11 @@ class Life(Hands):
     def come_to_be_ordered(self) -> None:
         self.leader_comes_to(actions.WriteOrder)
 
-    def come_to_be_committed(self) -> None:
+    def come_to_be_deleted(self) -> None:
         self.leader_comes_to(actions.DeletePv)
+
+    def come_to_be_committed(self) -> None:
+        self.leader_sees_and_acts(1)
 
     def come_to_be_adopting(self) -> None:
         """Its volume was deleted by hand, a person said to wipe it all, and that is ordered."""
@@ -75,7 +79,6 @@ class Life(Hands):
         self.leader_sees_and_acts(1)
 
     def come_to_be_wiping(self) -> None:
-        self.leader_sees_and_acts(1)
         self.a_daemon_works(0, 6)
 
     @rule(how=st.sampled_from(["same", "swapped"]))
@@ -83,6 +86,28 @@ class Life(Hands):
         """What is decided about another disk in the slot is what the right one finds when it is back."""
         self.the_machine_reboots(how)
         self.settle()
+
+    @rule(turns=st.lists(st.sampled_from(TURNS), min_size=1, max_size=6))
+    def they_work(self, turns: list[str]) -> None:
+        """What is done most of the time, by some of them and not to its end."""
+        for turn in turns:
+            if turn == "leader":
+                self.leader_sees_and_acts(1)
+            elif turn in ("daemon", "both"):
+                self.a_daemon_works(0, 4)
+                if turn == "both":
+                    self.a_daemon_works(1, 4)
+            elif turn == "look":
+                self.a_daemon_looks(0)
+            elif turn == "write":
+                self.a_daemon_writes(0, last=True)
+            else:
+                self.kubernetes_acts()
+
+    # A rule is chosen as often as any other, and there are many for what seldom happens.
+    they_work_on = rule(turns=st.lists(st.sampled_from(TURNS), min_size=2, max_size=8))(
+        lambda self, turns: self.they_work(turns)
+    )
 
     def settle(self, limit: int = 120) -> None:
         """People and machines leave it alone: everything must come to rest, in few writes."""
