@@ -54,8 +54,14 @@ MOVED_UP = re.compile(r"deeper-\d+")
 
 def trash_of(name: str) -> str:
     """The order whose trash folder has that name; empty: it is none of ours, whatever it is called."""
-    order = name.removeprefix(names.TRASH)
-    return order if order != name and ORDER_ID.fullmatch(order) else ""
+    order, dot, tenancy = name.removeprefix(names.TRASH).partition(".")
+    is_one = name.startswith(names.TRASH) and ORDER_ID.fullmatch(order)
+    return order if is_one and (not dot or names.is_tenancy(tenancy)) else ""
+
+
+def tenancy_as_trash(name: str) -> str:
+    """The tenancy whose own folder was renamed into trash of that name; empty: it is no such trash."""
+    return name.partition(".")[2] if trash_of(name) else ""
 
 
 class Build(Value):
@@ -121,12 +127,22 @@ class Raw(Value):
 
 
 class Trash(Value):
-    """A folder `trash-ORDER`: what a wipe has put aside and not yet deleted."""
+    """A folder `trash-ORDER`: what a wipe has put aside and not yet deleted.
+
+    On a disk that has no room for a folder more the tenancy's own is renamed, to `trash-ORDER.TENANCY`.
+    """
 
     order: str
     entries: tuple[str, ...] = ()
     """The first few names in it as they are shown (a tenancy's is shown as it is), enough to tell whose it
     is; without those moved up by the eraser."""
+    tenancy: str = ""
+    """Whose own folder this is, renamed; it is told as the one entry."""
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return names.TRASH + self.order + (f".{self.tenancy}" if self.tenancy else "")
 
 
 class Facts(Value):

@@ -7,6 +7,7 @@ For a folder (`source.path`) a wipe leaves this trail, and each step can be told
 
     .tidb-volume/T                 the journal notes the order             -> Aside
     .tidb-volume/trash-ORDER/T     put aside; the way back is a rename     -> Recheck, Note(begun)
+    .tidb-volume/trash-ORDER.T     the same, where there is no room for a folder more
     .tidb-volume/trash-ORDER/...   begun; there is only the way on         -> Erase
     .tidb-volume/                  all gone, the journal says begun        -> Make
     .tidb-volume/NEXT              made, empty, not journalled             -> Finish

@@ -16,7 +16,7 @@ import msgspec
 
 from disk_daemon import kernel
 from disk_daemon.facts import everyone, hardware, mounts, system
-from disk_daemon.known import MOVED_UP, Facts, Mount, Trash, trash_of
+from disk_daemon.known import MOVED_UP, Facts, Mount, Trash, tenancy_as_trash, trash_of
 from disk_daemon.shown import escaped, shown
 from tidb_volume import names
 from tidb_volume.identity import has_unique_fact
@@ -226,12 +226,15 @@ def _ours(fd: int) -> dict[str, object]:
         "folder": True,
         "tenancies": tuple(sorted(tenancies)),
         "empty": empty and len(tenancies) == 1,
-        "trash": tuple(sorted(trash, key=lambda each: each.order)),
+        "trash": tuple(sorted(trash, key=lambda each: each.name)),
         "others": tuple(sorted(others)),
     }
 
 
 def _trash(folder: int, name: str, order: str) -> Trash:
+    tenancy = tenancy_as_trash(name)
+    if tenancy:
+        return Trash(order=order, entries=(tenancy,), tenancy=tenancy)
     fd = kernel.open_below(folder, name)
     try:
         found = islice((each for each in entries(fd) if not MOVED_UP.fullmatch(each)), _SHOWN)

@@ -10,12 +10,13 @@ but data that somebody was told to have back must be where his pod looks for it.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 
 from disk_daemon import kernel
 from disk_daemon.facts.folder import LOST_AND_FOUND, entries
-from disk_daemon.known import trash_of
+from disk_daemon.known import tenancy_as_trash, trash_of
 from disk_daemon.wipe.files import Tick
 from tidb_volume import names
 
@@ -23,8 +24,21 @@ _ROOT, _LOST, _OURS = "root", "lost+found", "ours"
 
 
 def tenancy(ours: int, order: str, name: str, tick: Tick) -> None:
-    """Rename a tenancy's folder into the order's trash. OSError: EBUSY, EXDEV where a mount is in the way."""
-    trash = _folder(ours, f"{names.TRASH}{order}", tick)
+    """Rename a tenancy's folder into the order's trash. OSError: EBUSY, EXDEV where a mount is in the way.
+
+    Where the tenant has left no room for one folder more, his own becomes the trash: that needs none.
+    """
+    try:
+        _into(ours, f"{names.TRASH}{order}", name, tick)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        tick("rename")
+        kernel.rename_new(ours, name, ours, f"{names.TRASH}{order}.{name}")
+
+
+def _into(ours: int, to: str, name: str, tick: Tick) -> None:
+    trash = _folder(ours, to, tick)
     try:
         tick("rename")
         kernel.rename_new(ours, name, trash, name)
@@ -49,9 +63,15 @@ def everything(root: int, ours: int, order: str, tick: Tick) -> None:
         os.close(trash)
 
 
-def put_back(root: int, ours: int, order: str, *, whole_disk: bool, tick: Tick) -> None:
-    """Undo `tenancy` or `everything`, and remove the order's trash folder."""
-    trash = kernel.open_below(ours, f"{names.TRASH}{order}")
+def put_back(root: int, ours: int, name: str, *, whole_disk: bool, tick: Tick) -> None:
+    """Undo `tenancy` or `everything`, and remove the trash folder of that name."""
+    alone = tenancy_as_trash(name)
+    if alone:
+        tick("rename")
+        kernel.rename_new(ours, name, ours, alone)
+        os.fsync(ours)
+        return
+    trash = kernel.open_below(ours, name)
     try:
         if not whole_disk:
             _return(trash, ours, tick)
@@ -67,7 +87,7 @@ def put_back(root: int, ours: int, order: str, *, whole_disk: bool, tick: Tick) 
     finally:
         os.close(trash)
     tick("rmdir")
-    os.rmdir(f"{names.TRASH}{order}", dir_fd=ours)
+    os.rmdir(name, dir_fd=ours)
     os.fsync(ours)
 
 

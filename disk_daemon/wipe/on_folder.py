@@ -48,6 +48,7 @@ from disk_daemon.known import (
     Verdict,
     Verify,
     Wait,
+    trash_of,
 )
 from disk_daemon.shown import shown
 from disk_daemon.step import decide, is_of_this_wipe
@@ -230,14 +231,18 @@ class FolderCarrier(Carrier):
         case = self._case(facts, entry)
         for trash in facts.trash:
             if is_of_this_wipe(case, trash):
-                aside.put_back(root, ours, trash.order, whole_disk=self._order.whole_disk, tick=self._tick)
+                aside.put_back(root, ours, trash.name, whole_disk=self._order.whole_disk, tick=self._tick)
         if isinstance(entry, Entry) and entry.order is not None:
             self._tick("journal")
             journal.store(self._rules.state, journal.given_back(entry))
         self._begun = False
 
     def _erase(self, root: int, ours: int, order: str) -> None:
-        name = f"{names.TRASH}{order}"
+        """All trash of an order: two folders, where the disk ran full between mkdir and rename."""
+        for name in [each for each in folder.entries(ours) if trash_of(each) == order]:
+            self._erase_folder(root, ours, name)
+
+    def _erase_folder(self, root: int, ours: int, name: str) -> None:
         try:
             top = kernel.open_below(ours, name)
         except FileNotFoundError:
