@@ -67,7 +67,11 @@ def probe(namespace: int, fd: int) -> Found:
     What contradicts itself is found all the same: it is not nothing. OSError where nobody can tell.
     """
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    status, out, err = run(namespace, ["blkid", "-p", "-o", "export", "{}"], fd)
+    return found(*run(namespace, ["blkid", "-p", "-o", "export", "{}"], fd))
+
+
+def found(status: int, out: str, err: str) -> Found:
+    """What blkid says, from its exit status and what it printed. OSError where that is no answer."""
     facts = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
     facts.pop("DEVNAME", None)
     if status == _AMBIVALENT:
@@ -77,14 +81,15 @@ def probe(namespace: int, fd: int) -> Found:
     if status != 0 or not facts:
         raise OSError(errno.EIO, f"blkid ended with {status}: {err or 'it said nothing'}")
     kind = facts.get("TYPE", "")
-    words = kind or (f"{facts['PTTYPE']} partition table" if "PTTYPE" in facts else "a signature")
+    table = facts.get("PTTYPE", "")
+    words = shown(kind or (f"{table} partition table" if table else "a signature"))
     label = facts.get("LABEL", "")
     return Found(
         words=f"{words} (label {shown(label)})" if label else words,
         fs_type=kind,
         uuid=facts.get("UUID", ""),
         usage=facts.get("USAGE", ""),
-        table=facts.get("PTTYPE", ""),
+        table=table,
     )
 
 

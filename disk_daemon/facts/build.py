@@ -25,7 +25,7 @@ _PSEUDO = ("fd", "ram", "zram", "nbd")
 HEAD_BYTES = 64 << 10
 """Holds a partition table with the usual 128 entries, also on a disk of 4 KiB sectors."""
 _MBR_FIRST, _MBR_ENTRY, _MBR_ENTRIES = 446, 16, 4
-_GPT_MAGIC, _GPT_SECTORS = b"EFI PART", (512, 4096)
+_GPT_MAGIC, _GPT_HEADER_BYTES, _GPT_SECTORS = b"EFI PART", 92, (512, 4096)
 
 
 def gather(
@@ -117,8 +117,10 @@ def lists_partitions(kind: str, head: bytes) -> bool:
         return any(entry[4:5] != b"\0" and entry[12:16] != bytes(4) for entry in entries)
     if kind == "gpt":
         for sector in _GPT_SECTORS:
-            header = head[sector : sector + 92]
+            header = head[sector : sector + _GPT_HEADER_BYTES]
             if header[:8] == _GPT_MAGIC:
+                if len(header) < _GPT_HEADER_BYTES:
+                    return True
                 first, count, size = struct.unpack_from("<QII", header, 72)
                 start, end = first * sector, first * sector + count * size
                 if not 0 < size <= 4096 or end > len(head):

@@ -25,7 +25,8 @@ _PAGE_80_HEADER = 4
 _NO_FACT = {"", "unknown", "none", "n/a", "default", "to be filled by o.e.m."}
 _KINDS = ("naa.", "eui.", "uuid.", "0x")
 """What the kernel writes before the number in a WWN (drivers/scsi/scsi_lib.c, scsi_vpd_lun_id)."""
-_NOTHING = "0-. :"
+_NOTHING = "0-. :\ufffd"
+"""What a serial of none is made of; the last is what a byte of no text is read as."""
 
 
 class Virtual(Exception):  # noqa: N818 - says what it is
@@ -97,9 +98,15 @@ def _read(path: str) -> bytes:
 
 def _fact(path: str) -> str:
     try:
-        text = " ".join(_read(path).decode(errors="replace").split())
+        return _told(_read(path))
     except OSError:
         return ""
+
+
+def _told(raw: bytes) -> str:
+    """What a vendor wrote, without padding and whatever else does not print; empty: it tells nothing."""
+    printing = (char if char.isprintable() else " " for char in raw.decode(errors="replace"))
+    text = " ".join("".join(printing).split())
     plain = text.lower()
     for kind in _KINDS:
         plain = plain.removeprefix(kind)
@@ -135,11 +142,9 @@ def _mapped(whole: str) -> str:
 def _page_80(whole: str) -> str:
     """A SCSI disk's unit serial number (SPC, VPD page 80h)."""
     try:
-        page = _read(f"{whole}/device/vpd_pg80")
+        return _told(_read(f"{whole}/device/vpd_pg80")[_PAGE_80_HEADER:])
     except OSError:
         return ""
-    text = page[_PAGE_80_HEADER:].decode("ascii", errors="replace").strip()
-    return text if text.strip("0") else ""
 
 
 def backing(whole: Path) -> str:

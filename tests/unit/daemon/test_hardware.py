@@ -37,6 +37,8 @@ def disk_in(sys: Path, **files: str) -> str:
         {"wwid": "eui.00000000000000000000000000000000\n", "nguid": "00000000-0000-0000-0000-000000000000\n"},
         {"wwid": f"{NVME_OF_NOTHING}\n", "device__serial": "                    \n"},
         {"wwid": "nvme.1344-30303030-4d6963726f6e-00000001\n", "device__serial": "0000\n"},
+        {"device__vpd_pg80": "\x00\x80\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00"},
+        {"serial": "\x00\x00\n"},
         {"wwid": "uuid.00000000-0000-0000-0000-000000000000\n"},
     ],
 )
@@ -57,6 +59,7 @@ def test_a_fact_that_many_disks_share_is_none(tmp_path: Path, files: dict[str, s
         ({"wwid": "nvme.1344-53345830-4d-00000001\n", "device__serial": "S4X0\n"}, "wwn",
          "nvme.1344-53345830-4d-00000001"),
         ({"serial": "vol-01\n"}, "serial", "vol-01"),
+        ({"device__vpd_pg80": "\x00\x80\x00\x08S4X0\x00\x00\x00\x00"}, "serial", "S4X0"),
     ],
 )  # fmt: skip
 def test_a_fact_of_its_own_is_told(tmp_path: Path, files: dict[str, str], fact: str, value: str) -> None:
