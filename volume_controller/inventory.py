@@ -8,7 +8,7 @@ edit still knows what was in force.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -20,6 +20,7 @@ from tidb_volume.kube import kinds, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.events import Recorder, about
 from tidb_volume.kube.store import Store
+from tidb_volume.life import places
 from tidb_volume.obs.log import Log
 from tidb_volume.upstream import ConfigMap
 from volume_controller.act import NotLeading
@@ -144,21 +145,32 @@ class InventoryKeeper:
             if volume.metadata.name not in desired.disks
         }
         left = expand.left_by_label(unlisted, desired)
+        wanted = Wanted(desired, left, unread, expand.Forbids(desired.never))
         changed = unlisted.keys() | desired.disks.keys()
         if before is not None:
             every = before.desired.disks.keys() | desired.disks.keys()
             changed = {name for name in every if _said(before.desired, name) != _said(desired, name)}
             changed |= {name for name, _ in left.items() ^ before.left_by_label.items()}
             if before.desired.never != desired.never:
-                changed = {volume.metadata.name for volume in cluster.volumes.all()} | every
+                changed |= set(self._forbidden_or_no_more(before, wanted))
             if before.unread != unread:
                 changed |= unlisted.keys()
-        cluster.wanted = Wanted(desired, left, unread, expand.Forbids(desired.never))
+        cluster.wanted = wanted
         self._took_effect = True
         cluster.look_at_edited(changed, at_start=before is None)
         pools = {disk.pool.name for disk in desired.disks.values()}
         for pool in pools:
             cluster.queue.add(Key(Topic.CLASS, pool))
+
+    def _forbidden_or_no_more(self, before: Wanted, now: Wanted) -> Iterator[str]:
+        """The volumes of which the `never` globs say something else than before. One that is looked at for a
+        glob that says nothing of it would be one of ten thousand before the one that is meant."""
+        reports = self._cluster.reports
+        for volume in self._cluster.volumes.all():
+            found = reports.get(volume.spec.node_name)
+            at = places.place(volume, found.status if found is not None else None)
+            if places.forbidden(volume, at, before.forbids) != places.forbidden(volume, at, now.forbids):
+                yield volume.metadata.name
 
     def _tell(self, decision: merge.Decision, desired: Desired, sources: dict[str, ConfigMap]) -> None:
         for name, problems in {**decision.warnings, **decision.refused}.items():

@@ -57,11 +57,11 @@ class Desk:
         self._listed: dict[str, list[str]] = {}
         self._keeper.look()
 
-    def edit(self, more: dict[str, list[str]]) -> None:
-        """List more disks, and have the edit taken up."""
+    def edit(self, more: dict[str, list[str]], never: str = "") -> None:
+        """List more disks, forbid some, and have the edit taken up."""
         self._listed |= more
         nodes = "\n".join(f"  {node}: [{', '.join(disks)}]" for node, disks in self._listed.items())
-        text = f"defaultPool: p\npools: {{p: {{onRelease: wipe}}}}\nnodes:\n{nodes}\n"
+        text = f"never: [{never}]\ndefaultPool: p\npools: {{p: {{onRelease: wipe}}}}\nnodes:\n{nodes}\n"
         self.cluster.config_maps.put(
             ConfigMap(metadata=self._meta("disks", NAMESPACE), data={"disks.yaml": text})
         )
@@ -194,6 +194,22 @@ def test_one_of_a_mass_goes_first_as_soon_as_somebody_waits_for_it(
     desk.made("node-10", "/data/d9", reported=True)
     somebody_waits(desk, name)
     assert desk.drained(most=1) == [name]
+
+
+def test_a_glob_has_those_looked_at_that_it_forbids_and_no_other(desk: Desk) -> None:
+    desk.edit(MASS)
+    for node, paths in MASS.items():
+        for path in paths:
+            desk.made(node, path)
+    dropped = desk.made("node-a", "/data/dropped")
+    desk.drained()
+    meant = {of("node-a", "/data/old"), dropped}
+    desk.edit({}, never='"/data/old", "/data/drop*"')
+    assert set(desk.drained()) == meant
+    desk.edit({}, never='"/data/drop*"')
+    assert set(desk.drained()) == {of("node-a", "/data/old")}
+    desk.edit({})
+    assert set(desk.drained()) == {dropped}
 
 
 def test_a_volume_that_has_come_to_rest_is_of_no_mass_any_more(desk: Desk) -> None:
