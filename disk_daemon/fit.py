@@ -2,9 +2,9 @@
 
 `facts/build.py` gathers how the device is made, what is made of it and, where its content was looked at, what
 libblkid calls that; here is only judged. Presence says what kind of answer it is: `Refused` is for what is
-never a disk to keep data on, and its entry is to go; `Occupied` is a disk that is part of something else,
-which a person takes apart and clears by hand (`wipefs -a`). Neither is ever offered for adoption: an answer
-to a question about data cannot format a member of an array.
+never a disk to keep data on, and its entry is to go; `Conflict` is one of two that look alike; `Occupied` is
+a disk that is part of something else, which a person takes apart and clears by hand (`wipefs -a`). None is
+ever offered for adoption: an answer to a question about data cannot format a member of an array.
 
 A Block volume in a tenant's hands is another matter: partitions, a volume group or an encrypted container on
 it are that tenant's own, and are wiped with all else once nobody has them open (docs/decisions/0112). What
@@ -119,6 +119,19 @@ def has_a_size(build: Build) -> Unfit | None:
     if build.size_bytes:
         return None
     return Unfit(Presence.NOT_PRESENT, f"{build.name} has no medium in it")
+
+
+@rule(prevents="wiping the wrong one of two disks with the same facts, or one in use by its other path")
+def not_one_of_two_alike(build: Build) -> Unfit | None:
+    """Asked of a disk that the journal does not know, and of each before an order: a name leads to either."""
+    if not build.alike:
+        return None
+    said = (
+        f"{build.name} and {', '.join(build.alike)} have the same serial, WWN, model and size, so nothing"
+        " tells which is which; if that is one disk by two paths, put them together with multipath; if not,"
+        " give one another serial"
+    )
+    return Unfit(Presence.CONFLICT, said)
 
 
 # --- what is made of it ---------------------------------------------------------------------------------

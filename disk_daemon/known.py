@@ -79,6 +79,8 @@ class Build(Value):
     swap: str = ""
     made_of: tuple[str, ...] = ()
     """What it is put together of."""
+    alike: tuple[str, ...] = ()
+    """Other disks here that nothing tells from it."""
     partitions: tuple[str, ...] = ()
     """Those that the kernel knows."""
     holders: tuple[str, ...] = ()

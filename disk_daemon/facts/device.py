@@ -20,7 +20,7 @@ from disk_daemon import blockdev, fit, journal, tools
 from disk_daemon.facts import build, folder, hardware, mounts, openers
 from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.jobs import Job
-from disk_daemon.known import Entry, Facts, Raw, User
+from disk_daemon.known import Entry, Facts, Journal, Raw, User
 from tidb_volume.identity import has_unique_fact
 from tidb_volume.shape import shape
 from tidb_volume.value import Identity, Presence, VolumeMode
@@ -80,10 +80,12 @@ def stand(fd: int, job: Job, rules: Rules) -> Facts:
         seen = identity.serial or "none"
         said = f"{name} should have serial {serial}, and has {seen}; if that is the one, its entry is wrong"
         raise Absent(Presence.WRONG_DISK, said)
-    if not _is_a_tenants(identity, rules):
-        objection = fit.unfit(built)
-        if objection is not None:
-            raise _absent(name, objection)
+    entry = journal.load(rules.state, identity)
+    if _has_to_be_told_from_others(job, entry):
+        built = msgspec.structs.replace(built, alike=hardware.alike(device))
+    objection = fit.unfit(built, tenants=_is_a_tenants(entry))
+    if objection is not None:
+        raise _absent(name, objection)
     return Facts(
         presence=Presence.OK,
         boot=folder.boot_id(rules),
@@ -106,9 +108,16 @@ def _absent(name: str, objection: fit.Unfit) -> Absent:
     return Absent(objection.presence, said if said.startswith(f"{name} ") else f"{name}: {said}")
 
 
-def _is_a_tenants(identity: Identity, rules: Rules) -> bool:
+def _has_to_be_told_from_others(job: Job, entry: Journal) -> bool:
+    """What is on record stays as it is while a twin of it is plugged in: only where something is begun, or a
+    Block volume, which has no file system's UUID, is shown anew, does it matter which of both this is."""
+    if job.order is not None or not isinstance(entry, Entry):
+        return True
+    return job.kind == "mount" and entry.block
+
+
+def _is_a_tenants(entry: Journal) -> bool:
     """Whether a tenant had all of the device in hand, or an order is wiping what one left there."""
-    entry = journal.load(rules.state, identity)
     return isinstance(entry, Entry) and entry.block and (bool(entry.handed) or _is_at_work(entry))
 
 

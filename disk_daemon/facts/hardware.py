@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from disk_daemon import blockdev, kernel
+from tidb_volume.identity import same_hardware
 from tidb_volume.value import Identity
 
 SYS = Path("/sys")
@@ -68,7 +70,7 @@ def identity(device: str, *, virtual_disks: bool, sys: Path = SYS) -> Identity:
     own = _folder(device, sys)
     is_partition = os.path.exists(f"{own}/partition")
     whole = os.path.dirname(own) if is_partition else own
-    serial = _fact(f"{whole}/serial") or _fact(f"{whole}/device/serial") or _page_80(whole)
+    serial = _serial(whole)
     facts = Identity(
         eui=_eui(whole),
         wwn=_wwn(whole, serial) or _mapped(whole),
@@ -85,6 +87,45 @@ def identity(device: str, *, virtual_disks: bool, sys: Path = SYS) -> Identity:
     if not os.path.exists(f"{whole}/loop"):
         raise Virtual(f"{name} has no serial, WWN or EUI, and is no loop device")
     return Identity(size_bytes=facts.size_bytes, partition=facts.partition, virtual=backing(Path(whole)))
+
+
+def alike(device: str, sys: Path = SYS) -> tuple[str, ...]:
+    """The kernel's names of other disks of this machine that nothing tells from the disk of major:minor.
+
+    They are one disk by two ways that nobody has put together (multipath), or two whose maker, hypervisor or
+    owner gave them one serial: a name of udev's then leads to either. What has no hardware below it (loop,
+    dm, md) is none. OSError where sysfs has no such block device.
+    """
+    own = _folder(device, sys)
+    whole = os.path.dirname(own) if os.path.exists(f"{own}/partition") else own
+    facts = _facts(whole, _serial(whole))
+    found = []
+    for name in sorted(os.listdir(f"{sys}/block")):
+        other = f"{sys}/block/{name}"
+        if name == os.path.basename(whole) or not os.path.exists(f"{other}/device"):
+            continue
+        serial = _serial(other)
+        if facts.serial and serial and facts.serial != serial:
+            continue  # most disks, and the cheapest to tell
+        # A path of a disk that the kernel has put together by itself has no number.
+        with suppress(FileNotFoundError):
+            if os.path.exists(f"{other}/dev") and same_hardware(facts, _facts(other, serial)):
+                found.append(name)
+    return tuple(found)
+
+
+def _facts(whole: str, serial: str) -> Identity:
+    return Identity(
+        eui=_eui(whole),
+        wwn=_wwn(whole, serial),
+        serial=serial,
+        model=_fact(f"{whole}/device/model"),
+        size_bytes=int(_read(f"{whole}/size")) * SECTOR,
+    )
+
+
+def _serial(whole: str) -> str:
+    return _fact(f"{whole}/serial") or _fact(f"{whole}/device/serial") or _page_80(whole)
 
 
 def _read(path: str) -> bytes:

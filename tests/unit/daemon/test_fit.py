@@ -26,6 +26,7 @@ TABLE: list[tuple[str, dict[str, Any], Presence]] = [
     ("not_removable", {"removable": True}, REFUSED),
     ("not_put_together", {"made_of": ("sda", "sdb")}, REFUSED),
     ("has_a_size", {"size_bytes": 0}, Presence.NOT_PRESENT),
+    ("not_one_of_two_alike", {"alike": ("nvme3n1",)}, Presence.CONFLICT),
     ("nothing_is_built_on_it", {"holders": ("dm-0",)}, OCCUPIED),
     ("not_a_partitions_parent", {"partitions": ("sda1",)}, OCCUPIED),
     ("not_a_partitions_parent", {"table": "gpt", "listed_partitions": True}, OCCUPIED),

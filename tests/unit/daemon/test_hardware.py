@@ -72,3 +72,71 @@ def test_a_wwn_of_zeroes_leaves_the_serial_as_the_fact_that_counts(tmp_path: Pat
     device = disk_in(tmp_path, device__wwid="naa.0000000000000000\n", device__serial="S4X0\n")
     found = hardware.identity(device, virtual_disks=False, sys=tmp_path)
     assert (found.wwn, found.serial) == ("", "S4X0")
+
+
+# --- two disks that look like one -----------------------------------------------------------------------
+
+
+class Sys:
+    """A sysfs of whole disks, each with a number of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for below in ("dev/block", "block"):
+            (folder / below).mkdir(parents=True)
+
+    def disk(self, name: str, minor: int, **files: str) -> str:
+        own = self.folder / "devices" / name
+        (own / "device").mkdir(parents=True)
+        for file, text in {"size": "655360", "dev": f"8:{minor}", **files}.items():
+            (own / file.replace("__", "/")).write_text(f"{text}\n")
+        (self.folder / "dev/block" / f"8:{minor}").symlink_to(f"../../devices/{name}")
+        (self.folder / "block" / name).symlink_to(f"../devices/{name}")
+        return f"8:{minor}"
+
+
+ONE = {"device__wwid": "naa.5000c500a0b1c2d3", "device__serial": "S4X0", "device__model": "FAST"}
+
+
+@pytest.mark.parametrize(
+    ("other", "alike"),
+    [
+        (ONE, ("sdb",)),
+        ({"device__wwid": ONE["device__wwid"], "device__model": "FAST"}, ("sdb",)),
+        (ONE | {"device__serial": "S4X1"}, ()),
+        (ONE | {"device__wwid": "naa.5000c500a0b1c2d4"}, ()),
+        (ONE | {"size": "655368"}, ()),
+        ({"device__model": "FAST"}, ()),
+        ({}, ()),
+    ],
+)
+def test_another_disk_is_alike_where_all_facts_that_both_have_agree(
+    tmp_path: Path, other: dict[str, str], alike: tuple[str, ...]
+) -> None:
+    sys = Sys(tmp_path)
+    device = sys.disk("sda", 0, **ONE)
+    sys.disk("sdb", 16, **other)
+    assert hardware.alike(device, tmp_path) == alike
+
+
+def test_a_path_that_the_kernel_hides_and_a_disk_that_is_just_pulled_out_are_not_another_disk(
+    tmp_path: Path,
+) -> None:
+    """/sys/block lists each path of a native NVMe multipath disk, which has no number (`hidden`)."""
+    sys = Sys(tmp_path)
+    device = sys.disk("nvme0n1", 0, **ONE)
+    sys.disk("nvme0c0n1", 16, **ONE)
+    (tmp_path / "devices" / "nvme0c0n1" / "dev").unlink()
+    (tmp_path / "block" / "sdz").symlink_to("../devices/gone")
+    assert hardware.alike(device, tmp_path) == ()
+
+
+def test_a_partition_is_one_of_two_where_its_disk_is(tmp_path: Path) -> None:
+    sys = Sys(tmp_path)
+    sys.disk("sda", 0, **ONE)
+    sys.disk("sdb", 16, **ONE)
+    part = tmp_path / "devices" / "sda" / "sda1"
+    part.mkdir()
+    (part / "partition").write_text("1\n")
+    (tmp_path / "dev/block" / "8:1").symlink_to("../../devices/sda/sda1")
+    assert hardware.alike("8:1", tmp_path) == ("sdb",)
