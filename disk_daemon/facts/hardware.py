@@ -10,6 +10,7 @@ the time that `pathlib` does.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -188,12 +189,21 @@ def _page_80(whole: str) -> str:
         return ""
 
 
+def opened(name: str, device: int) -> int:
+    """The node in /dev of the kernel's name, open for reading, if it is that of the device's number. OSError
+    with ENOENT or ENODEV where there is none, or another device's."""
+    fd = os.open(f"/dev/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    about = os.fstat(fd)
+    if stat.S_ISBLK(about.st_mode) and about.st_rdev == device:
+        return fd
+    os.close(fd)
+    raise OSError(errno.ENODEV, f"/dev/{name} is another device than sysfs says")
+
+
 def backing(whole: Path) -> str:
     """A loop device's backing file, as device:inode."""
-    fd = os.open(f"/dev/{whole.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    fd = opened(whole.name, device_of(whole))
     try:
-        if number(os.fstat(fd).st_rdev) != (whole / "dev").read_text().strip():
-            raise OSError(f"/dev/{whole.name} is another device than sysfs says")
         file = blockdev.loop_backing(fd)
     finally:
         os.close(fd)
@@ -205,11 +215,8 @@ def filesystem_uuid(directory: int, device: str) -> str:
     uuid = kernel.filesystem_uuid(directory)
     if uuid:
         return uuid
-    fd = os.open(f"/dev/{kernel_name(device)}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    fd = opened(kernel_name(device), os.makedev(*map(int, device.split(":"))))
     try:
-        about = os.fstat(fd)
-        if not stat.S_ISBLK(about.st_mode) or number(about.st_rdev) != device:
-            raise OSError(f"/dev/{kernel_name(device)} is another device than sysfs says")
         return kernel.superblock_uuid(os.pread(fd, 4096, 0))
     finally:
         os.close(fd)

@@ -43,26 +43,17 @@ def backings(nodes: str, sys: Path = hardware.SYS) -> Iterator[tuple[Path, Backi
 
 def _opened(loop: Path, nodes: str) -> int:
     wanted = hardware.device_of(loop)
-    with suppress(FileNotFoundError):
-        fd = _open(f"/dev/{loop.name}")
-        if _is(fd, wanted):
-            return fd
-        os.close(fd)
+    try:
+        return hardware.opened(loop.name, wanted)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
     node = f"{nodes.rstrip('/')}/.{loop.name}-{os.getpid()}"
     os.makedirs(nodes, mode=0o755, exist_ok=True)
     with suppress(FileNotFoundError):
         os.unlink(node)
     os.mknod(node, stat.S_IFBLK | 0o600, wanted)
     try:
-        return _open(node)
+        return os.open(node, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     finally:
         os.unlink(node)
-
-
-def _open(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-
-
-def _is(fd: int, device: int) -> bool:
-    about = os.fstat(fd)
-    return stat.S_ISBLK(about.st_mode) and about.st_rdev == device
