@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import traceback
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import invariant, run_state_machine_as_test
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, run_state_machine_as_test
 
-from tests.unit.life.model.whole import Life
+from tests.unit.life.model.whole import BEGIN, Life
 
+Begin = dict[str, Any]
 QUIET = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 
@@ -41,12 +43,17 @@ class Counted(Life):
         super().teardown()
 
 
-def run(seed: int, examples: int, steps: int, *, shrink: bool = True) -> Ran:
+def run(seed: int, examples: int, steps: int, *, shrink: bool = True, begin: Begin | None = None) -> Ran:
     """Run so many examples of so many steps; the same seed makes the same examples.
 
     shrink: look for the shortest sequence that leads to a violation; it takes minutes.
+    begin: with what each example begins; what is not said is chosen as ever.
     """
-    machine = type("Counted", (Counted,), {"steps": 0, "examples": 0})
+    own: dict[str, Any] = {"steps": 0, "examples": 0}
+    if begin:
+        chosen = BEGIN | {name: st.just(value) for name, value in begin.items()}
+        own["begin"] = initialize(**chosen)(lambda self, **how: Life.begin(self, **how))
+    machine = type("Counted", (Counted,), own)
     said = io.StringIO()
     found = ""
     with contextlib.redirect_stdout(said):

@@ -6,6 +6,8 @@ not safe enough.
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
@@ -20,18 +22,21 @@ from tidb_volume.value import Answer, Fleet, Meta, Phase, Presence
 STAGES = ("offered", "bound", "released", "ordered", "deleted", "committed", "wiping")
 TURNS = ("leader", "leader", "daemon", "daemon", "both", "look", "write", "kubernetes")
 
+BEGIN: dict[str, st.SearchStrategy[Any]] = {
+    "wipe": st.sampled_from([True, True, True, False]),
+    "after": st.sampled_from(["0s", "0s", "1h"]),
+    "spare": st.booleans(),
+    "dirty": st.sampled_from([False, False, False, True]),
+    "stage": st.sampled_from(["new", *STAGES, "ordered", "deleted", "committed", "committed", "adopting"]),
+    "saved": st.sampled_from(["never", *STAGES]),
+}
+"""How an example may begin: the pool, what is on the disks, how far a life has come, when etcd was saved."""
+
 
 class Life(Hands):
     """A disk's life among late caches, deposed leaders, frozen daemons and careless hands."""
 
-    @initialize(
-        wipe=st.sampled_from([True, True, True, False]),
-        after=st.sampled_from(["0s", "0s", "1h"]),
-        spare=st.booleans(),
-        dirty=st.sampled_from([False, False, False, True]),
-        stage=st.sampled_from(["new", *STAGES, "ordered", "deleted", "committed", "committed", "adopting"]),
-        saved=st.sampled_from(["never", *STAGES]),
-    )
+    @initialize(**BEGIN)
     def begin(self, wipe: bool, after: str, spare: bool, dirty: bool, stage: str, saved: str) -> None:
         of = pool(on_release="wipe" if wipe else "keep", after=after)
         self.set_up(desired(of), dirty=dirty, spare=spare)
