@@ -219,6 +219,8 @@ class Node:
         self.about_to_begin: Callable[[Order, Disk, bool], None] = lambda order, disk, anew: None
         self.unreadable = ""
         """Why the daemons can neither read the API nor write to it; empty: they can."""
+        self.kubelet_hangs = False
+        """It stops no container any more."""
         self.written = 0
         """How often the daemons wrote a status."""
 
@@ -310,7 +312,8 @@ class Node:
         """Stop the containers whose pods are gone, start those whose folder is there."""
         etcd, machine = self.cluster.etcd, self.machine
         by_uid = {pod.metadata.uid: key for key, pod in etcd.pods.items()}
-        machine.running = {uid: at for uid, at in machine.running.items() if uid in by_uid}
+        if not self.kubelet_hangs:
+            machine.running = {uid: at for uid, at in machine.running.items() if uid in by_uid}
         for uid, key in by_uid.items():
             claim = etcd.claims.get(key)
             pv = etcd.pvs.get(claim.spec.volume_name) if claim is not None else None

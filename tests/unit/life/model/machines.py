@@ -81,6 +81,11 @@ class Machines(Controllers):
     def the_daemons_reach_the_api(self, there: bool) -> None:
         self.node.unreadable = "" if there else "no route to host"
 
+    @rule(hangs=st.booleans())
+    def the_kubelet_hangs(self, hangs: bool) -> None:
+        """What it should stop goes on, also when the pod is gone from the API."""
+        self.node.kubelet_hangs = hangs
+
     @rule(busy=st.booleans())
     def a_node_is_not_ready(self, busy: bool) -> None:
         self.cluster.node_is(ready=not busy)

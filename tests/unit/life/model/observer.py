@@ -71,9 +71,6 @@ class Observer(State):
         assert now - paused <= LIVE_FOR_S or gone <= 1, f"{gone} deleted in a pause"
         self.erased += gone
         self.since = {each: self.since.get(each, now) for each in self.obstacles()}
-        for pv in self.cluster.etcd.pvs.values():
-            if pv.spec.claim_ref is not None and pv.spec.claim_ref.uid:
-                self.backups[pv.metadata.name] = pv
 
     def check_erasure(self, order: Order, disk: Disk) -> None:
         volume = self.cluster.etcd.volume
@@ -177,6 +174,11 @@ class Observer(State):
     def run_pods(self) -> None:
         """Let the kubelet start what it can; who starts reads all and writes its own."""
         before = set(self.machine.running)
+        self.backups |= {
+            name: pv
+            for name, pv in self.cluster.etcd.pvs.items()
+            if pv.spec.claim_ref is not None and pv.spec.claim_ref.uid
+        }
         self.node.kubelet()
         for uid in set(self.machine.running) - before:
             at = self.machine.running[uid]
@@ -192,7 +194,8 @@ class Observer(State):
                 if each.disk is at.disk and each.tenancy == at.tenancy
             }
             assert len(others) == 1 or at.tenancy in self.careless, "two owners"
-            at.disk.tenancies.setdefault(at.tenancy, set()).add(Item(at.claim_uid))
+            if at.tenancy in at.disk.tenancies:
+                at.disk.tenancies[at.tenancy].add(Item(at.claim_uid))
 
     def another_was_seen(self, pv: Pv) -> bool:
         """Whether the journal of the disk that is there knows another claim on this tenancy than the one that

@@ -148,6 +148,7 @@ class Life(Hands):
         for number in (0, 1):
             self.a_daemon_dies(number)
         self.late.clear()
+        self.node.kubelet_hangs = False
         self.machine.reboot()
         volume = self.cluster.etcd.volume
         recorded = volume.status.identity if volume is not None else None
