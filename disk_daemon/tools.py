@@ -67,7 +67,7 @@ def probe(namespace: int, fd: int) -> Found:
     What contradicts itself is found all the same: it is not nothing. OSError where nobody can tell.
     """
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    return found(*run(namespace, ["blkid", "-p", "-o", "export", "{}"], fd))
+    return found(*run(namespace, ["blkid", "-p", "-D", "-o", "export", "{}"], fd))
 
 
 def found(status: int, out: str, err: str) -> Found:

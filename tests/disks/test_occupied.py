@@ -149,6 +149,18 @@ def partition(raw: RawDisk) -> Iterator[str]:
             os.unlink(name)
 
 
+def test_a_blank_partition_is_blank_and_one_with_a_file_system_is_not(raw: RawDisk, rules: Rules) -> None:
+    """libblkid tells of a partition also what its table says of it, which is not on it."""
+    raw.write(0, partition_table())
+    with partition(raw) as name:
+        entry = raw._replace(by_id=Path(name))
+        assert facts_of(entry, rules).content is Content.BLANK
+        subprocess.run(["mkfs.ext4", "-q", name], check=True)
+        facts = facts_of(entry, rules)
+        assert facts.raw is not None
+        assert (facts.content, facts.raw.found) == (Content.DATA, "ext4")
+
+
 @BOTH
 @pytest.mark.guards("not_swapped_to")
 def test_swap_is_refused_and_swapped_to_it_stays(raw: RawDisk, rules: Rules, job: dict[str, Any]) -> None:
