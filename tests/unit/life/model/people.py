@@ -12,17 +12,26 @@ from tests.unit.life.model.machines import Machines
 from tests.unit.life.model.state import CLAIMS
 from tidb_volume.value import Admin, Adopt, Answer, Approve, Ref, Restore
 
+WAIT = st.sampled_from([0, 30])
+"""How many seconds nobody does anything after what a person said."""
+
 
 class People(Machines):
     """Those who know what they do."""
 
-    @rule(name=st.sampled_from(["hold", "cordon", "retire"]), on=st.booleans())
-    def a_person_says(self, name: str, on: bool) -> None:
-        self.say(**{name: on})
+    def a_while(self, seconds: int) -> None:
+        self.a_stop_button_stops()
+        self.time_passes(seconds)
 
-    @rule(on=st.booleans())
-    def a_gate(self, on: bool) -> None:
+    @rule(name=st.sampled_from(["hold", "cordon", "retire"]), on=st.booleans(), wait=WAIT)
+    def a_person_says(self, name: str, on: bool, wait: int) -> None:
+        self.say(**{name: on})
+        self.a_while(wait)
+
+    @rule(on=st.booleans(), wait=WAIT)
+    def a_gate(self, on: bool, wait: int) -> None:
         self.say(gates={"tombstone": "a script"} if on else {})
+        self.a_while(wait)
 
     @precondition(lambda self: self.cluster.etcd.pvs)
     @rule(policy=st.sampled_from(["Retain", "Delete"]))
@@ -31,11 +40,12 @@ class People(Machines):
             spec = change(pv.spec, persistent_volume_reclaim_policy=policy)
             self.cluster.change_pv(pv.metadata.name, spec=spec)
 
-    @rule(on=st.booleans())
-    def the_fleet_is_paused(self, on: bool) -> None:
+    @rule(on=st.booleans(), wait=WAIT)
+    def the_fleet_is_paused(self, on: bool, wait: int = 0) -> None:
         fleet = self.cluster.etcd.fleet
         if fleet is not None:
             self.cluster.change_fleet(spec=change(fleet.spec, paused=on))
+        self.a_while(wait)
 
     @precondition(lambda self: self.question())
     @rule(stale=st.booleans(), how=st.sampled_from(["wipe_now", "adopt"]))
@@ -43,8 +53,8 @@ class People(Machines):
         self.answer("q-stale" if stale else self.question(), how)
 
     @precondition(lambda self: self.question())
-    @rule(key=st.sampled_from(CLAIMS), how=st.sampled_from(["restore", "former", "keep"]))
-    def a_person_gives_it_back(self, key: str, how: str) -> None:
+    @rule(key=st.sampled_from(CLAIMS), how=st.sampled_from(["restore", "former", "keep"]), wait=WAIT)
+    def a_person_gives_it_back(self, key: str, how: str, wait: int) -> None:
         volume = self.cluster.etcd.volume
         if volume is not None and self.question():
             owner = volume.status.owner
@@ -59,6 +69,7 @@ class People(Machines):
             else:
                 claim_or_former = claim if how == "restore" else None
                 self.say(restore=Restore(question=self.question(), claim=claim_or_former))
+        self.a_while(wait)
 
     @precondition(lambda self: self.question())
     @rule(how=st.sampled_from(["accept_identity", "forget", "approve"]))
@@ -68,23 +79,25 @@ class People(Machines):
             self.say(**{how: kind(question=self.question())})
 
     @precondition(lambda self: self.has_answers())
-    @rule()
-    def a_person_takes_every_answer_back(self) -> None:
+    @rule(wait=WAIT)
+    def a_person_takes_every_answer_back(self, wait: int = 0) -> None:
         volume = self.cluster.etcd.volume
         admin = volume.spec.admin if volume is not None else Admin()
         for each in (admin.adopt, admin.wipe_now, admin.approve):
             if each is not None:
                 self.taken_back.setdefault(each.question, self.cluster.now)
         self.say(adopt=None, restore=None, wipe_now=None, accept_identity=None, forget=None, approve=None)
+        self.a_while(wait)
 
-    @rule(tripped=st.booleans())
-    def the_breaker(self, tripped: bool) -> None:
+    @rule(tripped=st.booleans(), wait=WAIT)
+    def the_breaker(self, tripped: bool, wait: int = 0) -> None:
         """It trips over other volumes, or a person ends its epoch."""
         fleet = self.cluster.etcd.fleet
         if fleet is not None and fleet.status.breaker.tripped is not tripped:
             breaker = fleet.status.breaker
             epoch = breaker.epoch if tripped else breaker.epoch + 1
             self.cluster.breaker(change(breaker, tripped=tripped, epoch=epoch))
+        self.a_while(wait)
 
     @rule(manual=st.booleans())
     def the_mode_is_set(self, manual: bool) -> None:
