@@ -97,7 +97,6 @@ def _guard(name: str, **begin: Any) -> None:
 # Those that stand alone before their disaster. Of the rest, `make guards` says which test misses them.
 _guard("identity_matches", stage="adopting", spare=True)
 _guard("no_pv_remains", stage="committed")
-_guard("not_in_use", stage="bound", wipe=True, after="0s")
 _guard("breaker_is_closed", stage="committed")
 _guard("not_paused", stage="committed")
 _guard("not_held", stage="committed")
@@ -111,6 +110,18 @@ _guard("nobody_had_it", stage="bound", saved="offered")
 def _uncommitted(put: Put) -> None:
     _without(put, "order_is_committed")
     put(minded, "_is_too_early", lambda minded, order: False)
+
+
+@breaks("controller and daemon: who has it mounted is not asked", stage="bound")
+def _in_use(put: Put) -> None:
+    _without(put, "not_in_use")
+    real = release.moment
+
+    def moment(world: Any, seen: Any) -> Any:
+        found = real(world, seen)
+        return None if found is not None and found.word == "InUse" else found
+
+    put(release, "moment", moment)
 
 
 # --- the daemon's decision and its journal ---

@@ -19,8 +19,10 @@ from tests.unit.life.model import broken
 from tests.unit.life.model.run import Ran, run
 
 BATCH = 100
-"""Examples of one seed: some ten seconds."""
+"""Examples of one seed: some five seconds."""
 STEPS = 50
+NEAR = 20
+"""Steps of the self-test's examples, which begin near the disaster."""
 SAY_EVERY_S = 60.0
 
 
@@ -77,7 +79,7 @@ def self_test(workers: int, examples: int, only: str) -> int:
     chosen = [name for name in broken.BROKEN if only in name]
     missed = 0
     with ProcessPoolExecutor(workers, max_tasks_per_child=1) as pool:
-        ran = [pool.submit(broken.examples_until_noticed, name, examples, STEPS) for name in chosen]
+        ran = [pool.submit(broken.examples_until_noticed, name, examples, NEAR) for name in chosen]
         for name, each in zip(chosen, ran, strict=True):
             noticed, what = each.result()
             missed += not what

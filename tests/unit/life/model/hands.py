@@ -42,8 +42,8 @@ class Hands(People):
     def a_volume_is_made_again_by_hand(self, cleared: bool, last: bool, seconds: int) -> None:
         """Out of a backup, under its old name; cleared: without the claim's UID, as many a guide has it.
         seconds: nobody notices for so long."""
-        name = tuple(self.backups)[-1 if last else 0]
-        if name in self.cluster.etcd.pvs:
+        name = tuple(self.backups or [""])[-1 if last else 0]
+        if not name or name in self.cluster.etcd.pvs:
             return
         was = self.backups[name]
         self.is_put_on_offer(was)

@@ -14,6 +14,7 @@ from hypothesis.stateful import initialize, rule
 from disk_daemon.known import Broken
 from tests.unit.life.cluster import desired, pool
 from tests.unit.life.model.hands import Hands
+from tests.unit.life.model.openings import OPENINGS, WAIT_S
 from tidb_volume import names
 from tidb_volume.life import actions
 from tidb_volume.units import Instant
@@ -29,19 +30,40 @@ BEGIN: dict[str, st.SearchStrategy[Any]] = {
     "dirty": st.sampled_from([False, False, False, True]),
     "stage": st.sampled_from(["new", *STAGES, "ordered", "deleted", "committed", "committed", "adopting"]),
     "saved": st.sampled_from(["never", *STAGES]),
+    "between": st.sampled_from(list(OPENINGS)),
+    "wait": st.sampled_from([0, WAIT_S]),
+    "then": st.sampled_from(["", "daemon", "leader", "leader and daemon"]),
 }
-"""How an example may begin: the pool, what is on the disks, how far a life has come, when etcd was saved."""
+"""How an example may begin: the pool, what is on the disks, how far a life has come, when etcd was saved;
+what comes between then, for how long nobody notices, and who goes on first."""
 
 
 class Life(Hands):
     """A disk's life among late caches, deposed leaders, frozen daemons and careless hands."""
 
     @initialize(**BEGIN)
-    def begin(self, wipe: bool, after: str, spare: bool, dirty: bool, stage: str, saved: str) -> None:
+    def begin(
+        self,
+        wipe: bool,
+        after: str,
+        spare: bool,
+        dirty: bool,
+        stage: str,
+        saved: str,
+        between: str,
+        wait: int,
+        then: str,
+    ) -> None:
         of = pool(on_release="wipe" if wipe else "keep", after=after)
         self.set_up(desired(of), dirty=dirty, spare=spare)
         self.node.about_to_begin = self.about_to_begin
         self.come_to(stage, saved)
+        OPENINGS[between](self)
+        self.a_while(wait)
+        if "leader" in then:
+            self.leader_sees_and_acts(6)
+        if "daemon" in then:
+            self.a_daemon_works(0, 12)
 
     def come_to(self, stage: str, saved: str) -> None:
         """Begin in the middle of a life, or most would never get there. saved: when etcd was saved."""
