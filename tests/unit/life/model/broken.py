@@ -95,24 +95,24 @@ def _guard(name: str, **begin: Any) -> None:
 
 
 # Those that stand alone before their disaster. Of the rest, `make guards` says which test misses them.
-_guard("identity_matches", stage="adopting", spare=True)
-_guard("no_pv_remains", stage="committed")
-_guard("breaker_is_closed", stage="committed")
-_guard("not_paused", stage="committed")
-_guard("not_held", stage="committed")
-_guard("no_gate_stands", stage="committed")
-_guard("no_restore_is_asked", stage="committed")
-_guard("answer_stands", stage="adopting")
-_guard("nobody_had_it", stage="bound", saved="offered")
+_guard("identity_matches", stage="adopting", spare=True, between="swapped")
+_guard("no_pv_remains", stage="committed", between="made again")
+_guard("breaker_is_closed", stage="committed", between="breaker")
+_guard("not_paused", stage="committed", between="pause")
+_guard("not_held", stage="committed", between="hold")
+_guard("no_gate_stands", stage="committed", between="gate")
+_guard("no_restore_is_asked", stage="committed", between="restore")
+_guard("answer_stands", stage="adopting", between="answers taken back")
+_guard("nobody_had_it", stage="bound", saved="offered", between="etcd set back")
 
 
-@breaks("daemon: neither parent nor guard waits for the commit", stage="ordered")
+@breaks("daemon: neither parent nor guard waits for the commit", stage="deleted")
 def _uncommitted(put: Put) -> None:
     _without(put, "order_is_committed")
     put(minded, "_is_too_early", lambda minded, order: False)
 
 
-@breaks("controller and daemon: who has it mounted is not asked", stage="bound")
+@breaks("controller and daemon: who has it mounted is not asked", stage="bound", between="container stays")
 def _in_use(put: Put) -> None:
     _without(put, "not_in_use")
     real = release.moment
@@ -136,12 +136,18 @@ def _stale_reading(put: Put) -> None:
     "daemon: an order that was withdrawn is obeyed once etcd is set back",
     stage="committed",
     saved="committed",
+    between="restore",
 )
 def _taken_back(put: Put) -> None:
     put(step, "was_taken_back", lambda case: "")
 
 
-@breaks("daemon: an order that was done is carried out once more", stage="wiping", saved="committed")
+@breaks(
+    "daemon: an order that was done is carried out once more",
+    stage="wiping",
+    saved="committed",
+    between="nothing",
+)
 def _done_again(put: Put) -> None:
     put(step, "_was_done", lambda case: False)
 
@@ -166,7 +172,7 @@ def _not_empty(put: Put) -> None:
     put(look, "_agrees", lambda disk, tenancy: disk is not None and disk.tenancy == tenancy)
 
 
-@breaks("daemon: the beginning of a wipe is not journalled", stage="wiping")
+@breaks("daemon: the beginning of a wipe is not journalled", stage="wiping", between="restore")
 def _unjournalled(put: Put) -> None:
     real = journal.noted
 
@@ -181,13 +187,18 @@ def _no_lock(put: Put) -> None:
     put(machine.Disk, "lock", property(lambda self: None, lambda self, value: None))
 
 
-@breaks("daemon: a withdrawn order is given back though bytes are gone", stage="wiping")
+@breaks("daemon: a withdrawn order is given back though bytes are gone", stage="wiping", between="restore")
 def _given_back(put: Put) -> None:
     put(step.Case, "begun", property(lambda self: False))
     put(step.Case, "maybe_begun", property(lambda self: False))
 
 
-@breaks("daemon: claims that were seen are not journalled", stage="bound", saved="offered")
+@breaks(
+    "daemon: claims that were seen are not journalled",
+    stage="bound",
+    saved="offered",
+    between="etcd set back",
+)
 def _not_noted(put: Put) -> None:
     put(machine.Machine, "note", lambda self, job: None)
 
@@ -195,13 +206,13 @@ def _not_noted(put: Put) -> None:
 # --- the API's preconditions ---
 
 
-@breaks("controller: PersistentVolumes are deleted without preconditions", stage="ordered")
+@breaks("controller: PersistentVolumes are deleted without preconditions", stage="ordered", between="deposed")
 def _blind_delete(put: Put) -> None:
     real = cluster.Cluster.delete_pv
     put(cluster.Cluster, "delete_pv", lambda self, name, uid="", rv="": real(self, name))
 
 
-@breaks("controller: PersistentVolumes are deleted with the UID alone", stage="ordered")
+@breaks("controller: PersistentVolumes are deleted with the UID alone", stage="ordered", between="deposed")
 def _uid_alone(put: Put) -> None:
     real = cluster.Cluster.delete_pv
     put(cluster.Cluster, "delete_pv", lambda self, name, uid="", rv="": real(self, name, uid))
@@ -240,7 +251,11 @@ def _mine(put: Put, **fields: Any) -> None:
     put(simulate.Controller, "world", world)
 
 
-@breaks("controller: whoever deleted the PersistentVolume, it is taken for the commit", stage="ordered")
+@breaks(
+    "controller: whoever deleted the PersistentVolume, it is taken for the commit",
+    stage="ordered",
+    between="deleted by hand",
+)
 def _anyone_commits(put: Put) -> None:
     _mine(put, deleted=Everything())
 
@@ -287,7 +302,12 @@ def _is_known(put: Put) -> None:
     put(look, "is_known", is_known)
 
 
-@breaks("controller: what is on offer is not compared with the disk", stage="bound", saved="offered")
+@breaks(
+    "controller: what is on offer is not compared with the disk",
+    stage="bound",
+    saved="offered",
+    between="etcd set back",
+)
 def _stays_on_offer(put: Put) -> None:
     put(plan, "_still_clean", lambda seen, tenancy: True)
     put(memory, "used_on_offer", lambda seen: False)
@@ -308,18 +328,24 @@ def _second(put: Put) -> None:
     put(plan, "_second_offer", lambda world, seen: None)
 
 
-@breaks("controller: a delete for another reason leaves the order standing", stage="ordered")
+@breaks(
+    "controller: a delete for another reason leaves the order standing",
+    stage="ordered",
+    between="claimRef cleared",
+)
 def _order_left(put: Put) -> None:
     put(orders, "take_back", lambda world, seen, why: orders.delete(seen.pv, why))
     put(orders, "delete_pv", lambda seen, pv, why: orders.delete(pv, why))
 
 
-@breaks("controller: data is given back while the daemon may still begin", stage="committed")
+@breaks(
+    "controller: data is given back while the daemon may still begin", stage="committed", between="restore"
+)
 def _given_early(put: Put) -> None:
     put(memory, "given_back", lambda seen: seen.order is not None and seen.order.withdrawn)
 
 
-@breaks("controller: data is given back though some of it is gone", stage="wiping")
+@breaks("controller: data is given back though some of it is gone", stage="wiping", between="restore")
 def _given_late(put: Put) -> None:
     def given_back(seen: Any) -> bool:
         return seen.order is not None and seen.order.withdrawn and seen.refused
@@ -361,15 +387,15 @@ def _obstacle(word: str, name: str, **begin: Any) -> None:
     BROKEN[f"controller: {name}"] = Break(left_out, {"stage": "released", **begin})
 
 
-_obstacle("PolicyRetain", "wipes what the policy retains")
-_obstacle("PoolKeeps", "wipes what its pool keeps", wipe=False)
-_obstacle("Held", "orders the wipe of what is held")
-_obstacle("Gated", "orders the wipe behind a gate")
-_obstacle("RestoreAsked", "orders the wipe of what is asked back")
-_obstacle("Reserved", "wipes what is reserved for a claim")
-_obstacle("GoneByHand", "wipes what lost its PersistentVolume by hand")
-_obstacle("DroppedReleased", "wipes what no entry lists")
-_obstacle("RecordLost", "wipes under a record made anew")
+_obstacle("PolicyRetain", "wipes what the policy retains", between="Retain")
+_obstacle("PoolKeeps", "wipes what its pool keeps", wipe=False, between="nothing")
+_obstacle("Held", "orders the wipe of what is held", between="hold")
+_obstacle("Gated", "orders the wipe behind a gate", between="gate")
+_obstacle("RestoreAsked", "orders the wipe of what is asked back", between="restore")
+_obstacle("Reserved", "wipes what is reserved for a claim", between="given to another")
+_obstacle("GoneByHand", "wipes what lost its PersistentVolume by hand", between="deleted by hand")
+_obstacle("DroppedReleased", "wipes what no entry lists", between="dropped")
+_obstacle("RecordLost", "wipes under a record made anew", between="volume deleted")
 
 
 @breaks("controller: the countdown is not waited for")
