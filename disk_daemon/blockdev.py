@@ -58,7 +58,10 @@ def is_read_only(fd: int) -> bool:
 
 def zero(fd: int, start: int, length: int) -> None:
     """BLKZEROOUT: the range reads as zeroes; the kernel writes them where the disk has no command for it."""
-    fcntl.ioctl(fd, _BLKZEROOUT, struct.pack("QQ", start, length))
+    try:
+        fcntl.ioctl(fd, _BLKZEROOUT, struct.pack("QQ", start, length))
+    except PermissionError as error:
+        raise _said_to_be_read_only(fd, error) from error
 
 
 def discard(fd: int, start: int, length: int) -> bool:
@@ -68,8 +71,15 @@ def discard(fd: int, start: int, length: int) -> bool:
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EREMOTEIO):
             return False
+        if isinstance(error, PermissionError):
+            raise _said_to_be_read_only(fd, error) from error
         raise
     return True
+
+
+def _said_to_be_read_only(fd: int, error: OSError) -> OSError:
+    """What a request of a device that has become read-only means by EPERM."""
+    return OSError(errno.EROFS, "the device is read-only") if is_read_only(fd) else error
 
 
 def forget_partitions(fd: int, numbers: Iterable[int]) -> None:

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from disk_daemon import journal, kernel
+from disk_daemon import blockdev, journal, kernel
 from disk_daemon.facts import device, folder, hardware, mounts
 from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.jobs import Job, Mounted
@@ -65,7 +65,12 @@ def mount(fd: int, volume: str, made: Made, rules: Rules) -> None:
     place = rules.place(volume)
     os.makedirs(place, mode=_PLACE_MODE, exist_ok=True)
     with _bare(place):
-        kernel.mount(node(fd, volume, rules), place, made.fs_type, made.options)
+        try:
+            kernel.mount(node(fd, volume, rules), place, made.fs_type, made.options)
+        except PermissionError as error:
+            if blockdev.is_read_only(fd):  # what mount(2) calls EACCES
+                raise OSError(errno.EROFS, "the device is read-only", place) from error
+            raise
     try:
         with folder.opened(place) as root:
             wanted, seen = os.fstat(fd).st_rdev, os.fstat(root).st_dev

@@ -21,6 +21,9 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "BLKID_F
 _NOTHING, _AMBIVALENT = 2, 8
 """blkid(8): nothing was found; several things that contradict each other were."""
 
+_ENDS_BYTES = 256 << 10
+"""So much of head and tail libblkid looks at, where it finds nothing."""
+
 
 class Found(msgspec.Struct, frozen=True):
     """What libblkid finds on a device. `words` is empty where it surely finds nothing."""
@@ -77,6 +80,7 @@ def found(status: int, out: str, err: str) -> Found:
     if status == _AMBIVALENT:
         return Found(words="several signatures that contradict each other", ambivalent=True)
     if status == _NOTHING and not facts:
+        _read_ends(fd)
         return Found()
     if status != 0 or not facts:
         raise OSError(errno.EIO, f"blkid ended with {status}: {err or 'it said nothing'}")
@@ -91,6 +95,17 @@ def found(status: int, out: str, err: str) -> Found:
         usage=facts.get("USAGE", ""),
         table=table,
     )
+
+
+def _read_ends(fd: int) -> None:
+    """Read where signatures lie: blkid takes a place that it cannot read for one with nothing on it, and a
+    disk that fails would pass for one that no other machine shares. OSError where it can't be read."""
+    size = os.lseek(fd, 0, os.SEEK_END)
+    for start in (0, max(0, size - _ENDS_BYTES)):
+        end = min(size, start + _ENDS_BYTES)
+        while start < end:
+            # A read ends early before a place that fails, and says so only when it begins there.
+            start += len(os.pread(fd, end - start, start)) or end - start
 
 
 def make_filesystem(namespace: int, fd: int, fs_type: str, uuid: str) -> None:
