@@ -16,6 +16,10 @@ import pytest
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import OLD, Disk, RawDisk, identity_of, obey
 from tests.disks.device import SECRET, prepare
+from tests.disks.program import Daemon
+from tidb_volume import names
+from tidb_volume.kube import kinds, slim
+from tidb_volume.kube.client import Client
 from tidb_volume.value import WorkState
 
 _CLONE_NEWNS = 0x00020000
@@ -97,3 +101,34 @@ def used(offered: RawDisk) -> RawDisk:
     (offered.ours / OLD / "data").write_bytes(SECRET)
     os.sync()
     return offered
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Iterator[Path]:
+    from tests.api.conftest import install_crds
+    from tests.cluster import Cluster
+
+    with Cluster.up(f"disks-{os.getpid()}", api_only=True) as cluster:
+        install_crds(cluster.kubeconfig)
+        yield cluster.kubeconfig
+
+
+@pytest.fixture
+def api(kubeconfig: Path) -> Iterator[Client]:
+    over = slim.SlimTransport(slim.from_kubeconfig(kubeconfig))
+    client = Client(over, manager="test")
+    yield client
+    for volume in client.list(kinds.TIDB_VOLUME)[0]:
+        client.delete(kinds.TIDB_VOLUME, volume.metadata.name)
+    if client.find(kinds.TIDB_VOLUME_FLEET, names.FLEET) is not None:
+        client.delete(kinds.TIDB_VOLUME_FLEET, names.FLEET)
+    over.close()
+
+
+@pytest.fixture
+def daemon(kubeconfig: Path, rules: Rules) -> Iterator[Daemon]:
+    started = Daemon(kubeconfig, rules)
+    yield started
+    if started.process.poll() is None:
+        assert started.end() == 0, started.log.read_text()
+    print(started.log.read_text())

@@ -1,0 +1,149 @@
+"""The whole daemon on disks that fail or hang: what is told, who goes on, and what happens afterwards.
+
+A disk that hangs costs its own child, whose process the kernel keeps in state D: no signal ends it. The
+daemon itself answers, ends when it is told to, and works on the other disks.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from disk_daemon.facts.folder import Rules
+from tests.disks.bench import NEXT, identity_of, reclaim
+from tests.disks.device import SECRET, prepare
+from tests.disks.failing import Failing, Fault, Kind, failing_disk
+from tests.disks.program import Controller, Daemon, work_is
+from tidb_volume.kube.client import Client
+from tidb_volume.value import Presence, Volume, Work, WorkState
+
+pytestmark = pytest.mark.api
+SIZE = 1 << 20
+WRITES: tuple[Kind, ...] = ("write", "hole", "sync")
+
+
+@pytest.fixture
+def failing(own_mounts: None, tmp_path: Path, rules: Rules) -> Iterator[Failing]:
+    with failing_disk(tmp_path, rules, SIZE) as made:
+        yield made
+
+
+@pytest.fixture
+def well(own_mounts: None, tmp_path: Path, rules: Rules) -> Iterator[Failing]:
+    with failing_disk(tmp_path, rules, SIZE, "volume-b") as made:
+        yield made
+
+
+def block(api: Client, failing: Failing, rules: Rules) -> Controller:
+    """A Block volume with a tenant's data on it, and its owner gone."""
+    controller = Controller(api, failing.disk, "Block")
+    controller.declare()
+    controller.until("a report", lambda volume: volume.status.disk)
+    controller.order(prepare(identity_of(failing.disk, rules)), committed=False)
+    controller.until("the first offer", work_is(WorkState.DONE, "order-0"))
+    failing.disk.write(SIZE // 2, SECRET)
+    return controller
+
+
+def work_of(volume: Volume) -> Work:
+    assert volume.status.work is not None
+    return volume.status.work
+
+
+def metrics(daemon: Daemon) -> str:
+    every = psutil.Process(daemon.process.pid).net_connections()
+    (port,) = {each.laddr.port for each in every if not each.raddr}
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def until(what: str, look: Callable[[], object], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def of_order(daemon: Daemon) -> list[psutil.Process]:
+    """The processes that carry an order out."""
+    every = psutil.Process(daemon.process.pid).children(recursive=True)
+    return [each for each in every if each.name() == "disk-order"]
+
+
+def test_a_wipe_that_meets_an_error_says_which_and_the_next_one_ends_it(
+    api: Client, failing: Failing, rules: Rules, daemon: Daemon
+) -> None:
+    controller = block(api, failing, rules)
+    failing.file.fail(Fault(("write", "hole")))
+    order = reclaim(identity_of(failing.disk, rules))
+    controller.order(order)
+    controller.until("the failure", work_is(WorkState.FAILED))
+    work = work_of(controller.volume())
+    assert (work.reason, work.begun, work.message) == ("EIO", True, "EIO: Input/output error")
+    until("the count", lambda: re.search(r'daemon_orders\S*{state="failed"} 1', metrics(daemon)))
+    controller.order(msgspec.structs.replace(order, id="order-2", attempt=1))
+    controller.until("another failure", work_is(WorkState.FAILED, "order-2"))
+    assert work_of(controller.volume()).attempt == 1
+    assert failing.disk.holds(SECRET)
+    failing.file.fail()
+    controller.order(msgspec.structs.replace(order, id="order-3", attempt=2))
+    controller.until("the end", work_is(WorkState.DONE, "order-3"))
+    assert failing.disk.is_zero()
+
+
+def test_a_wipe_that_hangs_holds_up_neither_the_other_disks_nor_the_end_of_the_daemon(
+    api: Client, failing: Failing, well: Failing, rules: Rules, daemon: Daemon
+) -> None:
+    """Nor does the next daemon work on a disk beside the process that hangs on it: the lock is still held."""
+    controller, other = block(api, failing, rules), block(api, well, rules)
+    failing.file.fail(Fault(WRITES, "hang"))
+    controller.order(reclaim(identity_of(failing.disk, rules)))
+    until("it to hang", lambda: failing.file.counts()["hanging"])
+    (hangs,) = of_order(daemon)
+    assert hangs.ionice().ioclass == psutil.IOPRIO_CLASS_IDLE
+    until("state D", lambda: hangs.status() == psutil.STATUS_DISK_SLEEP)
+
+    other.order(reclaim(identity_of(well.disk, rules)))
+    other.until("the other disk's wipe", work_is(WorkState.DONE))
+    assert well.disk.is_zero()
+    assert "daemon_orders" in metrics(daemon)
+
+    assert daemon.end() == 0
+    assert hangs.is_running()
+    daemon.restart()
+    other.order(reclaim(identity_of(well.disk, rules), id="order-2", ends=NEXT, next="cccccccccccc"))
+    other.until("the other disk's next wipe", work_is(WorkState.DONE, "order-2"))
+    controller.until("the wait", lambda volume: work_of(volume).reason == "Locked", 60)
+    work = work_of(controller.volume())
+    assert (work.state, work.begun) == (WorkState.RUNNING, True)
+
+    failing.file.fail()
+    controller.until("the end of the wipe", work_is(WorkState.DONE), 60)
+    assert failing.disk.is_zero()
+    until("the old process to be gone", lambda: not hangs.is_running())
+
+
+def test_a_disk_that_hangs_while_it_is_looked_at_is_stuck_and_comes_back(
+    api: Client, failing: Failing, well: Failing, rules: Rules, daemon: Daemon
+) -> None:
+    failing.file.fail(Fault(("read",), "hang"))
+    hangs, other = Controller(api, failing.disk), Controller(api, well.disk)
+    hangs.declare()
+    other.declare()
+    other.until("the other disk", presence_is(Presence.OK))
+    hangs.until("it to be told", presence_is(Presence.STUCK), 60)
+    until("the process to hang still", lambda: failing.file.counts()["hanging"])
+    failing.file.fail()
+    hangs.until("it to be back", presence_is(Presence.OK), 60)
+
+
+def presence_is(wanted: Presence) -> Callable[[Volume], bool]:
+    return lambda volume: volume.status.disk is not None and volume.status.disk.presence is wanted
