@@ -70,7 +70,10 @@ def probe(namespace: int, fd: int) -> Found:
     What contradicts itself is found all the same: it is not nothing. OSError where nobody can tell.
     """
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    return found(*run(namespace, ["blkid", "-p", "-D", "-o", "export", "{}"], fd))
+    seen = found(*run(namespace, ["blkid", "-p", "-D", "-o", "export", "{}"], fd))
+    if not seen.words:
+        _read_ends(fd)
+    return seen
 
 
 def found(status: int, out: str, err: str) -> Found:
@@ -80,7 +83,6 @@ def found(status: int, out: str, err: str) -> Found:
     if status == _AMBIVALENT:
         return Found(words="several signatures that contradict each other", ambivalent=True)
     if status == _NOTHING and not facts:
-        _read_ends(fd)
         return Found()
     if status != 0 or not facts:
         raise OSError(errno.EIO, f"blkid ended with {status}: {err or 'it said nothing'}")
