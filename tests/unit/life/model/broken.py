@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from disk_daemon import guards, journal, minded, step
+from disk_daemon import guards, minded, step
 from tests.unit.life import cluster, machine, simulate
 from tests.unit.life.model.run import run
 from tidb_volume.life import give, look, memory, orders, plan, release
@@ -103,7 +103,6 @@ _guard("not_held", stage="committed", between="hold")
 _guard("no_gate_stands", stage="committed", between="gate")
 _guard("no_restore_is_asked", stage="committed", between="restore")
 _guard("answer_stands", stage="adopting", between="answers taken back")
-_guard("nobody_had_it", stage="bound", saved="offered", between="etcd set back")
 
 
 @breaks("daemon: neither parent nor guard waits for the commit", stage="deleted")
@@ -127,7 +126,7 @@ def _in_use(put: Put) -> None:
 # --- the daemon's decision and its journal ---
 
 
-@breaks("daemon: a frozen process goes on with what it read before", stage="committed")
+@breaks("daemon: a frozen process goes on with what it read before", stage="committed", between="restore")
 def _stale_reading(put: Put) -> None:
     put(machine, "LIVE_FOR_S", float("inf"))
 
@@ -136,58 +135,18 @@ def _stale_reading(put: Put) -> None:
     "daemon: an order that was withdrawn is obeyed once etcd is set back",
     stage="committed",
     saved="committed",
-    between="restore",
+    between="given back, and etcd set back",
 )
 def _taken_back(put: Put) -> None:
     put(step, "was_taken_back", lambda case: "")
 
 
 @breaks(
-    "daemon: an order that was done is carried out once more",
+    "daemon: a withdrawn order is given back though bytes are gone",
     stage="wiping",
-    saved="committed",
-    between="nothing",
+    frozen=3,
+    between="daemon dies, restore",
 )
-def _done_again(put: Put) -> None:
-    put(step, "_was_done", lambda case: False)
-
-
-@breaks("daemon: another tenancy on the disk is not looked at", stage="wiping", saved="committed")
-def _any_tenancy(put: Put) -> None:
-    put(step, "_journal_agrees", lambda case: True)
-    real = step._wipe
-
-    def wipe(case: Any) -> Any:
-        ends = case.disk.tenancies[0] if case.disk.tenancies else case.order.ends
-        order = machine.change(case.order, ends=ends)
-        return real(machine.change(case, order=order))
-
-    put(step, "_wipe", wipe)
-
-
-@breaks("daemon: a tenancy that is not empty is taken for unused", stage="bound", saved="offered")
-def _not_empty(put: Put) -> None:
-    real = machine.Machine.facts
-    put(machine.Machine, "facts", lambda self, disk: machine.change(real(self, disk), empty=True))
-    put(look, "_agrees", lambda disk, tenancy: disk is not None and disk.tenancy == tenancy)
-
-
-@breaks("daemon: the beginning of a wipe is not journalled", stage="wiping", between="restore")
-def _unjournalled(put: Put) -> None:
-    real = journal.noted
-
-    def noted(*args: Any, begun: bool, **kwargs: Any) -> Any:
-        return real(*args, begun=False, **kwargs)
-
-    put(journal, "noted", noted)
-
-
-@breaks("daemon: a wipe does not hold the disk's lock", stage="committed")
-def _no_lock(put: Put) -> None:
-    put(machine.Disk, "lock", property(lambda self: None, lambda self, value: None))
-
-
-@breaks("daemon: a withdrawn order is given back though bytes are gone", stage="wiping", between="restore")
 def _given_back(put: Put) -> None:
     put(step.Case, "begun", property(lambda self: False))
     put(step.Case, "maybe_begun", property(lambda self: False))
@@ -345,7 +304,12 @@ def _given_early(put: Put) -> None:
     put(memory, "given_back", lambda seen: seen.order is not None and seen.order.withdrawn)
 
 
-@breaks("controller: data is given back though some of it is gone", stage="wiping", between="restore")
+@breaks(
+    "controller: data is given back though some of it is gone",
+    stage="wiping",
+    frozen=3,
+    between="daemon dies, restore",
+)
 def _given_late(put: Put) -> None:
     def given_back(seen: Any) -> bool:
         return seen.order is not None and seen.order.withdrawn and seen.refused

@@ -67,6 +67,8 @@ class Machines(Controllers):
 
     @rule(broken=st.booleans())
     def the_journal_is_lost(self, broken: bool) -> None:
+        if not broken:
+            self.unwitnessed |= {tenancy for tenancy, _ in self.granted}
         self.machine.journals = (
             {hardware_key(disk.identity): Broken(why="damaged") for disk in self.disks} if broken else {}
         )

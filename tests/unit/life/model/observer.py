@@ -95,7 +95,7 @@ class Observer(State):
             assert order.answer in self.said_wipe, "wiped on an answer that nobody gave"
             assert going <= self.said_wipe[order.answer], "wiped what nobody was asked about"
             return
-        assert order.ends in self.ended, "wiped what was not let go"
+        assert order.ends in self.ended | self.unwitnessed, "wiped what was not let go"
         for item in going:
             assert item.owner != STRANGER, "wiped unknown data"
             assert item.owner not in living, "wiped the data of a claim that is there"
@@ -170,6 +170,7 @@ class Observer(State):
         assert asked, "given to a claim, and nobody said so"
         assert any(each.claim is None or str(each.claim) == key for each in asked), "given to another claim"
         self.granted.add((tenancy, key))
+        self.ended.discard(tenancy)
 
     def run_pods(self) -> None:
         """Let the kubelet start what it can; who starts reads all and writes its own."""

@@ -20,6 +20,22 @@ def _older_etcd(life: Hands) -> None:
         life.etcd_goes_back(forget=True)
 
 
+def _given_back_and_forgotten(life: Hands) -> None:
+    """The former owner gets it again and goes on writing; then etcd is set back."""
+    life.a_person_gives_it_back("db/data-0", "former", 0)
+    for _ in range(3):
+        life.leader_sees_and_acts(4)
+        life.daemon_obeys(0)
+        life.kubernetes_acts()
+    life.a_tenant_moves_in("db/data-0")
+    _older_etcd(life)
+
+
+def _cut_and_asked_back(life: Hands) -> None:
+    life.a_daemon_dies(0)
+    life.a_person_gives_it_back("db/data-0", "former", 0)
+
+
 OPENINGS: dict[str, Callable[[Hands], None]] = {
     "nothing": lambda life: None,
     "pause": lambda life: life.the_fleet_is_paused(on=True),
@@ -50,6 +66,8 @@ OPENINGS: dict[str, Callable[[Hands], None]] = {
     "another leader": lambda life: life.another_leads(),
     "no answer": lambda life: life.the_leader_acts_and_hears_no_answer(),
     "etcd set back": _older_etcd,
+    "given back, and etcd set back": _given_back_and_forgotten,
+    "daemon dies, restore": _cut_and_asked_back,
     "swapped": lambda life: life.the_machine_reboots("swapped"),
     "unmounted": lambda life: life.the_machine_reboots("unmounted"),
     "journal lost": lambda life: life.the_journal_is_lost(broken=False),

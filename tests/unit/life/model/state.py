@@ -75,6 +75,8 @@ class State(RuleBasedStateMachine):
         """What stands against a wipe, and since when."""
         self.erased = 0
         """How many pieces of data were deleted by the last look."""
+        self.unwitnessed: set[str] = set()
+        """Tenancies that were given back, and of which the journal that knew it was lost."""
         self.unseen: set[str] = set()
         """Tenancies that an older etcd put on offer after they were used."""
 

@@ -30,12 +30,14 @@ BEGIN: dict[str, st.SearchStrategy[Any]] = {
     "dirty": st.sampled_from([False, False, False, True]),
     "stage": st.sampled_from(["new", *STAGES, "ordered", "deleted", "committed", "committed", "adopting"]),
     "saved": st.sampled_from(["never", *STAGES]),
+    "frozen": st.sampled_from([0, 0, 0, 1, 2, 3, 4, 5, 6]),
     "between": st.sampled_from(list(OPENINGS)),
     "wait": st.sampled_from([0, WAIT_S]),
     "then": st.sampled_from(["", "daemon", "leader", "leader and daemon"]),
 }
 """How an example may begin: the pool, what is on the disks, how far a life has come, when etcd was saved;
-what comes between then, for how long nobody notices, and who goes on first."""
+after how many steps the daemon stops, what comes between then, for how long nobody notices, and who
+goes on first."""
 
 
 class Life(Hands):
@@ -50,6 +52,7 @@ class Life(Hands):
         dirty: bool,
         stage: str,
         saved: str,
+        frozen: int,
         between: str,
         wait: int,
         then: str,
@@ -58,6 +61,8 @@ class Life(Hands):
         self.set_up(desired(of), dirty=dirty, spare=spare)
         self.node.about_to_begin = self.about_to_begin
         self.come_to(stage, saved)
+        if frozen:
+            self.a_daemon_works(0, frozen)
         OPENINGS[between](self)
         self.a_while(wait)
         if "leader" in then:
