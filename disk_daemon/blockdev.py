@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import functools
 import mmap
 import os
 import random
@@ -24,6 +25,8 @@ ENDS_BYTES = 1 << 20
 """So much of head and tail is looked at: every known superblock and partition table but one lies there."""
 FAR_LABELS = tuple(size << 30 for size in (1, 10, 100, 1000))
 """Where Ceph's BlueStore keeps copies of its label, which wipefs does not know (rook #15546)."""
+BACKUPS = (64 << 20, 128 << 20, 256 << 30)
+"""Where btrfs keeps copies of its superblock (64 MiB, 256 GiB), and ext4 the first of its own (128 MiB)."""
 SAMPLES, SAMPLE_BYTES = 1000, 4096
 
 # linux/fs.h, linux/loop.h
@@ -134,6 +137,10 @@ class Reader:
 
     def is_zero(self, start: int, length: int) -> bool:
         """Whether a range reads as zeroes, all of it. OSError: it can't be read."""
+        return self.holds(start, length, b"")
+
+    def holds(self, start: int, length: int, key: bytes) -> bool:
+        """Whether a range reads as `content` has it, all of it. OSError: it can't be read."""
         end = start + length
         while start < end:
             want = min(ENDS_BYTES, end - start)
@@ -141,7 +148,7 @@ class Reader:
                 got = os.preadv(self._fd, [view[:want]], start)
             if got <= 0:
                 raise OSError(errno.EIO, f"the disk ends at byte {start}, before its size")
-            if self._buffer[:got] != _ZEROES[:got]:
+            if self._buffer[:got] != content(start, got, key):
                 return False
             start += got
         return True
@@ -151,13 +158,61 @@ class Reader:
         return all(self.is_zero(start, length) for start, length in places(self.size, chance))
 
 
+class Writer:
+    """Writes to a device past the page cache. To be closed."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = reopened(fd, os.O_WRONLY | os.O_DIRECT)
+        self._buffer = mmap.mmap(-1, ENDS_BYTES)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+        self._buffer.close()
+
+    def write(self, start: int, length: int, key: bytes) -> None:
+        """Write a range as `content` has it. Stored it is after an fsync. OSError: it can't be written."""
+        end = start + length
+        while start < end:
+            want = min(ENDS_BYTES, end - start)
+            self._buffer[:want] = content(start, want, key)
+            with memoryview(self._buffer) as view:
+                got = os.pwritev(self._fd, [view[:want]], start)
+            if got <= 0:
+                raise OSError(errno.EIO, f"the disk takes nothing at byte {start}")
+            start += got
+
+
+def content(start: int, length: int, key: bytes) -> bytes:
+    """What a range holds under a key: random data, no two blocks of it the same; without one, zeroes."""
+    if not key:
+        return _ZEROES[:length] if length <= ENDS_BYTES else bytes(length)
+    base = _base(key)
+    first = start // SAMPLE_BYTES
+    last = (start + length - 1) // SAMPLE_BYTES
+    made = bytearray()
+    for block in range(first, last + 1):
+        offset = block * SAMPLE_BYTES % ENDS_BYTES
+        made += struct.pack("<Q", block)
+        made += base[offset + 8 : offset + SAMPLE_BYTES]
+    skipped = start - first * SAMPLE_BYTES
+    return bytes(made[skipped : skipped + length])
+
+
+@functools.lru_cache(maxsize=1)
+def _base(key: bytes) -> bytes:
+    return random.Random(key).randbytes(ENDS_BYTES)  # noqa: S311 - no secret
+
+
 def places(size: int, chance: random.Random) -> Iterator[tuple[int, int]]:
     """Where to look on a disk of that size: start and length, in the disk's order but for the head."""
     ends = min(ENDS_BYTES, size)
     yield 0, ends
     yield size - ends, ends
     blocks = size // SAMPLE_BYTES
-    far = [start for start in FAR_LABELS if start + SAMPLE_BYTES <= size]
+    far = [start for start in (*FAR_LABELS, *BACKUPS) if start + SAMPLE_BYTES <= size]
     chosen = {chance.randrange(blocks) * SAMPLE_BYTES for _ in range(SAMPLES)} if blocks else set()
     for start in sorted({*chosen, *far}):
         yield start, SAMPLE_BYTES

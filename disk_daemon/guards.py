@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 from disk_daemon.known import ORDER_ID, Broken, Case, Dropped, Entry, Refuse, User, Wait
 from tidb_volume import identity, names
+from tidb_volume.methods import passes
 from tidb_volume.value import Presence
 
 Objection = Refuse | Wait | Dropped
@@ -98,7 +99,7 @@ def _without_withdrawal(order: object) -> dict[str, object]:
 
 
 METHODS: tuple[str, ...] = ("", "auto", "format", "files", "discard", "zero")
-"""What a device may be wiped by."""
+"""What a device may be wiped by, `overwrite:N` besides."""
 
 BLOCK_METHODS: tuple[str, ...] = ("", "auto", "zero", "discard")
 
@@ -127,8 +128,8 @@ def method_is_known(case: Case) -> Objection | None:
         known, what = METHODS, "a device with a file system"
         if raw is not None and (raw.wanted or raw.mode) == "Block":
             known, what = BLOCK_METHODS, "a Block volume"
-        if case.order.method not in known:
-            said = f"method {case.order.method} is not for {what}; use {', '.join(known[1:])}"
+        if case.order.method not in known and not passes(case.order.method):
+            said = f"method {case.order.method} is not for {what}; use {', '.join(known[1:])} or overwrite:N"
             return Refuse("UnknownMethod", said)
         return None
     if case.order.kind not in ("reclaim", "prepare"):

@@ -153,8 +153,10 @@ def noted(entry: Entry | None, identity: Identity, order: Order, *, begun: bool,
         whole_disk=order.whole_disk,
         begun=begun,
         at=at,
+        method=order.method,
     )
-    same = known.order is not None and known.order.ends == order.ends and known.order.next == order.next
+    was = known.order
+    same = was is not None and (was.ends, was.next, was.method) == (order.ends, order.next, order.method)
     written = known.written_bytes if same and begun else 0
     return msgspec.structs.replace(
         known, identity=learned(known.identity, identity), order=taken, written_bytes=written

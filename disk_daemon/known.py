@@ -229,6 +229,7 @@ class Taken(Value):
     whole_disk: bool = False
     begun: bool = False
     at: str = ""
+    method: str = ""
 
 
 class Made(Value):
@@ -288,7 +289,7 @@ class Entry(Value):
     making: Made | None = None
     """The one that mkfs is making, or was when it was cut."""
     written_bytes: int = 0
-    """Of the device, by the order at work: so far it is zeroed, and synced."""
+    """Of the device, by the order at work: so far it is written, and synced; of all passes together."""
     unmounted: bool = False
     """An order had it unmounted: it is not mounted again by itself."""
 
@@ -412,9 +413,13 @@ class Begin(msgspec.Struct, frozen=True):
 
 
 class Overwrite(msgspec.Struct, frozen=True):
-    """Write zeroes, or discard and write zeroes where that did not help; then read back."""
+    """Write zeroes, or discard and write zeroes where that did not help; then read back.
+
+    passes: so many times, all but the last with random data; 0: the disk's own way to write zeroes is enough.
+    """
 
     discard: bool
+    passes: int = 0
 
 
 class ReadAll(msgspec.Struct, frozen=True):

@@ -43,6 +43,7 @@ from disk_daemon.known import (
     TakeUp,
     Unmount,
 )
+from tidb_volume.methods import passes
 
 
 def _make(case: Case, raw: Raw, *, read_first: bool = False) -> tuple[Move, ...]:
@@ -52,11 +53,13 @@ def _make(case: Case, raw: Raw, *, read_first: bool = False) -> tuple[Move, ...]
     is decided anew, by what is seen in it.
     """
     first: tuple[Move, ...] = (Unmount(), ReadAll(), Begin()) if read_first else (Unmount(), Begin())
+    method = case.order.method
+    writing = Overwrite(method == "discard", passes(method))
     if _wants_block(raw):
-        return (*first, Overwrite(case.order.method == "discard"), Hand())
+        return (*first, writing, Hand())
     # Nothing of anybody's is below an unused tenancy that is only made anew.
-    whole = case.order.method in ("zero", "discard") and (case.destroys or not case.order.ends)
-    overwrite = (Overwrite(case.order.method == "discard"),) if whole else ()
+    whole = method in ("zero", "discard") or writing.passes > 0
+    overwrite = (writing,) if whole and (case.destroys or not case.order.ends) else ()
     return (*first, *overwrite, MakeFilesystem(), MountIt())
 
 

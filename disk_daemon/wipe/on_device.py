@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +47,7 @@ from disk_daemon.known import (
 )
 from disk_daemon.wipe.frame import LOOK_EVERY_S, Carrier, Concluded, Conclusion, now
 from disk_daemon.wipe.on_folder import FolderCarrier
+from disk_daemon.wipe.surface import NotAsWritten, Surface
 from tidb_volume import names
 from tidb_volume.value import Presence
 
@@ -157,7 +157,7 @@ class DeviceCarrier(Carrier):
             case Begin():
                 self._begin()
             case Overwrite():
-                self._overwrite(discard=move.discard)
+                self._overwrite(move)
             case ReadAll():
                 self._read_all()
             case Hand():
@@ -303,39 +303,35 @@ class DeviceCarrier(Carrier):
 
     # --- writing and reading all of it -------------------------------------------------------------
 
-    def _overwrite(self, *, discard: bool) -> None:
-        """Zeroes everywhere, in chunks; then what can be read past the cache must be zero.
-
-        What is written is synced before the journal says so, and a cut wipe goes on from there.
-        """
+    def _overwrite(self, move: Overwrite) -> None:
+        """All of it written and read back. What is written is synced before the journal says so, and a cut
+        wipe goes on from there."""
         entry = self._known(self._look_at_hardware())
         assert entry is not None
-        size = self._used_bytes = blockdev.size_of(self._exclusive)
+        size = blockdev.size_of(self._exclusive)
+        self._used_bytes = size * (move.passes + 1) if move.passes else size
         noted_at = kernel.boottime()
-        with blockdev.Reader(self._fd) as reader:
-            for start, length in blockdev.chunks(min(entry.written_bytes, size), size):
-                self._between()
-                self._tick("overwrite")
-                if not discard or not blockdev.discard(self._exclusive, start, length):
-                    blockdev.zero(self._exclusive, start, length)
-                elif not reader.is_zero(start, length):
-                    # A discard is a hint; a disk that kept what was there is written.
-                    blockdev.zero(self._exclusive, start, length)
-                self._done_bytes = start + length
-                if kernel.boottime() - noted_at >= LOOK_EVERY_S:
-                    os.fsync(self._exclusive)
-                    self._store(journal.written(entry, self._done_bytes))
-                    noted_at = kernel.boottime()
-            blockdev.flush(self._exclusive)
-            self._tick("read back")
-            if blockdev.size_of(self._exclusive) != size:
-                raise OSError(errno.ESTALE, "the disk changed its size while it was being written")
-            if not reader.looks_zero(random.SystemRandom()):
-                # What the journal counts as written is not: the next attempt begins at the start.
-                self._store(journal.written(entry, 0))
-                raise OSError(errno.EIO, "what was written as zero reads otherwise")
-            # Of a tenant's partitions the kernel alone still knows.
-            blockdev.forget_partitions(self._exclusive, device.partition_numbers(self._fd))
+
+        def done(count: int) -> None:
+            nonlocal noted_at
+            self._done_bytes = count
+            if kernel.boottime() - noted_at >= LOOK_EVERY_S:
+                os.fsync(self._exclusive)
+                self._store(journal.written(entry, count))
+                noted_at = kernel.boottime()
+
+        surface = Surface(self._exclusive, self._between, self._tick, done)
+        try:
+            if move.passes:
+                surface.overwrite(entry.written_bytes, move.passes, self._order.next)
+            else:
+                surface.zero(entry.written_bytes, discard=move.discard)
+        except NotAsWritten:
+            # What the journal counts as written is not: the next attempt begins at the start.
+            self._store(journal.written(entry, 0))
+            raise
+        # Of a tenant's partitions the kernel alone still knows.
+        blockdev.forget_partitions(self._exclusive, device.partition_numbers(self._fd))
 
     def _read_all(self) -> None:
         """Nothing is written: a volume that nobody had must be zero from end to end."""

@@ -115,7 +115,12 @@ def test_a_method_is_promised_something_exactly_where_the_inventory_obeys_it() -
 
 @pytest.mark.parametrize(
     ("method", "took", "said"),
-    [("zero", 2000.0, "33 min"), ("discard", 2000.0, "33 min"), ("format", 0.0, "0 min")],
+    [
+        ("zero", 2000.0, "33 min"),
+        ("discard", 2000.0, "33 min"),
+        ("overwrite:3", 8000.0, "2.2 h"),
+        ("format", 0.0, "0 min"),
+    ],
 )
 def test_how_long_a_method_takes_on_a_terabyte(method: str, took: float, said: str) -> None:
     assert promises.seconds(method, 10**12, 500) == took

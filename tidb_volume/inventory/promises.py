@@ -40,16 +40,27 @@ PROMISES: dict[str, Promise] = {
     "discard": Promise(
         does="tells the disk that its blocks are free, and writes zeroes where it then reads anything else",
         gone="all that can be addressed reads as zero; the cells may keep it until the disk reuses them",
-        checked="every block, past the page cache",
+        checked="every block, past the page cache; where zeroes had to be written, as for `zero`",
         nist="neither: nothing is overwritten",
         reads=1,
     ),
     "zero": Promise(
         does="writes zeroes to every block (BLKZEROOUT; by the disk's own command, where it has one)",
         gone="all that can be addressed reads as zero",
-        checked="head, tail, known places of signatures and a thousand samples, past the page cache",
+        checked=(
+            "past the page cache: random data planted in 64 places before, then those, head, tail, known "
+            "places of signatures and a thousand samples"
+        ),
         nist="Clear, where the disk has no command for it; else as good as that command",
         writes=1,
+    ),
+    "overwrite": Promise(
+        does="writes every block N times, by ordinary writes: random data, and the last time zeroes",
+        gone="all that can be addressed was overwritten, and reads as zero",
+        checked="past the page cache: each pass in the places that `zero` looks at, the last from end to end",
+        nist="Clear",
+        reads=1,
+        per_pass=1,
     ),
 }
 """By method without its count, weakest first; those that this version obeys."""

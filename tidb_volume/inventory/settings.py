@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import cast
 
-from tidb_volume import units
+from tidb_volume import methods, units
 from tidb_volume.inventory import codes, policy, take
 from tidb_volume.inventory.codes import Problem
 from tidb_volume.inventory.marks import Mark, Pairs, Scalar, Tree
@@ -50,7 +50,7 @@ SETTINGS = (
         attribute="wipe",
         values=(
             "`auto`; path: `files`; device: `format` (with a file system), `discard`, `zero`, `overwrite:N`"
-            " (N from 1 to 35), `nvme-format`"
+            f" (N from 1 to {methods.MOST_PASSES}), `nvme-format`"
         ),
         default="`auto`",
         holds_for="as named",
@@ -155,9 +155,9 @@ NOT_YET = (
     ),
     NotYet(
         key="wipe",
-        refuses=lambda value: policy.base(value) in {"overwrite", "nvme-format"},
-        values="`overwrite:N`, `nvme-format`",
-        way_out="write wipe: zero, which writes every block of a device once",
+        refuses=lambda value: policy.base(value) == "nvme-format",
+        values="`nvme-format`",
+        way_out="write wipe: overwrite:1, which writes and reads all that can be addressed",
     ),
     NotYet(
         key="mountBy",
@@ -167,7 +167,6 @@ NOT_YET = (
     ),
 )
 
-_OVERWRITE = re.compile(r"overwrite:([1-9]|[12][0-9]|3[0-5])")
 _OPTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:=+/@-]*")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -303,9 +302,11 @@ def _method(tree: Tree, what: str, problems: list[Problem]) -> str | None:
     value = take.text(tree, what, "auto", problems)
     if value is None or value in {"auto", "files", "format", "discard", "zero", "nvme-format"}:
         return value
-    if _OVERWRITE.fullmatch(value):
+    if methods.passes(value):
         return value
-    allowed = "auto, files, format, discard, zero, overwrite:N (N from 1 to 35), nvme-format"
+    allowed = (
+        f"auto, files, format, discard, zero, overwrite:N (N from 1 to {methods.MOST_PASSES}), nvme-format"
+    )
     problems.append(codes.BAD_VALUE.at(tree.mark, what=what, value=value, allowed=allowed))
     return None
 

@@ -236,3 +236,22 @@ def test_a_store_that_is_cut_leaves_the_old_record(tmp_path: Path) -> None:
     found = journal.load(state, DISK)
     assert isinstance(found, Entry)
     assert found.handed == OTHER
+
+
+@pytest.mark.parametrize(
+    ("changed", "kept"),
+    [
+        ({}, True),
+        ({"id": "order-2", "attempt": 1}, True),
+        ({"method": "overwrite:2"}, False),
+        ({"ends": OTHER}, False),
+        ({"next": OTHER}, False),
+    ],
+)
+def test_what_was_written_counts_for_the_same_wipe_by_the_same_method_alone(
+    changed: dict[str, str | int], kept: bool
+) -> None:
+    given = order(method="zero")
+    begun = journal.written(journal.noted(None, DISK, given, begun=True, at=""), 4096)
+    again = journal.noted(begun, DISK, order(**{"method": "zero", **changed}), begun=True, at="")
+    assert again.written_bytes == (4096 if kept else 0)

@@ -116,12 +116,24 @@ def test_a_wipe_formats_where_the_method_says_so_and_auto_where_nobody_else_hold
         assert isinstance(verdict, OnFolder)
 
 
-@pytest.mark.parametrize(("method", "discard"), [("zero", False), ("discard", True)])
-def test_a_stronger_method_overwrites_before_the_file_system_is_made(method: str, discard: bool) -> None:
+@pytest.mark.parametrize(
+    ("method", "writing"),
+    [
+        ("zero", Overwrite(discard=False)),
+        ("discard", Overwrite(discard=True)),
+        ("overwrite:1", Overwrite(discard=False, passes=1)),
+        ("overwrite:35", Overwrite(discard=False, passes=35)),
+    ],
+)
+def test_a_stronger_method_overwrites_before_the_file_system_is_made(method: str, writing: Overwrite) -> None:
     verdict = decide(mounted(order(method=method)))
     assert moves(verdict) == [Note, Unmount, Begin, Overwrite, MakeFilesystem, MountIt]
     assert isinstance(verdict, Do)
-    assert Overwrite(discard=discard) in verdict.moves
+    assert writing in verdict.moves
+    raw = decide(block(order(method=method)))
+    assert moves(raw) == [Note, Unmount, Begin, Overwrite, Hand]
+    assert isinstance(raw, Do)
+    assert writing in raw.moves
 
 
 def test_what_was_begun_by_deleting_goes_on_by_deleting() -> None:
@@ -273,9 +285,10 @@ def test_a_block_volume_in_use_is_waited_for(disk: Any) -> None:
     ("made", "method", "good"),
     [
         *[(mounted, method, True) for method in ("", "auto", "format", "files", "zero", "discard")],
-        *[(block, method, True) for method in ("", "auto", "zero", "discard")],
+        *[(block, method, True) for method in ("", "auto", "zero", "discard", "overwrite:1")],
         *[(block, method, False) for method in ("format", "files", "nvme-format")],
-        (mounted, "nvme-format", False),
+        *[(mounted, method, False) for method in ("nvme-format", "overwrite", "overwrite:0", "overwrite:36")],
+        (mounted, "overwrite:3", True),
     ],
 )
 def test_a_method_fits_the_mode_or_is_refused(made: Any, method: str, good: bool) -> None:

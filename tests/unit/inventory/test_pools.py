@@ -80,7 +80,6 @@ pools:
         ("wipe: overwrite", ["TV034"]),
         ("wipe: overwrite:0", ["TV034"]),
         ("wipe: overwrite:36", ["TV034"]),
-        ("wipe: overwrite:3", ["TV040"]),
         ("wipe: nvme-format", ["TV040"]),
         ("mode: auto", []),
         ("mode: manual", ["TV040"]),
