@@ -102,6 +102,11 @@ def state(ended: Ended) -> tuple[str, str]:
     return ended.work.state.value, ended.work.reason
 
 
+def done(ended: Ended) -> None:
+    """It was carried out; if not, the test fails with what is said."""
+    assert state(ended) == ("done", ""), ended.work
+
+
 def survey(machine: Machine) -> tuple[SeenDisk, ...]:
     """Every disk that the daemon sees."""
     did = machine.ask(Do(Job(id=1, kind="survey"), RULES), Did)

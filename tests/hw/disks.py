@@ -2,53 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.hw.machine import SIZE_BYTES, Disk
 
+Says = Mapping[str, Any]
+NOTHING: Says = MappingProxyType({})
 _numbers = count(1)
 
 
+READ_ONLY: dict[str, Any] = {"read-only": True}
+"""Of the file behind a disk."""
+
+
 class Shelf:
-    """A folder of disks. Each gets an id, and facts of its own where none are said."""
+    """A folder of disks. Each gets an id, and facts of its own where none are said; None: it has none.
+
+    image: the file behind it, instead of a new one. file: more about that file.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def _new(self, driver: str, says: dict[str, Any], size: int, image: Path | None) -> Disk:
-        number = next(_numbers)
-        name = f"{driver.partition('-')[0]}{number}"
+    def _new(
+        self,
+        driver: str,
+        says: dict[str, Any],
+        size: int = SIZE_BYTES,
+        image: Path | None = None,
+        file: dict[str, Any] | None = None,
+    ) -> Disk:
+        name = f"{driver.partition('-')[0]}{next(_numbers)}"
         if image is None:
             image = self._folder / f"{name}.img"
-            with image.open("xb") as file:
-                file.truncate(size)
-        serial = {"serial": f"SER-{name.upper()}"} if "serial" not in says else {}
-        return Disk(name, image, driver, serial | {key: it for key, it in says.items() if it is not None})
+            with image.open("xb") as made:
+                made.truncate(size)
+        facts = {"serial": f"SER-{name.upper()}"} | says
+        return Disk(name, image, driver, {key: it for key, it in facts.items() if it is not None}, file or {})
 
-    def nvme(self, *, size: int = SIZE_BYTES, image: Path | None = None, **says: Any) -> Disk:
+    def nvme(self, says: Says = NOTHING, **more: Any) -> Disk:
         """PCI, hot-pluggable."""
-        return self._new("nvme", says, size, image)
+        return self._new("nvme", dict(says), **more)
 
-    def scsi(self, *, size: int = SIZE_BYTES, image: Path | None = None, **says: Any) -> Disk:
-        """On a virtio SCSI bus; with a WWN unless it is None."""
-        wwn = {"wwn": 0x5000_0000_0000_0000 + next(_numbers), "product": "QEMU DISK"}
-        return self._new("scsi-hd", wwn | says, size, image)
+    def scsi(self, says: Says = NOTHING, **more: Any) -> Disk:
+        """On a virtio SCSI bus."""
+        return self._new("scsi-hd", {"wwn": _wwn(), "product": "QEMU DISK", **says}, **more)
 
-    def sata(self, port: int, *, size: int = SIZE_BYTES, image: Path | None = None, **says: Any) -> Disk:
+    def sata(self, port: int, **more: Any) -> Disk:
         """On a port (0 to 5) of the chip set's AHCI, which is not hot-pluggable."""
-        more = {"bus": f"ide.{port}", "wwn": 0x5000_0000_0000_0000 + next(_numbers), "model": "QEMU SATA"}
-        return self._new("ide-hd", more | says, size, image)
+        return self._new("ide-hd", {"bus": f"ide.{port}", "wwn": _wwn(), "model": "QEMU SATA"}, **more)
 
-    def virtio(self, *, size: int = SIZE_BYTES, image: Path | None = None, **says: Any) -> Disk:
+    def virtio(self, says: Says = NOTHING, **more: Any) -> Disk:
         """PCI, as most clouds' disks are."""
-        return self._new("virtio-blk-pci", says, size, image)
+        return self._new("virtio-blk-pci", dict(says), **more)
 
-    def stick(self, *, size: int = SIZE_BYTES) -> Disk:
+    def stick(self) -> Disk:
         """A USB stick."""
-        return self._new("usb-storage", {"removable": True}, size, None)
+        return self._new("usb-storage", {"removable": True})
 
-    def disc(self, *, size: int = SIZE_BYTES) -> Disk:
+    def disc(self) -> Disk:
         """A disc in a SCSI drive."""
-        return self._new("scsi-cd", {}, size, None)
+        return self._new("scsi-cd", {}, file=READ_ONLY)
+
+    def of(self, kind: str) -> Disk:
+        """One that can be plugged, by the name of its kind."""
+        made: dict[str, Callable[[], Disk]] = {"nvme": self.nvme, "scsi": self.scsi, "virtio": self.virtio}
+        return made[kind]()
+
+
+def _wwn() -> int:
+    """A registered one (NAA 5)."""
+    return 0x5000C500_00000000 + next(_numbers)

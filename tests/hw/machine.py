@@ -45,27 +45,55 @@ class Disk(msgspec.Struct, frozen=True):
     says: dict[str, Any]
     drive: dict[str, Any] = {}
     """More about the file behind it (QAPI, BlockdevOptionsRaw)."""
+    bytes_per_s: int = 0
+    """0: as fast as it goes."""
 
     @property
     def backend(self) -> dict[str, Any]:
         """For blockdev-add. Zeroes are written as they come, and a discard gives the room back."""
-        file = {"driver": "file", "filename": str(self.image), "discard": "unmap"}
-        return {
-            "driver": "raw",
-            "node-name": f"file-{self.id}",
-            "discard": "unmap",
-            "detect-zeroes": "off",
-            "file": file,
-        } | self.drive
+        node = {"node-name": f"file-{self.id}"}
+        file = {"driver": "file", "filename": str(self.image), "discard": "unmap", "locking": "off"}
+        raw = {"driver": "raw", "discard": "unmap", "detect-zeroes": "off", "file": file} | self.drive
+        if self.bytes_per_s:
+            return {"driver": "throttle", "throttle-group": f"slow-{self.id}", "file": raw} | node
+        return raw | node
+
+    def ignoring_discards(self) -> Disk:
+        """The same one, which says that it has discarded and has not."""
+        return msgspec.structs.replace(self, drive=self.drive | {"discard": "ignore"})
+
+    def slow(self, bytes_per_s: int) -> Disk:
+        """The same one, which takes its time."""
+        return msgspec.structs.replace(self, bytes_per_s=bytes_per_s)
 
     @property
     def device(self) -> dict[str, Any]:
         """For device_add."""
         return {"driver": self.driver, "id": self.id, "drive": f"file-{self.id}"} | self.says
 
+    @property
+    def name(self) -> str:
+        """A name that udev makes of a fact of its own."""
+        serial = self.says.get("serial")
+        if self.says.get("wwn"):
+            return f"/dev/disk/by-id/wwn-0x{self.says['wwn']:016x}"
+        kinds = {
+            "nvme": f"nvme-QEMU_NVMe_Ctrl_{serial}",
+            "scsi-hd": f"scsi-0QEMU_QEMU_DISK_{serial}",
+            "scsi-cd": f"scsi-0QEMU_QEMU_CD-ROM_{serial}",
+            "virtio-blk-pci": f"virtio-{serial}",
+            "usb-storage": f"usb-QEMU_QEMU_HARDDISK_{serial}-0:0",
+        }
+        return f"/dev/disk/by-id/{kinds[self.driver]}"
+
     def holds(self, secret: bytes) -> bool:
         """Whether the file behind it has a text anywhere; the machine has to have written all."""
         return secret in self.image.read_bytes()
+
+    def head(self, length: int) -> bytes:
+        """The first bytes of the file behind it."""
+        with self.image.open("rb") as file:
+            return file.read(length)
 
     def is_zero(self) -> bool:
         """Whether the file behind it is zero from end to end."""
@@ -150,6 +178,11 @@ class Machine:
     def plug(self, disk: Disk) -> str:
         """Into the running machine, until udev has made its names. Returns the kernel's name for it."""
         before = self._names()
+        if disk.bytes_per_s:
+            limits = {"bps-total": disk.bytes_per_s}
+            self.qmp.call(
+                "object-add", **{"qom-type": "throttle-group", "id": f"slow-{disk.id}", "limits": limits}
+            )
         self.qmp.call("blockdev-add", **disk.backend)
         try:
             self.qmp.call("device_add", **self._placed(disk))
@@ -162,11 +195,15 @@ class Machine:
         return name
 
     def unplug(self, disk: Disk) -> None:
+        """Out of the running machine, and udev has taken its names away."""
+        self.unplug_at_once(disk)
+        self.run("udevadm settle")
+
+    def unplug_at_once(self, disk: Disk) -> None:
         """Out of the running machine, whatever it does with it just now."""
         self.qmp.call("device_del", id=disk.id)
         self.qmp.wait_for("DEVICE_DELETED", device=disk.id)
         self._forget(disk)
-        self.run("udevadm settle")
 
     @contextmanager
     def plugged(self, *disks: Disk) -> Iterator[tuple[str, ...]]:
@@ -186,6 +223,8 @@ class Machine:
         self._plugged.discard(disk.id)
         self._slots.pop(disk.id, None)
         self.qmp.call("blockdev-del", **{"node-name": f"file-{disk.id}"})
+        if disk.bytes_per_s:
+            self.qmp.call("object-del", id=f"slow-{disk.id}")
 
     # --- its end of the line --------------------------------------------------------------------------
 
