@@ -16,7 +16,7 @@ import random
 import stat
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 CHUNK_BYTES = 64 << 20
@@ -104,6 +104,16 @@ def flush(fd: int) -> None:
     """Write back and forget what the page cache has of the device (BLKFLSBUF)."""
     os.fsync(fd)
     fcntl.ioctl(fd, _BLKFLSBUF)
+
+
+def forget_errors(fd: int) -> None:
+    """Have the kernel tell now what it could not write before.
+
+    It keeps such an error for the next who syncs (lib/errseq.c), and that would be an order which writes all
+    of it anew on a disk that is well by then. What is told after this is of its own writes.
+    """
+    with suppress(OSError):
+        os.fsync(fd)
 
 
 class Backing(NamedTuple):

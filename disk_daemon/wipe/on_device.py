@@ -227,6 +227,7 @@ class DeviceCarrier(Carrier):
             if raw.mode == "Block":
                 self._tick("hide")
                 self._hide(before)
+            blockdev.forget_errors(self._fd)
             self._tick("hold")
             self._exclusive = blockdev.reopened(self._fd, os.O_RDWR | os.O_EXCL)
         except OSError as error:

@@ -35,6 +35,7 @@ from tidb_volume.value import Order
 
 BLOCK_BYTES = 512 << 10
 """A look at a Block volume reads a thousand places of it, if it has so many."""
+EXT4_BYTES = 16 << 20
 
 
 class Method(NamedTuple):
@@ -50,8 +51,16 @@ class Method(NamedTuple):
     def is_block(self) -> bool:
         return self.job.get("volume_mode") == "Block"
 
+    @property
+    def size_bytes(self) -> int:
+        """As small as what is made on it can be."""
+        if self.is_block:
+            return BLOCK_BYTES
+        return EXT4_BYTES if "ext4" in (self.on, self.job.get("fs_type")) else SIZE_BYTES
+
 
 BLOCK: dict[str, Any] = {"volume_mode": "Block"}
+EXT4: dict[str, Any] = {"fs_type": "ext4"}
 
 
 class Case:
@@ -153,8 +162,7 @@ class Case:
 
 @contextmanager
 def case_of(method: Method, tmp_path: Path, rules: Rules) -> Iterator[Case]:
-    size = BLOCK_BYTES if method.is_block else SIZE_BYTES
-    with failing_disk(tmp_path, rules, size) as (served, raw):
+    with failing_disk(tmp_path, rules, method.size_bytes) as (served, raw):
         if method.on == "device":
             yield Case(method, served, raw, rules, tmp_path)
             return

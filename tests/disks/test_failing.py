@@ -21,7 +21,7 @@ from disk_daemon import tools
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import facts_of, state
 from tests.disks.failing import Fault, failing_disk
-from tests.disks.failing_case import BLOCK, BLOCK_BYTES, Case, Method, case_of
+from tests.disks.failing_case import BLOCK, BLOCK_BYTES, EXT4, Case, Method, case_of
 from tidb_volume.value import Content, Presence
 
 METHODS = [
@@ -29,9 +29,9 @@ METHODS = [
     Method("files on a folder of ext4", "ext4"),
     Method("files on a device", "device", method="files"),
     Method("format", "device", method="format"),
-    Method("format as ext4", "device", method="format", job={"fs_type": "ext4"}),
-    Method("zero below a file system", "device", method="zero"),
-    Method("discard below a file system", "device", method="discard"),
+    Method("format as ext4", "device", method="format", job=EXT4),
+    Method("zero below a file system", "device", method="zero", job=EXT4),
+    Method("discard below a file system", "device", method="discard", job=EXT4),
     Method("zero a Block volume", "device", method="zero", job=BLOCK),
     Method("discard a Block volume", "device", method="discard", job=BLOCK),
     Method("prepare a folder", "xfs", made="blank"),

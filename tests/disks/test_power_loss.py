@@ -17,11 +17,11 @@ import pytest
 
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import state
-from tests.disks.failing_case import BLOCK, Case, Method, case_of
+from tests.disks.failing_case import BLOCK, EXT4, Case, Method, case_of
 
 METHODS = [
     Method("format", "device", method="format"),
-    Method("zero below a file system", "device", method="zero"),
+    Method("zero below a file system", "device", method="zero", job=EXT4),
     Method("zero a Block volume", "device", method="zero", job=BLOCK),
     Method("discard a Block volume", "device", method="discard", job=BLOCK),
 ]
