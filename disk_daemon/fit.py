@@ -121,6 +121,17 @@ def has_a_size(build: Build) -> Unfit | None:
     return Unfit(Presence.NOT_PRESENT, f"{build.name} has no medium in it")
 
 
+# --- what is made of it ---------------------------------------------------------------------------------
+
+
+@rule(prevents="wiping a disk from under LVM, RAID, multipath or encryption", tenants_too=False)
+def nothing_is_built_on_it(build: Build) -> Unfit | None:
+    """`holders` in sysfs, of the device and of each of its partitions."""
+    if not build.holders:
+        return None
+    return _occupied(build, f"is part of {', '.join(build.holders)} (LVM, RAID, multipath or encryption)")
+
+
 @rule(prevents="wiping the wrong one of two disks with the same facts, or one in use by its other path")
 def not_one_of_two_alike(build: Build) -> Unfit | None:
     """Asked of a disk that the journal does not know, and of each before an order: a name leads to either."""
@@ -132,17 +143,6 @@ def not_one_of_two_alike(build: Build) -> Unfit | None:
         " give one another serial"
     )
     return Unfit(Presence.CONFLICT, said)
-
-
-# --- what is made of it ---------------------------------------------------------------------------------
-
-
-@rule(prevents="wiping a disk from under LVM, RAID, multipath or encryption", tenants_too=False)
-def nothing_is_built_on_it(build: Build) -> Unfit | None:
-    """`holders` in sysfs, of the device and of each of its partitions."""
-    if not build.holders:
-        return None
-    return _occupied(build, f"is part of {', '.join(build.holders)} (LVM, RAID, multipath or encryption)")
 
 
 @rule(prevents="formatting a whole disk when what is on its partitions was not looked at", tenants_too=False)
