@@ -142,17 +142,6 @@ def _taken_back(put: Put) -> None:
 
 
 @breaks(
-    "daemon: a withdrawn order is given back though bytes are gone",
-    stage="wiping",
-    frozen=3,
-    between="daemon dies, restore",
-)
-def _given_back(put: Put) -> None:
-    put(step.Case, "begun", property(lambda self: False))
-    put(step.Case, "maybe_begun", property(lambda self: False))
-
-
-@breaks(
     "daemon: claims that were seen are not journalled",
     stage="bound",
     saved="offered",
@@ -165,35 +154,25 @@ def _not_noted(put: Put) -> None:
 # --- the API's preconditions ---
 
 
-@breaks("controller: PersistentVolumes are deleted without preconditions", stage="ordered", between="deposed")
+@breaks("controller: PersistentVolumes are deleted without preconditions", stage="ordered", between="Retain")
 def _blind_delete(put: Put) -> None:
     real = cluster.Cluster.delete_pv
     put(cluster.Cluster, "delete_pv", lambda self, name, uid="", rv="": real(self, name))
 
 
-@breaks("controller: PersistentVolumes are deleted with the UID alone", stage="ordered", between="deposed")
+@breaks("controller: PersistentVolumes are deleted with the UID alone", stage="ordered", between="Retain")
 def _uid_alone(put: Put) -> None:
     real = cluster.Cluster.delete_pv
     put(cluster.Cluster, "delete_pv", lambda self, name, uid="", rv="": real(self, name, uid))
 
 
-@breaks("controller: volumes are written without the resourceVersion")
+@breaks("controller: volumes are written without the resourceVersion", stage="released", between="hold")
 def _blind_write(put: Put) -> None:
     real = cluster.Cluster.change_volume
     put(
         cluster.Cluster,
         "change_volume",
         lambda self, uid="", rv="", **fields: real(self, uid, "", **fields),
-    )
-
-
-@breaks("controller: a claimRef is set without preconditions", stage="released")
-def _blind_claim_ref(put: Put) -> None:
-    real = cluster.Cluster.change_pv
-    put(
-        cluster.Cluster,
-        "change_pv",
-        lambda self, name, uid="", rv="", **fields: real(self, name, "", "", **fields),
     )
 
 

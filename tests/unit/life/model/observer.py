@@ -108,7 +108,8 @@ class Observer(State):
                 self.grant(volume, patch["spec"]["claimRef"], tenancy_of(etcd.pvs[name]))
                 assert etcd.pvs[name].status.phase in ("Released", "Failed"), "pointed at another claim"
             case actions.WriteOrder(order=order) if order is not None and order.kind == "reclaim":
-                spec = volume.spec
+                assert etcd.volume is not None
+                spec = etcd.volume.spec  # as it is, which is as it was when this was decided
                 if volume.status.committed:
                     return
                 assert not spec.admin.hold, "ordered the wipe of what is held"

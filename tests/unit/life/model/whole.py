@@ -33,7 +33,7 @@ BEGIN: dict[str, st.SearchStrategy[Any]] = {
     "frozen": st.sampled_from([0, 0, 0, 1, 2, 3, 4, 5, 6]),
     "between": st.sampled_from(list(OPENINGS)),
     "wait": st.sampled_from([0, WAIT_S]),
-    "then": st.sampled_from(["", "daemon", "leader", "leader and daemon"]),
+    "then": st.sampled_from(["", "daemon", "leader", "leader and daemon", "stale leader"]),
 }
 """How an example may begin: the pool, what is on the disks, how far a life has come, when etcd was saved;
 after how many steps the daemon stops, what comes between then, for how long nobody notices, and who
@@ -65,7 +65,9 @@ class Life(Hands):
             self.a_daemon_works(0, frozen)
         OPENINGS[between](self)
         self.a_while(wait)
-        if "leader" in then:
+        if then == "stale leader":
+            self.leader_acts(4)
+        elif "leader" in then:
             self.leader_sees_and_acts(6)
         if "daemon" in then:
             self.a_daemon_works(0, 12)
@@ -92,6 +94,7 @@ class Life(Hands):
         self.a_tenant_leaves("db/data-0")
         self.settle()
         self.say(hold=False)
+        self.controllers[self.leader].catch_up()
 
     def come_to_be_ordered(self) -> None:
         self.leader_comes_to(actions.WriteOrder)
