@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from disk_daemon import guards, minded, step
 from tests.unit.life import cluster, machine, simulate
 from tests.unit.life.model.run import run
-from tidb_volume.life import give, look, memory, orders, plan, release
+from tidb_volume.life import look, memory, orders, plan, release
 from tidb_volume.value import Content
 
 Put = Callable[[Any, str, Any], None]
@@ -141,16 +141,6 @@ def _taken_back(put: Put) -> None:
     put(step, "was_taken_back", lambda case: "")
 
 
-@breaks(
-    "daemon: claims that were seen are not journalled",
-    stage="bound",
-    saved="offered",
-    between="etcd set back",
-)
-def _not_noted(put: Put) -> None:
-    put(machine.Machine, "note", lambda self, job: None)
-
-
 # --- the API's preconditions ---
 
 
@@ -164,16 +154,6 @@ def _blind_delete(put: Put) -> None:
 def _uid_alone(put: Put) -> None:
     real = cluster.Cluster.delete_pv
     put(cluster.Cluster, "delete_pv", lambda self, name, uid="", rv="": real(self, name, uid))
-
-
-@breaks("controller: volumes are written without the resourceVersion", stage="released", between="hold")
-def _blind_write(put: Put) -> None:
-    real = cluster.Cluster.change_volume
-    put(
-        cluster.Cluster,
-        "change_volume",
-        lambda self, uid="", rv="", **fields: real(self, uid, "", **fields),
-    )
 
 
 # --- the planner ---
@@ -216,21 +196,6 @@ def _early_commit(put: Put) -> None:
     put(memory, "_committed", committed)
 
 
-@breaks("controller: an answer to another question counts", stage="released", wipe=False)
-def _any_answer(put: Put) -> None:
-    from tidb_volume.life import answers
-
-    put(answers, "_counts", lambda volume, answer: volume.status.question is not None and answer is not None)
-
-
-@breaks("controller: offers what the disk's journal does not know")
-def _offer_without_journal(put: Put) -> None:
-    def agrees(disk: Any, tenancy: str) -> bool:
-        return disk is not None and disk.presence == "OK" and disk.tenancy == tenancy
-
-    put(look, "_agrees", agrees)
-
-
 @breaks("controller: what lies in a tenancy's folder is clean")
 def _is_known(put: Put) -> None:
     def is_known(world: Any, *, used: bool = False) -> bool:
@@ -251,21 +216,6 @@ def _stays_on_offer(put: Put) -> None:
     put(memory, "used_on_offer", lambda seen: False)
 
 
-@breaks("controller: dirt is not remembered")
-def _not_dirty(put: Put) -> None:
-    real = memory.remember
-    put(
-        memory,
-        "remember",
-        lambda world, seen, now: machine.change(real(world, seen, now), dirty=False),
-    )
-
-
-@breaks("controller: a second PersistentVolume on offer is left there", stage="wiping")
-def _second(put: Put) -> None:
-    put(plan, "_second_offer", lambda world, seen: None)
-
-
 @breaks(
     "controller: a delete for another reason leaves the order standing",
     stage="ordered",
@@ -274,42 +224,6 @@ def _second(put: Put) -> None:
 def _order_left(put: Put) -> None:
     put(orders, "take_back", lambda world, seen, why: orders.delete(seen.pv, why))
     put(orders, "delete_pv", lambda seen, pv, why: orders.delete(pv, why))
-
-
-@breaks(
-    "controller: data is given back while the daemon may still begin", stage="committed", between="restore"
-)
-def _given_early(put: Put) -> None:
-    put(memory, "given_back", lambda seen: seen.order is not None and seen.order.withdrawn)
-
-
-@breaks(
-    "controller: data is given back though some of it is gone",
-    stage="wiping",
-    frozen=3,
-    between="daemon dies, restore",
-)
-def _given_late(put: Put) -> None:
-    def given_back(seen: Any) -> bool:
-        return seen.order is not None and seen.order.withdrawn and seen.refused
-
-    real = give.step
-
-    def given(world: Any, seen: Any) -> Any:
-        disk = seen.disk
-        if disk is not None and disk.trash:
-            world = machine.change(
-                world,
-                volume=machine.change(
-                    world.volume,
-                    status=machine.change(world.volume.status, disk=machine.change(disk, trash=())),
-                ),
-            )
-            seen = machine.change(seen, disk=world.volume.status.disk)
-        return real(world, seen)
-
-    put(memory, "given_back", given_back)
-    put(give, "step", given)
 
 
 def _obstacle(word: str, name: str, **begin: Any) -> None:
@@ -334,13 +248,5 @@ _obstacle("PolicyRetain", "wipes what the policy retains", between="Retain")
 _obstacle("PoolKeeps", "wipes what its pool keeps", wipe=False, between="nothing")
 _obstacle("Held", "orders the wipe of what is held", between="hold")
 _obstacle("Gated", "orders the wipe behind a gate", between="gate")
-_obstacle("RestoreAsked", "orders the wipe of what is asked back", between="restore")
-_obstacle("Reserved", "wipes what is reserved for a claim", between="given to another")
 _obstacle("GoneByHand", "wipes what lost its PersistentVolume by hand", between="deleted by hand")
 _obstacle("DroppedReleased", "wipes what no entry lists", between="dropped")
-_obstacle("RecordLost", "wipes under a record made anew", between="volume deleted")
-
-
-@breaks("controller: the countdown is not waited for")
-def _no_countdown(put: Put) -> None:
-    put(release, "countdown_ends", lambda world, seen, now: now)
