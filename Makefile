@@ -69,6 +69,10 @@ guards: $(STAMP) ## each guard of the daemon taken away: its tests must fail (AR
 	$(call timed,\
 	  $(BIN)/python -m pytest -q --without-guards tests/unit/daemon tests/disks $(ARGS))
 
+.PHONY: mutants
+mutants: $(STAMP) ## each change to what decides and guards must fail a test (ARGS='guards.py' to choose)
+	@$(BIN)/python -m tests.mutants $(if $(CI),--changed-since recorded --minutes 5 --jobs 2) $(ARGS)
+
 .PHONY: e2e
 e2e: $(STAMP) ## real kubelets, containers and disks; needs root (K8S=1.32 chooses a version)
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e did not run: real nodes and loop disks need root"; [ -z "$$CI" ]; }

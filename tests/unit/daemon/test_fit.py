@@ -17,6 +17,10 @@ from tidb_volume.value import Presence
 PLAIN: dict[str, Any] = {"name": "nvme0n1", "size_bytes": 1 << 40}
 REFUSED, OCCUPIED = Presence.REFUSED, Presence.OCCUPIED
 
+# libblkid's names, spelt out once more: one that went missing in the code would go missing in the table too.
+SHARED = ("gfs", "gfs2", "ocfs", "ocfs2", "VMFS", "VMFS_volume_member", "oracleasm", "gpfs", "vxfs")
+MEMBERS = ("zfs_member", "bcache", "mpath_member", "ceph_bluestore", "jbd", "xfs_external_log", "swsuspend")
+
 TABLE: list[tuple[str, dict[str, Any], Presence]] = [
     # rule, what is unlike a plain disk, the answer
     ("not_the_systems_own", {"vital": "/var/lib/kubelet"}, REFUSED),
@@ -30,8 +34,8 @@ TABLE: list[tuple[str, dict[str, Any], Presence]] = [
     ("nothing_is_built_on_it", {"holders": ("dm-0",)}, OCCUPIED),
     ("not_a_partitions_parent", {"partitions": ("sda1",)}, OCCUPIED),
     ("not_a_partitions_parent", {"table": "gpt", "listed_partitions": True}, OCCUPIED),
-    *[("not_shared_between_machines", {"signature": kind}, OCCUPIED) for kind in fit.SHARED],
-    *[("not_a_member", {"signature": kind, "usage": "other"}, OCCUPIED) for kind in fit.MEMBERS],
+    *[("not_shared_between_machines", {"signature": kind}, OCCUPIED) for kind in SHARED],
+    *[("not_a_member", {"signature": kind, "usage": "other"}, OCCUPIED) for kind in MEMBERS],
     ("not_a_member", {"signature": "LVM2_member", "usage": "raid"}, OCCUPIED),
     ("not_a_member", {"signature": "crypto_LUKS", "usage": "crypto"}, OCCUPIED),
     ("is_unambiguous", {"ambivalent": True}, OCCUPIED),
@@ -66,7 +70,10 @@ def test_a_plain_disk_with_whatever_data_passes(unlike: dict[str, Any]) -> None:
 
 def test_every_rule_is_tried_and_says_which_disaster_it_prevents() -> None:
     assert {name for name, _, _ in TABLE} == {each.name for each in fit.RULES}
-    assert all(prevents and why for _, prevents, why in fit.listing())
+    for (name, prevents, why), each in zip(fit.listing(), fit.RULES, strict=True):
+        assert prevents
+        assert each.check.__doc__
+        assert (name, prevents, why) == (each.name, each.prevents, each.check.__doc__.strip())
 
 
 @pytest.mark.parametrize(("rule", "unlike", "presence"), TABLE)
@@ -82,6 +89,24 @@ def test_what_a_person_is_to_clear_says_how(unlike: dict[str, Any]) -> None:
     found = fit.unfit(Build(**{**PLAIN, **unlike}))
     assert found is not None
     assert "wipefs -a" in found.said or "is part of dm-0" in found.said
+
+
+@pytest.mark.parametrize(
+    ("partitions", "words"),
+    [
+        (("sda1",), "has 1 partition (sda1); "),
+        (("sda1", "sda2"), "has 2 partitions (sda1, sda2); "),
+        (("sda1", "sda2", "sda3"), "has 3 partitions (sda1, sda2, sda3); "),
+    ],
+)
+def test_partitions_are_counted_and_named(partitions: tuple[str, ...], words: str) -> None:
+    found = fit.unfit(Build(**{**PLAIN, "partitions": partitions}))
+    assert found is not None
+    assert words in found.said
+
+
+def test_a_rule_is_still_a_function_that_can_be_asked_by_its_name() -> None:
+    assert fit.not_optical(Build(**{**PLAIN, "optical": True})) is not None
 
 
 # --- what sysfs says ----------------------------------------------------------------------------------------
