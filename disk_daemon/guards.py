@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Literal, NamedTuple
 
+from disk_daemon import nvme
 from disk_daemon.known import ORDER_ID, Broken, Case, Dropped, Entry, Refuse, User, Wait
 from tidb_volume import identity, names
 from tidb_volume.methods import passes
@@ -98,10 +99,10 @@ def _without_withdrawal(order: object) -> dict[str, object]:
     return {**fields, "withdrawn": False}
 
 
-METHODS: tuple[str, ...] = ("", "auto", "format", "files", "discard", "zero")
+METHODS: tuple[str, ...] = ("", "auto", "format", "files", "discard", "zero", "nvme-format")
 """What a device may be wiped by, `overwrite:N` besides."""
 
-BLOCK_METHODS: tuple[str, ...] = ("", "auto", "zero", "discard")
+BLOCK_METHODS: tuple[str, ...] = ("", "auto", "zero", "discard", "nvme-format")
 
 
 @guard(prevents="a folder's name out of the API that leads elsewhere (`../x`)", when=When.START)
@@ -137,6 +138,18 @@ def method_is_known(case: Case) -> Objection | None:
     if case.order.method not in ("", "auto", "files"):
         return Refuse("NotForFolders", f"method {case.order.method} is not for a folder; use files")
     return None
+
+
+@guard(prevents="erasing namespaces of others with the one that is meant, on a disk that knows no less",
+       when=When.START)  # fmt: skip
+def erases_this_namespace_alone(case: Case) -> Objection | None:
+    """By what the disk says of itself, on the opened descriptor; one that says nothing is not asked to."""
+    if not case.device or case.order.method != "nvme-format":
+        return None
+    why = nvme.refused(case.disk.raw.nvme if case.disk.raw is not None else None)
+    return (
+        Refuse("UnknownMethod", f"nvme-format is not for this disk: {why}; use overwrite:N") if why else None
+    )
 
 
 # --- is it this disk ------------------------------------------------------------------------------------

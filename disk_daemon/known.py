@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from disk_daemon.nvme import Nvme
 from tidb_volume import names
 from tidb_volume.upstream import Pv
 from tidb_volume.value import Content, Fleet, Identity, Order, Presence, Value, Volume, VolumeMode
@@ -126,6 +127,8 @@ class Raw(Value):
     held: str = ""
     """Somebody holds it whom no table shows."""
     build: Build | None = None
+    nvme: Nvme | None = None
+    """Only looked for where an order would have the disk erase itself."""
 
 
 class Trash(Value):
@@ -422,6 +425,10 @@ class Overwrite(msgspec.Struct, frozen=True):
     passes: int = 0
 
 
+class EraseItself(msgspec.Struct, frozen=True):
+    """Plant random data, have the disk erase itself, and see that what was planted is gone."""
+
+
 class ReadAll(msgspec.Struct, frozen=True):
     """Read the whole device: it must be zero."""
 
@@ -469,7 +476,8 @@ class OnFolder(msgspec.Struct, frozen=True):
 
 
 OfFolder = Aside | AsideAll | Note | Recheck | Erase | Verify | Remove | Make | Finish
-Move = OfFolder | Unmount | Begin | Overwrite | ReadAll | Hand | MakeFilesystem | MountIt | TakeUp | LetGo
+OfDevice = Unmount | Begin | EraseItself | Overwrite | ReadAll | Hand | MakeFilesystem | MountIt
+Move = OfFolder | OfDevice | TakeUp | LetGo
 
 
 class Do(msgspec.Struct, frozen=True):

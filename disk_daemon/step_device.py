@@ -27,6 +27,7 @@ from disk_daemon.known import (
     Do,
     Entry,
     Erase,
+    EraseItself,
     GiveBack,
     Hand,
     LetGo,
@@ -55,11 +56,14 @@ def _make(case: Case, raw: Raw, *, read_first: bool = False) -> tuple[Move, ...]
     first: tuple[Move, ...] = (Unmount(), ReadAll(), Begin()) if read_first else (Unmount(), Begin())
     method = case.order.method
     writing = Overwrite(method == "discard", passes(method))
+    # Nothing of anybody's is below an unused tenancy that is only made anew.
+    unused = bool(case.order.ends) and not case.destroys
+    if method == "nvme-format" and not unused:
+        first = (*first, EraseItself())
     if _wants_block(raw):
         return (*first, writing, Hand())
-    # Nothing of anybody's is below an unused tenancy that is only made anew.
     whole = method in ("zero", "discard") or writing.passes > 0
-    overwrite = (writing,) if whole and (case.destroys or not case.order.ends) else ()
+    overwrite = (writing,) if whole and not unused else ()
     return (*first, *overwrite, MakeFilesystem(), MountIt())
 
 

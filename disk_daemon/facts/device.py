@@ -16,11 +16,12 @@ from contextlib import contextmanager
 
 import msgspec
 
-from disk_daemon import blockdev, fit, journal, tools
+from disk_daemon import blockdev, fit, journal, nvme, tools
 from disk_daemon.facts import build, folder, hardware, mounts, openers
 from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.jobs import Job
 from disk_daemon.known import Entry, Facts, Journal, Raw, User
+from disk_daemon.nvme import Nvme
 from tidb_volume.identity import has_unique_fact
 from tidb_volume.shape import shape
 from tidb_volume.value import Identity, Presence, VolumeMode
@@ -94,8 +95,13 @@ def stand(fd: int, job: Job, rules: Rules) -> Facts:
         identity=identity,
         read_only=blockdev.is_read_only(fd),
         capacity_bytes=size,
-        raw=Raw(mode=job.volume_mode, wanted=wanted(job), build=built),
+        raw=Raw(mode=job.volume_mode, wanted=wanted(job), build=built, nvme=_nvme(fd, built.name, job)),
     )
+
+
+def _nvme(fd: int, name: str, job: Job) -> Nvme | None:
+    asked = job.order is not None and job.order.method == "nvme-format"
+    return nvme.look(fd) if asked and nvme.is_nvme(name) else None
 
 
 def wanted(job: Job) -> str:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
 
-from disk_daemon import blockdev, guards, journal, kernel, mounting, observe, step_device, tools
+from disk_daemon import blockdev, guards, journal, kernel, mounting, nvme, observe, step_device, tools
 from disk_daemon.facts import device
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended
@@ -28,6 +29,7 @@ from disk_daemon.known import (
     DeviceVerdict,
     Do,
     Entry,
+    EraseItself,
     Facts,
     GiveBack,
     Hand,
@@ -45,11 +47,11 @@ from disk_daemon.known import (
     Unmount,
     Wait,
 )
-from disk_daemon.wipe.frame import LOOK_EVERY_S, Carrier, Concluded, Conclusion, now
+from disk_daemon.wipe.frame import LOOK_EVERY_S, TELL_EVERY_S, Carrier, Concluded, Conclusion, now
 from disk_daemon.wipe.on_folder import FolderCarrier
 from disk_daemon.wipe.surface import NotAsWritten, Surface
 from tidb_volume import names
-from tidb_volume.value import Presence
+from tidb_volume.value import Presence, Work, WorkState
 
 LOCK_TRIES, LOCK_PAUSE_S = 5, 0.1
 """udev holds the lock for a moment while it probes."""
@@ -156,6 +158,8 @@ class DeviceCarrier(Carrier):
                 self._take(case)
             case Begin():
                 self._begin()
+            case EraseItself():
+                self._erase_itself(case)
             case Overwrite():
                 self._overwrite(move)
             case ReadAll():
@@ -333,6 +337,40 @@ class DeviceCarrier(Carrier):
             raise
         # Of a tenant's partitions the kernel alone still knows.
         blockdev.forget_partitions(self._exclusive, device.partition_numbers(self._fd))
+
+    def _erase_itself(self, case: Case) -> None:
+        """By the disk's own command; once more where a process was cut after it, which harms nothing.
+
+        What had been zeroed before it counts no more: nobody knows what the disk leaves there.
+        """
+        raw, entry = case.disk.raw, self._known(self._look_at_hardware())
+        assert raw is not None
+        assert raw.nvme is not None
+        assert entry is not None
+        facts = raw.nvme
+        self._store(journal.written(entry, 0))
+        surface = Surface(self._exclusive, self._between, self._tick, lambda count: None)
+        surface.erase(lambda: self._waited_for(lambda: nvme.format_namespace(self._exclusive, facts)))
+
+    def _waited_for(self, erase: Callable[[], None]) -> None:
+        """Say all the while that it goes on. Nothing else tells it from a disk that hangs, and who is
+        taken for hung is killed: the next one would begin anew."""
+        failed: list[OSError] = []
+
+        def run() -> None:
+            try:
+                erase()
+            except OSError as error:
+                failed.append(error)
+
+        worker = threading.Thread(target=run, name="erase", daemon=True)
+        worker.start()
+        said = "the disk erases itself, which cannot be stopped"
+        while worker.is_alive():
+            self._tell(Work(order_id=self._order.id, state=WorkState.RUNNING, message=said))
+            worker.join(TELL_EVERY_S)
+        if failed:
+            raise failed[0]
 
     def _read_all(self) -> None:
         """Nothing is written: a volume that nobody had must be zero from end to end."""

@@ -44,6 +44,7 @@ class Surface:
         self._exclusive, self._between, self._tick, self._done = exclusive, between, tick, done
         self._size = blockdev.size_of(exclusive)
         self._chance = random.SystemRandom()
+        self._key = b""
 
     def zero(self, written: int, *, discard: bool) -> None:
         """Zeroes from byte `written` on; discard: where the disk forgets a chunk by itself and reads as zero
@@ -62,6 +63,17 @@ class Surface:
             if left or not reader.looks_zero(self._chance):
                 near = f" near byte {left[0]}" if left else ""
                 raise NotAsWritten(f"what was written as zero reads otherwise{near}")
+
+    def erase(self, erase: Callable[[], None]) -> None:
+        """Have something else take away what is on it: what was planted before must be gone afterwards."""
+        with blockdev.Reader(self._exclusive) as reader:
+            planted = self._planted(reader, 0)
+            self._tick("erase")
+            erase()
+            self._settle()
+            for start in planted:
+                if reader.holds(start, blockdev.SAMPLE_BYTES, self._key):
+                    raise NotAsWritten(f"the disk says that it erased all, and has not near byte {start}")
 
     def overwrite(self, written: int, passes: int, seed: str) -> None:
         """So many passes, the last of zeroes; `written` bytes of all of them together are there already.
@@ -96,7 +108,7 @@ class Surface:
             return []
         self._between()
         self._tick("plant")
-        key = self._chance.randbytes(16)
+        self._key = key = self._chance.randbytes(16)
         chosen = {self._chance.randrange(first, blocks) * blockdev.SAMPLE_BYTES for _ in range(CANARIES)}
         with blockdev.Writer(self._exclusive) as writer:
             for start in sorted(chosen):

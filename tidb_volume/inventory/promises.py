@@ -62,6 +62,13 @@ PROMISES: dict[str, Promise] = {
         reads=1,
         per_pass=1,
     ),
+    "nvme-format": Promise(
+        does="has the disk erase itself (Format NVM: its key where it encrypts, else its data)",
+        gone="by the disk's word all of it, what it holds in reserve too; a raw device is zeroed then",
+        checked="what was planted in 64 places and read back before is gone; then as `zero` or `format`",
+        nist="Purge, if the disk does what the command says",
+        writes=1,
+    ),
 }
 """By method without its count, weakest first; those that this version obeys."""
 

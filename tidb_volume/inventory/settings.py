@@ -154,12 +154,6 @@ NOT_YET = (
         way_out="leave it out, and keep tenants apart by a ResourceQuota for each StorageClass",
     ),
     NotYet(
-        key="wipe",
-        refuses=lambda value: policy.base(value) == "nvme-format",
-        values="`nvme-format`",
-        way_out="write wipe: overwrite:1, which writes and reads all that can be addressed",
-    ),
-    NotYet(
         key="mountBy",
         refuses=lambda value: value == "kubelet",
         values="`kubelet`",

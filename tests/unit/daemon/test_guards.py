@@ -10,7 +10,8 @@ import pytest
 
 from disk_daemon import guards
 from disk_daemon.guards import GUARDS, When, objection
-from disk_daemon.known import Broken, Case, Facts, Had, Refuse, User, Wait
+from disk_daemon.known import Broken, Case, Facts, Had, Raw, Refuse, User, Wait
+from disk_daemon.nvme import Nvme
 from tests.unit.daemon.cases import (
     DISK,
     NEXT,
@@ -85,6 +86,15 @@ def had(tenancy: str) -> Case:
     return case(fresh, journal=entry(had=(Had(tenancy=tenancy, claim_uid="forgotten"),)))
 
 
+ALL_AT_ONCE = Nvme(namespace=1, namespaces=(1, 2), formats=True, formats_all=True)
+
+
+def nvme_format(said: Nvme | None) -> Case:
+    """A device that is to erase itself, and what it says of itself."""
+    raw = Raw(mode="Block", nvme=said)
+    return case(order(method="nvme-format"), disk=facts(raw=raw), device=True)
+
+
 STOPS: list[tuple[str, Case, str]] = [
     # guard, the disaster about to happen, what it says
     ("live_is_readable", with_live(case(), error="timeout"), "ApiUnreadable"),
@@ -102,6 +112,9 @@ STOPS: list[tuple[str, Case, str]] = [
     ("order_is_well_formed", case(order(whole_disk=True)), "Malformed"),
     ("method_is_known", case(order(method="format")), "NotForFolders"),
     ("method_is_known", case(order(kind="unmount")), "NotForFolders"),
+    ("erases_this_namespace_alone", nvme_format(None), "UnknownMethod"),
+    ("erases_this_namespace_alone", nvme_format(Nvme(namespace=1, namespaces=(1,))), "UnknownMethod"),
+    ("erases_this_namespace_alone", nvme_format(ALL_AT_ONCE), "UnknownMethod"),
     ("disk_is_there", disk(presence=Presence.NOT_MOUNTED), "NotMounted"),
     ("disk_is_there", disk(presence=Presence.NOT_PRESENT), "NotPresent"),
     ("disk_is_there", disk(presence=Presence.REFUSED), "Refused"),

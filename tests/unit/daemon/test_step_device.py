@@ -15,6 +15,7 @@ from disk_daemon.known import (
     Case,
     DeviceVerdict,
     Do,
+    EraseItself,
     GiveBack,
     Had,
     Hand,
@@ -35,6 +36,7 @@ from disk_daemon.known import (
     User,
     Wait,
 )
+from disk_daemon.nvme import Nvme
 from disk_daemon.step_device import decide
 from tests.unit.daemon.cases import (
     DISK,
@@ -294,6 +296,25 @@ def test_a_block_volume_in_use_is_waited_for(disk: Any) -> None:
 def test_a_method_fits_the_mode_or_is_refused(made: Any, method: str, good: bool) -> None:
     verdict = decide(made(order(method=method)))
     assert isinstance(verdict, Do | OnFolder) if good else reason(verdict) == "UnknownMethod"
+
+
+def erasing(made: Case) -> Case:
+    """The case on an NVMe disk that can erase itself."""
+    assert made.disk.raw is not None
+    raw = msgspec.structs.replace(made.disk.raw, nvme=Nvme(namespace=1, namespaces=(1,), formats=True))
+    return msgspec.structs.replace(made, disk=msgspec.structs.replace(made.disk, raw=raw))
+
+
+def test_a_disk_erases_itself_before_it_is_made_ready_and_not_for_an_unused_tenancy() -> None:
+    asked = {"method": "nvme-format"}
+    block_of = erasing(block(order(**asked)))
+    assert moves(decide(block_of)) == [Note, Unmount, Begin, EraseItself, Overwrite, Hand]
+    formatted = erasing(mounted(order(**asked)))
+    assert moves(decide(formatted)) == [Note, Unmount, Begin, EraseItself, MakeFilesystem, MountIt]
+    unused = erasing(block(first(ends=OLD, **asked), disk={"empty": True}))
+    assert moves(decide(unused)) == [Note, Unmount, ReadAll, Hand]
+    reused = reshaped(erasing(mounted(first(ends=OLD, **asked), empty=True)), "ext4")
+    assert moves(decide(reused)) == FORMAT
 
 
 def mount(**fields: Any) -> Order:

@@ -80,7 +80,7 @@ pools:
         ("wipe: overwrite", ["TV034"]),
         ("wipe: overwrite:0", ["TV034"]),
         ("wipe: overwrite:36", ["TV034"]),
-        ("wipe: nvme-format", ["TV040"]),
+        ("wipe: nvme-format", []),
         ("mode: auto", []),
         ("mode: manual", ["TV040"]),
         ("mode: yes", ["TV034"]),

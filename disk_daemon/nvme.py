@@ -1,0 +1,147 @@
+"""Having an NVMe disk erase a namespace by itself (Format NVM), which reaches what no host can address.
+
+Identify data says whether the disk can, and what else it would hit; what is asked of it is decided here, from
+that data alone. The commands go through the kernel's ioctl on the namespace's own device, which the caller
+holds, so a controller's name is never used (its number and a namespace's need not belong together).
+
+Offsets and bits: NVM Express Base Specification 2.0, Identify Controller and Identify Namespace.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import struct
+
+from tidb_volume.value import Value
+
+# linux/nvme_ioctl.h
+_NVME_IOCTL_ID, _NVME_IOCTL_ADMIN_CMD = 0x4E40, 0xC0484E41
+_COMMAND = "=BBHIIIQQIIIIIIIIII"
+_IDENTIFY, _FORMAT = 0x06, 0x80
+_CNS_NAMESPACE, _CNS_CONTROLLER, _CNS_ACTIVE = 0, 1, 2
+_PAGE = 4096
+_OACS, _FNA = 256, 524
+_OACS_FORMAT = 1 << 1
+_FNA_FORMAT_ALL, _FNA_ERASE_ALL, _FNA_CRYPTO = 1 << 0, 1 << 1, 1 << 2
+_FLBAS, _DPS = 26, 29
+ERASE, CRYPTO = 1, 2
+"""Secure Erase Settings: user data erase, cryptographic erase."""
+PATIENCE_MS = 4 * 3600 * 1000
+"""The kernel resets a controller whose command takes longer; a user data erase may write the whole disk."""
+
+
+class Nvme(Value):
+    """What an NVMe disk says of itself and of one namespace, as far as erasing it by its own command goes."""
+
+    namespace: int
+    namespaces: tuple[int, ...] = ()
+    """The active ones of its controller."""
+    formats: bool = False
+    formats_all: bool = False
+    """The command would hit every namespace of the controller."""
+    crypto: bool = False
+    lba_format: int = 0
+    metadata_at_end: bool = False
+    protection: int = 0
+    protection_first: bool = False
+
+
+def refused(nvme: Nvme | None) -> str:
+    """Why a disk is not to be formatted by itself; empty: it may."""
+    if nvme is None:
+        return "it is no NVMe disk, or does not say what it can"
+    if not nvme.formats:
+        return "the disk has no Format NVM command"
+    others = [each for each in nvme.namespaces if each != nvme.namespace]
+    if nvme.namespace not in nvme.namespaces:
+        return f"namespace {nvme.namespace} is not among those of its controller"
+    if nvme.formats_all and others:
+        said = f"the disk erases all namespaces of its controller at once, also {', '.join(map(str, others))}"
+        return f"{said}, which may be somebody else's"
+    return ""
+
+
+def erasure(nvme: Nvme) -> int:
+    """By its key where the disk encrypts: that takes a moment and reaches every cell. Else by writing."""
+    return CRYPTO if nvme.crypto else ERASE
+
+
+def command(nvme: Nvme) -> bytes:
+    """Format NVM for this namespace alone, in the format that it has."""
+    low, high = nvme.lba_format & 0xF, nvme.lba_format >> 4
+    word = low | nvme.metadata_at_end << 4 | nvme.protection << 5 | nvme.protection_first << 8
+    word |= erasure(nvme) << 9 | high << 12
+    return _packed(_FORMAT, nvme.namespace, words=(word,), patience_ms=PATIENCE_MS)
+
+
+def told(namespace: int, controller: bytes, data: bytes, active: bytes) -> Nvme:
+    """What identify data says. Raises ValueError for data that is not whole."""
+    if not len(controller) == len(data) == len(active) == _PAGE:
+        raise ValueError("identify data has 4096 bytes")
+    (oacs,) = struct.unpack_from("<H", controller, _OACS)
+    fna, flbas, dps = controller[_FNA], data[_FLBAS], data[_DPS]
+    listed = struct.unpack(f"<{_PAGE // 4}I", active)
+    return Nvme(
+        namespace=namespace,
+        namespaces=tuple(listed[: listed.index(0)] if 0 in listed else listed),
+        formats=bool(oacs & _OACS_FORMAT),
+        formats_all=bool(fna & (_FNA_FORMAT_ALL | _FNA_ERASE_ALL)),
+        crypto=bool(fna & _FNA_CRYPTO),
+        lba_format=flbas & 0xF | (flbas >> 5 & 0x3) << 4,
+        metadata_at_end=bool(flbas & 1 << 4),
+        protection=dps & 0x7,
+        protection_first=bool(dps & 1 << 3),
+    )
+
+
+# --- the ioctls -----------------------------------------------------------------------------------------
+
+
+def look(fd: int) -> Nvme | None:
+    """What the disk behind an open descriptor says of itself; None: it is none that can be asked."""
+    try:
+        namespace = fcntl.ioctl(fd, _NVME_IOCTL_ID)
+        controller = _identify(fd, 0, _CNS_CONTROLLER)
+        data = _identify(fd, namespace, _CNS_NAMESPACE)
+        return told(namespace, controller, data, _identify(fd, 0, _CNS_ACTIVE))
+    except OSError:
+        return None
+
+
+def format_namespace(fd: int, nvme: Nvme) -> None:
+    """Send the command and wait for its end. It can't be stopped. OSError where the disk refuses or fails."""
+    _send(fd, command(nvme), "Format NVM")
+
+
+def _identify(fd: int, namespace: int, cns: int) -> bytes:
+    page = ctypes.create_string_buffer(_PAGE)
+    _send(fd, _packed(_IDENTIFY, namespace, (ctypes.addressof(page), _PAGE), (cns,)), "Identify")
+    return page.raw
+
+
+def _packed(
+    opcode: int,
+    namespace: int,
+    data: tuple[int, int] = (0, 0),
+    words: tuple[int, ...] = (),
+    patience_ms: int = 0,
+) -> bytes:
+    """A struct nvme_admin_cmd. data: address and length. words: from cdw10 on."""
+    padded = (*words, *(0,) * (6 - len(words)))
+    return struct.pack(
+        _COMMAND, opcode, 0, 0, namespace, 0, 0, 0, data[0], 0, data[1], *padded, patience_ms, 0
+    )
+
+
+def _send(fd: int, packed: bytes, what: str) -> None:
+    status = fcntl.ioctl(fd, _NVME_IOCTL_ADMIN_CMD, bytearray(packed))
+    if status:
+        raise OSError(errno.EIO, f"{what} ended with status {status:#x} of the disk")
+
+
+def is_nvme(name: str) -> bool:
+    """By the kernel's name: asking another driver would do no harm, and may do anything."""
+    return os.path.basename(name).startswith("nvme")
