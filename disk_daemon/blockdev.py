@@ -189,7 +189,10 @@ class Writer:
             want = min(ENDS_BYTES, end - start)
             self._buffer[:want] = content(start, want, key)
             with memoryview(self._buffer) as view:
-                got = os.pwritev(self._fd, [view[:want]], start)
+                try:
+                    got = os.pwritev(self._fd, [view[:want]], start)
+                except PermissionError as error:
+                    raise _said_to_be_read_only(self._fd, error) from error
             if got <= 0:
                 raise OSError(errno.EIO, f"the disk takes nothing at byte {start}")
             start += got

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,20 @@ def test_a_command_for_zeroes_that_does_nothing_is_found_on_a_disk_that_is_almos
     monkeypatch.setattr(blockdev.Reader, "looks_zero", lambda reader, chance: True)
     assert state(do(used, reclaim(identity_of(used, rules), method="zero"), rules)) == ("failed", "EIO")
     assert not node(rules, NEXT).exists()
+
+
+def test_a_disk_that_turns_read_only_before_anything_is_planted_is_said_to_be(
+    used: RawDisk, rules: Rules
+) -> None:
+    def tick(what: str) -> None:
+        if what == "plant":
+            subprocess.run(["blockdev", "--setro", used.loop], check=True)
+
+    order = reclaim(identity_of(used, rules), method="zero")
+    try:
+        assert state(do(used, order, rules, tick=tick)) == ("failed", "EROFS")
+    finally:
+        subprocess.run(["blockdev", "--setrw", used.loop], check=True)
 
 
 def test_an_overwrite_whose_first_pass_does_not_arrive_fails_there(
