@@ -47,6 +47,7 @@ ASKED: dict[str, tuple[When, bool]] = {
     "order_is_current": (ALWAYS, False),
     "order_is_well_formed": (START, False),
     "method_is_known": (START, False),
+    "erases_this_namespace_alone": (START, False),
     "disk_is_there": (ALWAYS, False),
     "identity_matches": (ALWAYS, False),
     "not_read_only": (START, False),
@@ -182,6 +183,8 @@ METHODS: list[tuple[dict[str, str], str, bool]] = [
     # what the device is, method, whether it is one
     *[(FILE_SYSTEM, method, True) for method in ("", "auto", "format", "files", "discard", "zero")],
     *[(BLOCK, method, True) for method in ("", "auto", "zero", "discard")],
+    *[(mode, method, True) for mode in (FILE_SYSTEM, BLOCK) for method in ("nvme-format", "overwrite:2")],
+    *[(mode, "overwrite:0", False) for mode in (FILE_SYSTEM, BLOCK)],
     *[(BLOCK, method, False) for method in ("format", "files")],
     (FILE_SYSTEM, "shred", False),
     (BLOCK, "shred", False),
@@ -202,9 +205,8 @@ def test_a_device_is_wiped_by_what_fits_the_mode_that_it_is_to_have(
         assert found.reason == "UnknownMethod"
         block = (raw.get("wanted") or raw["mode"]) == "Block"
         assert ("a Block volume" if block else "a device with a file system") in found.message
-        assert found.message.endswith(
-            "use auto, zero, discard" if block else "use auto, format, files, discard, zero"
-        )
+        fits = "auto, zero, discard" if block else "auto, format, files, discard, zero"
+        assert found.message.endswith(f"; use {fits}, nvme-format or overwrite:N")
 
 
 def test_a_device_of_which_nothing_is_known_below_may_have_a_file_system() -> None:
