@@ -208,7 +208,7 @@ def _wipe(case: Case) -> Verdict:
         return _has_data(case, f"the journal does not know tenancy {order.ends} as the one handed over")
 
     stands = order.ends in disk.tenancies or (order.whole_disk and bool(disk.strays or disk.others))
-    if not stands and not disk.trash and not case.begun and not (order.whole_disk and not order.ends):
+    if not stands and not disk.trash and not case.begun and order.ends:
         return _has_data(case, f"the order ends tenancy {order.ends}, which is not there")
     trash = sorted({each.order for each in disk.trash} | ({order.id} if stands else set()))
     aside: Move = AsideAll() if order.whole_disk else Aside(order.ends)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.inventory.build import desired
 from tidb_volume.inventory.model import Kind
-from tidb_volume.inventory.policy import FITTING, STRENGTH, effective_method, stricter, wipe_policy
+from tidb_volume.inventory.policy import AUTO, FITTING, STRENGTH, effective_method, stricter, wipe_policy
 from tidb_volume.value import WipePolicy
 
 
@@ -65,6 +65,25 @@ def test_the_stricter_of_then_and_now_holds_while_somebody_has_the_disk(
 ) -> None:
     assert stricter(then, now) == stricter_one
     assert stricter(stricter_one, now) == stricter_one
+
+
+def test_the_methods_that_fit_each_kind_of_disk_weakest_first() -> None:
+    assert FITTING == {
+        Kind.PATH: ("files",),
+        Kind.FILESYSTEM: ("format", "discard", "zero", "overwrite", "nvme-format"),
+        Kind.BLOCK: ("discard", "zero", "overwrite", "nvme-format"),
+    }
+    assert STRENGTH == ("auto", "files", "format", "discard", "zero", "overwrite", "nvme-format")
+    assert AUTO == {Kind.PATH: "files", Kind.FILESYSTEM: "format", Kind.BLOCK: "zero"}
+
+
+def test_the_gates_of_then_and_now_stand_in_the_order_of_their_names() -> None:
+    then, now = WipePolicy(gates=("h", "b", "f", "d")), WipePolicy(gates=("a", "g", "c", "e"))
+    assert stricter(then, now).gates == ("a", "b", "c", "d", "e", "f", "g", "h")
+
+
+def test_a_method_without_a_count_is_weaker_than_with_one() -> None:
+    assert stricter(WipePolicy(method="overwrite"), WipePolicy(method="overwrite:1")).method == "overwrite:1"
 
 
 def test_every_method_that_fits_somewhere_has_a_strength() -> None:
