@@ -10,6 +10,7 @@ import pytest
 from disk_daemon import guards
 from disk_daemon.guards import GUARDS, When
 from disk_daemon.known import Broken, Case, Dropped, Facts, Had, Raw, Refuse, User, Wait
+from disk_daemon.nvme import Nvme
 from tests.unit.daemon.cases import (
     DISK,
     NEXT,
@@ -181,8 +182,11 @@ def test_a_folder_knows_two_kinds_of_orders(kind: str) -> None:
 FILE_SYSTEM, BLOCK = {"mode": "Filesystem"}, {"mode": "Block"}
 METHODS: list[tuple[dict[str, str], str, bool]] = [
     # what the device is, method, whether it is one
-    *[(FILE_SYSTEM, method, True) for method in ("", "auto", "format", "files", "discard", "zero")],
-    *[(BLOCK, method, True) for method in ("", "auto", "zero", "discard")],
+    *[
+        (FILE_SYSTEM, method, True)
+        for method in ("", "auto", "format", "files", "discard", "zero", "nvme-format", "overwrite:3")
+    ],
+    *[(BLOCK, method, True) for method in ("", "auto", "zero", "discard", "nvme-format", "overwrite:3")],
     *[(mode, method, True) for mode in (FILE_SYSTEM, BLOCK) for method in ("nvme-format", "overwrite:2")],
     *[(mode, "overwrite:0", False) for mode in (FILE_SYSTEM, BLOCK)],
     *[(BLOCK, method, False) for method in ("format", "files")],
@@ -212,6 +216,18 @@ def test_a_device_is_wiped_by_what_fits_the_mode_that_it_is_to_have(
 def test_a_device_of_which_nothing_is_known_below_may_have_a_file_system() -> None:
     bare = msgspec.structs.replace(case(order(method="files")), device=True)
     assert check("method_is_known", bare) is None
+
+
+def test_only_a_device_that_is_to_erase_itself_is_asked_whether_it_can() -> None:
+    itself, otherwise = case(order(method="nvme-format")), case(order(method="zero"))
+    able = Nvme(namespace=1, namespaces=(1,), formats=True)
+    assert check("erases_this_namespace_alone", itself) is None
+    assert check("erases_this_namespace_alone", device(otherwise)) is None
+    assert check("erases_this_namespace_alone", device(itself, nvme=able)) is None
+    unable = check("erases_this_namespace_alone", device(itself))
+    assert isinstance(unable, Refuse)
+    bare = check("erases_this_namespace_alone", msgspec.structs.replace(itself, device=True))
+    assert isinstance(bare, Refuse)
 
 
 # --- the disk ---------------------------------------------------------------------------------------------
