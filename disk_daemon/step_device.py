@@ -19,8 +19,6 @@ from disk_daemon import guards, journal, step
 from disk_daemon.guards import When
 from disk_daemon.known import (
     AlreadyDone,
-    Aside,
-    AsideAll,
     Begin,
     Case,
     DeviceVerdict,
@@ -117,7 +115,7 @@ def _mounted(case: Case, raw: Raw) -> DeviceVerdict:
     if case.disk.trash:
         return OnFolder()
     # Whatever leads to a fresh offer makes of the disk what is wanted by now, too.
-    wipes = any(isinstance(move, Aside | AsideAll | Erase) for move in verdict.moves)
+    wipes = any(isinstance(move, Erase) for move in verdict.moves)
     if not _is_to_change(case, raw) and not (wipes and _formats(case, raw)):
         return OnFolder()
     return Do((Note(begun=case.begun), *_make(case, raw)))

@@ -39,7 +39,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     "disk_daemon/fit.py": (f"{DAEMON}/test_fit.py",),
     "disk_daemon/step.py": (f"{DAEMON}/test_step.py", f"{DAEMON}/test_step_exactly.py"),
-    "disk_daemon/step_device.py": (f"{DAEMON}/test_step_device.py",),
+    "disk_daemon/step_device.py": (
+        f"{DAEMON}/test_step_device.py",
+        f"{DAEMON}/test_step_device_exactly.py",
+    ),
     "disk_daemon/minded.py": (f"{DAEMON}/test_shown.py",),
     "tidb_volume/identity.py": ("tests/unit/test_identity.py",),
     "disk_daemon/witness.py": (f"{DAEMON}/test_witness.py",),
