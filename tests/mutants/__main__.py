@@ -59,22 +59,23 @@ def main() -> int:
         "--minutes", type=float, help="begin nothing after that; the rest is skipped, and named"
     )
     parse.add_argument("--jobs", type=int, default=1)
-    parse.add_argument("--record", action="store_true", help="put the numbers into docs/reliability.md")
+    parse.add_argument(
+        "--record", action="store_true", help="put what has no survivors into docs/reliability.md"
+    )
     arguments = parse.parse_args()
     chosen = _chosen(arguments.modules)
     if arguments.changed_since:
         changed = _changed(arguments.changed_since)
         chosen = [each for each in chosen if each in changed]
+    commit = record.head(ROOT) if arguments.record else ""
     until = time.time() + arguments.minutes * 60 if arguments.minutes else float("inf")
     equal = read(Path(__file__).with_name("equal.toml"))
     with tempfile.TemporaryDirectory(prefix="tidb-volume-mutants-") as folder:
         _copy(Path(folder))
         outcomes = Run(Path(folder), until, equal).all(chosen, arguments.jobs)
     if arguments.record:
-        numbers = [
-            [each.module, *_columns(each)] for each in outcomes if not each.failed and not each.skipped
-        ]
-        record.write(RELIABILITY, numbers, record.head(ROOT))
+        clean = [each for each in outcomes if not (each.failed or each.skipped or each.count("survived"))]
+        record.write(RELIABILITY, [[each.module, *_columns(each)] for each in clean], commit)
     return _say(outcomes, equal)
 
 
