@@ -57,6 +57,7 @@ def test_a_disk_without_claims_users_and_trash_says_nothing_of_them() -> None:
     report = told(Record(), tenancies=())
     assert (report.tenancy, report.in_use, report.content_note) == ("", "", "")
     assert (report.claims, report.trash, report.survey) == ((), (), 0)
+    assert told(Record(handed=OLD, known=True, claims=("",))).claims == ("",)
     assert told(trash=(Trash(order="o"), Trash(order="p"))).trash == ("o", "p")
     assert told(tenancies=(OLD, NEXT)).tenancy == ""
 
