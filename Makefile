@@ -58,7 +58,11 @@ crds: $(STAMP) ## render the CRDs from tidb_volume/value.py
 test: $(STAMP) ## unit tests, and tests against a real API server (ARGS='-k one' to choose)
 	$(call timed,\
 	  $(BIN)/python -m tests.cluster build etcd kube-apiserver kube-controller-manager kube-scheduler kubectl >/dev/null \
-	  && $(BIN)/python -m pytest -n 2 --dist loadfile -q $(QUICK) $(ARGS))
+	  && $(BIN)/python -m pytest -n 2 --dist loadfile -q -m 'not long' $(QUICK) $(ARGS))
+
+.PHONY: test-disks
+test-disks: $(STAMP) ## disks that fail, lie and lose power, and processes killed, at every moment; needs root
+	$(call timed,$(BIN)/python -m pytest -n 2 -q -m long tests/disks $(ARGS))
 
 .PHONY: test-deep
 test-deep: $(STAMP) ## the model of a disk's life with fresh seeds (SECONDS=3600; ARGS=--self-test: what it would find)

@@ -19,6 +19,8 @@ from tests.cluster import packages
 from tests.cluster.system import ClusterError
 from tests.disks.bench import Disk, entry_of, identity_of, obey, reclaim, state
 
+pytestmark = pytest.mark.long
+
 CHANGES = (
     "open,openat,openat2,creat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,"
     "mkdir,mkdirat,mknod,mknodat,truncate,ftruncate,fallocate,write,pwrite64,writev,pwritev,pwritev2,sendfile,"

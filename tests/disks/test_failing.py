@@ -24,6 +24,8 @@ from tests.disks.failing import Fault, failing_disk
 from tests.disks.failing_case import BLOCK, BLOCK_BYTES, EXT4, Case, Method, case_of
 from tidb_volume.value import Content, Presence
 
+pytestmark = pytest.mark.long
+
 METHODS = [
     Method("files on a folder", "xfs"),
     Method("files on a folder of ext4", "ext4"),
@@ -34,6 +36,7 @@ METHODS = [
     Method("discard below a file system", "device", method="discard", job=EXT4),
     Method("zero a Block volume", "device", method="zero", job=BLOCK),
     Method("discard a Block volume", "device", method="discard", job=BLOCK),
+    Method("overwrite a Block volume", "device", method="overwrite:2", job=BLOCK),
     Method("prepare a folder", "xfs", made="blank"),
     Method("prepare a device", "device", made="blank"),
     Method("prepare a Block volume", "device", made="blank", job=BLOCK),

@@ -19,11 +19,14 @@ from disk_daemon.facts.folder import Rules
 from tests.disks.bench import state
 from tests.disks.failing_case import BLOCK, EXT4, Case, Method, case_of
 
+pytestmark = pytest.mark.long
+
 METHODS = [
     Method("format", "device", method="format"),
     Method("zero below a file system", "device", method="zero", job=EXT4),
     Method("zero a Block volume", "device", method="zero", job=BLOCK),
     Method("discard a Block volume", "device", method="discard", job=BLOCK),
+    Method("overwrite a Block volume", "device", method="overwrite:2", job=BLOCK),
 ]
 SEED = 5
 
