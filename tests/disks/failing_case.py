@@ -80,7 +80,8 @@ class Case:
         if isinstance(disk, Disk):
             fill(disk.tenancy())
             return
-        assert state(self.obey(prepare(self.identity))) == ("done", "")
+        ended = self.obey(prepare(self.identity))
+        assert state(ended) == ("done", ""), ended.work
         if method.is_block:
             for start in (0, 128 << 10, BLOCK_BYTES - 4096):
                 disk.write(start, SECRET)
