@@ -60,10 +60,13 @@ test: $(STAMP) ## unit tests, and tests against a real API server (ARGS='-k one'
 	  $(BIN)/python -m tests.cluster build etcd kube-apiserver kube-controller-manager kube-scheduler kubectl >/dev/null \
 	  && $(BIN)/python -m pytest -n 2 --dist loadfile -q -m 'not long' $(QUICK) $(ARGS))
 
-# One at a time: who asks what a loop device lies on has it open for a moment, and another test's look sees that.
+# One at a time: who asks what a loop device lies on has it open for a moment, and another test's look sees that;
+# and a disk that hangs holds up whoever syncs all there are.
 .PHONY: test-disks
 test-disks: $(STAMP) ## disks that fail, lie and lose power, and processes killed, at every moment; needs root
-	$(call timed,$(BIN)/python -m pytest -q -m long tests/disks $(ARGS))
+	$(call timed,\
+	  $(BIN)/python -m tests.cluster build etcd kube-apiserver kube-controller-manager kube-scheduler kubectl >/dev/null \
+	  && $(BIN)/python -m pytest -q -m long tests/disks $(ARGS))
 
 .PHONY: test-deep
 test-deep: $(STAMP) ## the model of a disk's life with fresh seeds (SECONDS=3600; ARGS=--self-test: what it would find)

@@ -96,7 +96,10 @@ def attached_to_devices(devices: Path) -> list[int]:
     found = []
     listed = run(["losetup", "--list", "--noheadings", "--output=NAME,BACK-MAJ:MIN,BACK-INO"])
     for line in listed.splitlines():
-        name, device, inode = line.split()
+        name, *about = line.split()
+        if len(about) != 2:
+            continue  # it lies on a file whose server is gone, and tells nothing
+        device, inode = about
         major, minor = device.split(":")
         if (os.makedev(int(major), int(minor)), int(inode)) in nodes:
             found.append(int(name.removeprefix("/dev/loop")))

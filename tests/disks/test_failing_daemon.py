@@ -24,7 +24,7 @@ from tests.disks.program import Controller, Daemon, work_is
 from tidb_volume.kube.client import Client
 from tidb_volume.value import Presence, Volume, Work, WorkState
 
-pytestmark = pytest.mark.api
+pytestmark = [pytest.mark.api, pytest.mark.long]
 SIZE = 1 << 20
 
 
