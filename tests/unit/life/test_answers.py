@@ -7,7 +7,7 @@ import pytest
 from tests.unit.life.cluster import BOUND_BY
 from tests.unit.life.machine import Disk, Item
 from tests.unit.life.simulate import Sim, desired, pool
-from tests.unit.life.stages import committed, on_offer, released
+from tests.unit.life.stages import bound, committed, on_offer, released
 from tidb_volume.life import actions
 from tidb_volume.upstream import Pv
 from tidb_volume.value import Adopt, Answer, Identity, Phase, Ref, Restore, WorkState
@@ -110,9 +110,7 @@ def test_an_answer_to_an_earlier_question_gives_nothing_back() -> None:
 
 
 def test_a_restore_between_order_and_delete_makes_the_delete_fail() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.release()
     sim.until(actions.WriteOrder)
     decided = sim.plan()
@@ -408,9 +406,7 @@ def test_a_retired_disk_is_wiped_when_released_and_leaves() -> None:
 
 
 def test_a_disk_that_is_forgotten_between_order_and_delete_is_not_wiped() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.release()
     sim.until(actions.WriteOrder)
     sim.want(None)

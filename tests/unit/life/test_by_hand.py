@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.life.simulate import NAME, change
-from tests.unit.life.stages import on_offer, released
+from tests.unit.life.stages import bound, committed, on_offer, released
 from tidb_volume.life import actions
 from tidb_volume.value import (
     Phase,
@@ -42,11 +42,7 @@ def test_a_pv_deleted_by_hand_while_on_offer_is_not_offered_again_by_itself() ->
 
 
 def test_a_status_deleted_by_hand_ends_in_a_question_and_not_in_an_offer() -> None:
-    sim = on_offer()
-    sim.bind()
-    sim.settle()
-    sim.release()
-    sim.settle()
+    sim = released()
     sim.delete_pvs()
     sim.cluster.change_volume(status=VolumeStatus())
     sim.settle()
@@ -55,9 +51,7 @@ def test_a_status_deleted_by_hand_ends_in_a_question_and_not_in_an_offer() -> No
 
 
 def test_a_status_deleted_under_a_bound_volume_is_made_again() -> None:
-    sim = on_offer()
-    sim.bind()
-    sim.settle()
+    sim = bound()
     sim.cluster.change_volume(status=VolumeStatus())
     sim.settle()
     assert sim.status.phase is Phase.BOUND
@@ -66,9 +60,7 @@ def test_a_status_deleted_under_a_bound_volume_is_made_again() -> None:
 
 
 def test_taking_back_a_volume_that_a_hand_put_on_offer_commits_no_wipe() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.release()
     sim.until(actions.WriteOrder)
     sim.clear_claim_ref()
@@ -85,8 +77,8 @@ def test_a_volume_given_to_a_claim_that_is_bound_elsewhere_meanwhile_is_not_put_
     sim.admin(restore=Restore(question=sim.answer()))
     sim.until(actions.SetClaimRef)
     claim = sim.cluster.etcd.claims["db/data-0"]
-    bound = change(claim, spec=change(claim.spec, volume_name="some-other-volume"))
-    sim.cluster.etcd.claims["db/data-0"] = bound
+    elsewhere = change(claim, spec=change(claim.spec, volume_name="some-other-volume"))
+    sim.cluster.etcd.claims["db/data-0"] = elsewhere
     sim.cluster.kube()
     assert all(pv.spec.claim_ref is not None for pv in sim.pvs)
     sim.settle()
@@ -95,13 +87,7 @@ def test_a_volume_given_to_a_claim_that_is_bound_elsewhere_meanwhile_is_not_put_
 
 
 def test_a_volume_on_offer_that_no_order_made_does_not_stop_a_committed_wipe() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
-    sim.release()
-    sim.until(actions.DeletePv)
-    sim.step()
-    assert sim.status.committed
+    sim = committed()
     path = "/data/disk0/.tidb-volume/zzzzzzzzzzzz"
     sim.cluster.create_pv({"metadata": {"name": f"{NAME}-zzzzzzzzzzzz"}, "spec": {"local": {"path": path}}})
     sim.settle()
@@ -111,9 +97,7 @@ def test_a_volume_on_offer_that_no_order_made_does_not_stop_a_committed_wipe() -
 
 
 def test_a_volume_that_a_hand_pointed_at_a_claim_not_yet_heard_of_is_not_wiped() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.admin(hold=True)
     sim.release()
     sim.settle()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.life.simulate import desired, pool
-from tests.unit.life.stages import on_offer, released
+from tests.unit.life.stages import bound, on_offer, released
 from tidb_volume.units import Instant
 from tidb_volume.value import (
     Phase,
@@ -21,9 +21,7 @@ def test_an_entry_removed_withdraws_a_free_disk_and_wipes_nothing() -> None:
 
 
 def test_an_entry_removed_under_a_bound_disk_is_dropped_and_never_wiped() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.want(None)
     sim.settle()
     assert sim.status.state == "Bound (dropped)"

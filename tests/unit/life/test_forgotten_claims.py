@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.life.simulate import Sim
-from tests.unit.life.stages import on_offer
+from tests.unit.life.stages import bound, on_offer, released
 from tidb_volume.value import Adopt, Answer, Phase, Restore
 
 
@@ -52,9 +52,7 @@ def test_a_claim_that_binds_before_the_daemon_looks_is_said_to_have_got_a_used_d
 
 
 def test_the_same_claim_back_on_its_own_disk_is_no_alarm() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.new_leader()
     sim.settle()
     assert sim.status.phase is Phase.BOUND
@@ -77,11 +75,7 @@ def test_data_that_a_person_gave_to_another_claim_is_no_alarm() -> None:
 
 
 def test_after_its_wipe_nobody_has_had_the_disk() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
-    sim.release()
-    sim.settle()
+    sim = released(after="0s")
     assert sim.status.phase is Phase.AVAILABLE
     assert sim.status.disk is not None
     assert not sim.status.disk.claims

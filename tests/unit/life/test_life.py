@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.life.simulate import NAME, Sim
-from tests.unit.life.stages import on_offer, released
+from tests.unit.life.stages import bound, on_offer, released
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
     Phase,
@@ -37,9 +37,7 @@ def test_a_volume_that_is_not_observed_yet_is_said_to_be_so_only_after_a_second(
 
 
 def test_the_owner_is_the_claim_and_the_pod_that_uses_it() -> None:
-    sim = on_offer()
-    sim.bind()
-    sim.settle()
+    sim = bound()
     assert sim.status.phase is Phase.BOUND
     assert sim.status.owner is not None
     assert str(sim.status.owner.claim) == "db/data-0"
@@ -65,9 +63,7 @@ def test_a_released_disk_waits_its_time_is_wiped_once_and_is_on_offer_under_a_ne
 
 
 def test_the_steps_of_a_wipe_come_in_the_contracts_order() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.log.clear()
     sim.release()
     sim.settle()
@@ -98,9 +94,7 @@ def test_the_breaker_trips_on_the_sixth_wipe_of_a_small_fleet() -> None:
 
 
 def test_a_failed_wipe_is_tried_again_with_growing_pauses() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.release()
     sim.daemon_up = False
     sim.settle()
@@ -135,9 +129,7 @@ def test_a_blank_disk_costs_six_writes_until_it_is_on_offer() -> None:
 
 
 def test_a_disk_costs_at_most_ten_writes_from_its_release_to_its_new_offer() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     before = len(sim.log) + sim.node_side.written
     sim.release()
     sim.settle()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.life.simulate import NAME, Sim
-from tests.unit.life.stages import on_offer, released
+from tests.unit.life.stages import bound, committed, on_offer, released
 from tidb_volume.life import actions
 from tidb_volume.value import (
     Adopt,
@@ -13,9 +13,7 @@ from tidb_volume.value import (
 
 
 def test_a_new_leader_that_finds_a_pv_gone_and_no_commit_asks_a_person() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.release()
     sim.until(actions.DeletePv)
     sim.new_leader()
@@ -30,13 +28,7 @@ def test_a_new_leader_that_finds_a_pv_gone_and_no_commit_asks_a_person() -> None
 
 
 def test_a_new_leader_finishes_a_committed_wipe_and_never_offers_on_a_found_done() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
-    sim.release()
-    sim.until(actions.DeletePv)
-    sim.step()
-    assert sim.status.committed
+    sim = committed()
     sim.obey()
     sim.new_leader()
     sim.log.clear()

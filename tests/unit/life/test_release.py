@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from disk_daemon.known import User
-from tests.unit.life.stages import on_offer, released
+from tests.unit.life.stages import bound, on_offer, released
 from tidb_volume.life import actions
 from tidb_volume.units import Instant
 from tidb_volume.value import (
@@ -47,9 +47,7 @@ def test_policy_retain_waits_for_ever_and_a_patch_to_delete_begins_the_countdown
 
 
 def test_a_restore_between_order_and_delete_takes_the_order_back() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.release()
     sim.until(actions.WriteOrder)
     sim.policy("Retain")
@@ -94,9 +92,7 @@ def test_a_paused_fleet_begins_no_wipe_and_a_missing_fleet_object_none_either() 
 
 
 def test_a_disk_still_in_use_is_not_ordered_to_be_wiped() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.machine.others = (User(who="a process", root=f"/.tidb-volume/{sim.folder}"),)
     sim.release()
     sim.settle()

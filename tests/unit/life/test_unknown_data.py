@@ -5,7 +5,7 @@ from __future__ import annotations
 from disk_daemon.known import Broken, User
 from tests.unit.life.machine import Item
 from tests.unit.life.simulate import Sim, desired
-from tests.unit.life.stages import on_offer
+from tests.unit.life.stages import bound, on_offer
 from tidb_volume.identity import hardware_key
 from tidb_volume.life import actions
 from tidb_volume.value import (
@@ -103,9 +103,7 @@ def test_why_a_free_disk_is_not_made_ready_is_said_and_it_is_tried_again_by_itse
 
 
 def test_a_wipe_refused_for_what_is_on_the_disk_is_owed_no_more_and_a_person_is_asked() -> None:
-    sim = on_offer(after="0s")
-    sim.bind()
-    sim.settle()
+    sim = bound(after="0s")
     sim.release()
     sim.disk.tenancies["bbbbbbbbbbbb"] = {Item("stranger")}
     sim.settle()
