@@ -64,7 +64,7 @@ def zero(fd: int, start: int, length: int) -> None:
     try:
         fcntl.ioctl(fd, _BLKZEROOUT, struct.pack("QQ", start, length))
     except PermissionError as error:
-        raise _said_to_be_read_only(fd, error) from error
+        raise read_only_or(fd, error) from error
 
 
 def discard(fd: int, start: int, length: int) -> bool:
@@ -75,14 +75,14 @@ def discard(fd: int, start: int, length: int) -> bool:
         if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EREMOTEIO):
             return False
         if isinstance(error, PermissionError):
-            raise _said_to_be_read_only(fd, error) from error
+            raise read_only_or(fd, error) from error
         raise
     return True
 
 
-def _said_to_be_read_only(fd: int, error: OSError) -> OSError:
-    """What a request of a device that has become read-only means by EPERM."""
-    return OSError(errno.EROFS, "the device is read-only") if is_read_only(fd) else error
+def read_only_or(fd: int, error: OSError) -> OSError:
+    """What a request of a device means by EPERM, and mount(2) by EACCES, where it has become read-only."""
+    return OSError(errno.EROFS, "the device is read-only", error.filename) if is_read_only(fd) else error
 
 
 def forget_partitions(fd: int, numbers: Iterable[int]) -> None:
@@ -192,7 +192,7 @@ class Writer:
                 try:
                     got = os.pwritev(self._fd, [view[:want]], start)
                 except PermissionError as error:
-                    raise _said_to_be_read_only(self._fd, error) from error
+                    raise read_only_or(self._fd, error) from error
             if got <= 0:
                 raise OSError(errno.EIO, f"the disk takes nothing at byte {start}")
             start += got

@@ -68,9 +68,7 @@ def mount(fd: int, volume: str, made: Made, rules: Rules) -> None:
         try:
             kernel.mount(node(fd, volume, rules), place, made.fs_type, made.options)
         except PermissionError as error:
-            if blockdev.is_read_only(fd):  # what mount(2) calls EACCES
-                raise OSError(errno.EROFS, "the device is read-only", place) from error
-            raise
+            raise blockdev.read_only_or(fd, error) from error
     try:
         with folder.opened(place) as root:
             wanted, seen = os.fstat(fd).st_rdev, os.fstat(root).st_dev

@@ -12,7 +12,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
-import os
 import struct
 
 from tidb_volume.value import Value
@@ -144,4 +143,4 @@ def _send(fd: int, packed: bytes, what: str) -> None:
 
 def is_nvme(name: str) -> bool:
     """By the kernel's name: asking another driver would do no harm, and may do anything."""
-    return os.path.basename(name).startswith("nvme")
+    return name.startswith("nvme")
