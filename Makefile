@@ -58,7 +58,7 @@ crds: $(STAMP) ## render the CRDs from tidb_volume/value.py
 test: $(STAMP) ## unit tests, and tests against a real API server (ARGS='-k one' to choose)
 	$(call timed,\
 	  $(BIN)/python -m tests.cluster build etcd kube-apiserver kube-controller-manager kube-scheduler kubectl >/dev/null \
-	  && $(BIN)/python -m pytest -n 2 --dist loadfile -q -m 'not long' $(QUICK) $(ARGS))
+	  && $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 -q -m 'not long' $(QUICK) $(ARGS))
 
 # One at a time: who asks what a loop device lies on has it open for a moment, and another test's look sees that;
 # and a disk that hangs holds up whoever syncs all there are.

@@ -108,10 +108,9 @@ class People(Machines):
     def answer(self, question: str, how: str) -> None:
         if not question:
             return
-        on_disk = self.machine.slot.items() if self.machine.slot else set()
-        self.said_wipe.setdefault(question, frozenset(on_disk))
-        self.taken_back.pop(question, None)
         volume, pvs = self.cluster.etcd.volume, self.cluster.etcd.pvs.values()
+        self.said_wipe.setdefault(question, frozenset(self.disk_on_record().items()))
+        self.taken_back.pop(question, None)
         asked = volume.status.question if volume is not None else None
         kept = any(pv.spec.persistent_volume_reclaim_policy != "Delete" for pv in pvs)
         kept |= self.entry.pool.on_release == "keep" or (asked is not None and asked.about.endswith("kept"))

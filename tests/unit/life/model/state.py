@@ -54,7 +54,8 @@ class State(RuleBasedStateMachine):
         self.ended: set[str] = set()
         """Tenancies whose PersistentVolume was deleted by a controller while it was released, and rightly."""
         self.said_wipe: dict[str, frozenset[Item]] = {}
-        """Questions that a person answered with a wipe: what was on the disk in the slot then."""
+        """Questions that a person answered with a wipe: what was on the disk on record then, the one that was
+        asked about, be it in the slot or not."""
         self.said_on_kept: set[str] = set()
         """Those of them that were answered while policy or pool kept the data, or that asked about that."""
         self.careless: set[str] = set()
@@ -79,6 +80,13 @@ class State(RuleBasedStateMachine):
         """Tenancies that were given back, and of which the journal that knew it was lost."""
         self.unseen: set[str] = set()
         """Tenancies that an older etcd put on offer after they were used."""
+
+    def disk_on_record(self) -> Disk:
+        """The disk whose identity is on record; without a record: the first, which the entry was for."""
+        volume = self.cluster.etcd.volume
+        recorded = volume.status.identity if volume is not None else None
+        second = recorded is not None and recorded.virtual == self.disks[1].identity.virtual
+        return self.disks[1] if second else self.disks[0]
 
     def has_answers(self) -> bool:
         volume = self.cluster.etcd.volume

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.unit.life.model.whole import Life
 
@@ -16,6 +16,8 @@ TestLife.settings = settings(
     max_examples=int(os.environ.get("LIFE_EXAMPLES", "150")),
     stateful_step_count=int(os.environ.get("LIFE_STEPS", "40")),
     deadline=None,
+    # Explaining takes minutes, and says only which choices did not matter.
+    phases=[phase for phase in Phase if phase is not Phase.explain],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     print_blob=True,
 )

@@ -180,11 +180,8 @@ class Life(Hands):
         self.late.clear()
         self.node.kubelet_hangs = False
         self.machine.reboot()
-        volume = self.cluster.etcd.volume
-        recorded = volume.status.identity if volume is not None else None
         self.machine.mounted = True
-        second = recorded is not None and recorded.virtual == self.disks[1].identity.virtual
-        self.machine.slot = self.disks[1] if second else self.disks[0]
+        self.machine.slot = self.disk_on_record()
         for disk in self.disks:
             disk.lock = None
             if len(disk.tenancies) > 1:  # of two folders no order is for both: that is cleared by hand
