@@ -124,12 +124,12 @@ def test_the_leader_killed_in_mid_work_is_followed_by_the_other(lab: Lab, node: 
     assert where.signal("volume-controller", 9) > 0
     killed = time.monotonic()
     lab.cluster.kubectl("-n", tenant.namespace, "delete", "pvc", "data-db-0")
-    lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=old, seconds=60)
+    assert leader(lab, seconds=15)[1] != old_leader
     print(f"failover_s={time.monotonic() - killed:.1f}")
-    assert leader(lab)[1] != old_leader
+    lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=old, seconds=60)
 
 
-def leader(lab: Lab) -> tuple[Node, str]:
+def leader(lab: Lab, seconds: float = 30) -> tuple[Node, str]:
     """The node on which the leader runs, and its identity, one a process."""
 
     first = lab.api.get(kinds.LEASE, names.LEASE, "tidb-volume")
@@ -141,4 +141,4 @@ def leader(lab: Lab) -> tuple[Node, str]:
         pod = lab.pod("tidb-volume", lease.spec.holder_identity.rpartition("_")[0])
         return (lab.cluster.node(pod.spec.node_name), lease.spec.holder_identity) if pod is not None else None
 
-    return until("somebody to lead", look)
+    return until("somebody to lead", look, seconds)
