@@ -3,111 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import Cluster
+from tests.api.deployed import CONTROLLER, DEPLOY, OWNED, PV, Kubectl, RefusedError, deployed
 
 pytestmark = pytest.mark.api
-DEPLOY = Path(__file__).parents[2] / "deploy"
-CONTROLLER = "system:serviceaccount:tidb-volume:volume-controller"
 BINDER = "system:serviceaccount:kube-system:persistent-volume-binder"
 
-VOLUME = """
-apiVersion: tidbvolume.io/v1alpha1
-kind: TidbVolume
-metadata: {name: node-1-data-a}
-spec: {nodeName: node-1, pool: tikv, source: {path: /data/a}}
----
-apiVersion: tidbvolume.io/v1alpha1
-kind: TidbVolume
-metadata: {name: node-2-nvme-b}
-spec: {nodeName: node-2, pool: tikv, source: {device: /dev/disk/by-id/nvme-B}, volumeMode: Block}
-"""
-
-PV = """
-apiVersion: v1
-kind: PersistentVolume
-metadata:
-  name: NAME
-  labels: {tidbvolume.io/disk: node-1-data-a}
-  annotations: {pv.kubernetes.io/provisioned-by: tidbvolume.io}
-spec:
-  capacity: {storage: 1Gi}
-  accessModes: [ReadWriteOnce]
-  storageClassName: tikv
-  persistentVolumeReclaimPolicy: Retain
-  CLAIM
-  local: {path: /data/a/.tidb-volume/abcdefghijkl}
-  nodeAffinity:
-    required:
-      nodeSelectorTerms:
-      - matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [node-1]}]
-"""
 NUMBERS = itertools.count()
-OWNED = "claimRef: {namespace: a, name: data-0, uid: u-1}"
-
-
-class RefusedError(Exception):
-    """What kubectl said when it failed."""
-
-
-class Kubectl:
-    def __init__(self, cluster: Cluster) -> None:
-        self._command = [cluster.record.programs["kubectl"], f"--kubeconfig={cluster.kubeconfig}"]
-
-    def __call__(self, *words: str, stdin: str = "") -> str:
-        done = subprocess.run(
-            [*self._command, *words], input=stdin, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RefusedError(done.stderr)
-        return done.stdout
-
-    def merge(self, what: str, patch: str, *words: str) -> str:
-        return self("patch", *what.split(), "--type=merge", f"--patch={patch}", *words)
 
 
 @pytest.fixture(scope="module")
 def kubectl() -> Iterator[Kubectl]:
-    with Cluster.up(f"deploy-test-{os.getpid()}", api_only=True) as cluster:
-        made = Kubectl(cluster)
-        made("apply", "-k", str(DEPLOY))
-        made("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-        made("apply", "-f", str(DEPLOY / "fleet.yaml"))
-        made("apply", "-f", "-", stdin=VOLUME)
-        policies_in_force(made)
+    with deployed() as made:
         yield made
-
-
-def policies_in_force(kubectl: Kubectl) -> None:
-    """A policy counts a moment after it was made: asks until both refuse."""
-    kubectl("create", "-f", "-", stdin=PV.replace("NAME", "probe").replace("CLAIM", OWNED))
-
-    def claim_ref() -> str:
-        return kubectl.merge("pv probe", '{"spec":{"claimRef":null}}', "--dry-run=server")
-
-    def records() -> str:
-        return kubectl("delete", "crd", "tidbvolumenodes.tidbvolume.io", "--dry-run=server")
-
-    for attempt in (claim_ref, records):
-        refused(attempt)
-
-
-def refused(attempt: Callable[[], str]) -> str:
-    until = time.monotonic() + 30
-    while True:
-        try:
-            attempt()
-        except RefusedError as said:
-            return str(said)
-        assert time.monotonic() < until, "nobody refused it"
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -164,7 +75,6 @@ def test_the_api_server_refuses(kubectl: Kubectl, patch: str, said: str) -> None
 @pytest.mark.parametrize(
     "patch",
     [
-        '{"spec":{"pool":"other","source":{"path":"/data/b"}}}',
         '{"spec":{"admin":{"cordon":true,"hold":true,"gates":{"pd":"store 4 is not Tombstone"}}}}',
         '{"spec":{"admin":{"adopt":{"question":"q","action":"Wipe"}}}}',
         '{"spec":{"admin":{"adopt":{"question":"q","action":"Keep","claim":{"namespace":"a","name":"b"}}}}}',
@@ -173,6 +83,11 @@ def test_the_api_server_refuses(kubectl: Kubectl, patch: str, said: str) -> None
 )
 def test_the_api_server_takes(kubectl: Kubectl, patch: str) -> None:
     kubectl.merge("tv node-1-data-a", patch, "--dry-run=server")
+
+
+def test_what_the_inventory_says_may_change(kubectl: Kubectl) -> None:
+    patch = '{"spec":{"pool":"other","source":{"path":"/data/b"}}}'
+    kubectl.merge("tv node-1-data-a", patch, "--dry-run=server", f"--as={CONTROLLER}")
 
 
 def test_there_is_one_fleet(kubectl: Kubectl) -> None:

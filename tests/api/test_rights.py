@@ -1,0 +1,286 @@
+"""Who may write what, tried with the real tokens of daemons on two nodes, and as people of each role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.api.deployed import CONTROLLER, Kubectl, RefusedError, deployed
+from tidb_volume import names, value
+from tidb_volume.kube import kinds, transport
+from tidb_volume.kube.client import Client
+
+pytestmark = pytest.mark.api
+VOLUME = "node-1-data-a"
+STATUS = "--subresource=status"
+ORDER = {"id": "order-1", "kind": "reclaim", "method": "files"}
+
+MACHINE = """
+apiVersion: v1
+kind: Node
+metadata: {name: NODE}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: daemon-NODE, namespace: tidb-volume}
+spec:
+  serviceAccountName: disk-daemon
+  nodeName: NODE
+  containers: [{name: a, image: a}]
+"""
+
+
+@pytest.fixture(scope="module")
+def kubectl() -> Iterator[Kubectl]:
+    with deployed() as made:
+        for node in ("node-1", "node-2"):
+            made("apply", "-f", "-", stdin=MACHINE.replace("NODE", node))
+        for role in ("look", "operate", "destroy"):
+            user, its = f"--user={role}", f"--clusterrole=tidb-volume-{role}"
+            made("create", "clusterrolebinding", role, its, user)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def daemon(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """kubectl with the token that node-1's daemon has in its pod."""
+    bound = "--bound-object-kind=Pod --bound-object-name=daemon-node-1"
+    token = kubectl(*f"create token disk-daemon -n tidb-volume {bound}".split())
+    return kubectl.with_token(token, tmp_path_factory.mktemp("daemon"))
+
+
+def merge(kubectl: Kubectl, what: str, document: dict[str, Any], *words: str) -> str:
+    return kubectl.merge(what, msgspec.json.encode(document).decode(), *words)
+
+
+def say(
+    who: Kubectl, status: dict[str, Any], name: str = VOLUME, kind: kinds.Kind[Any] = kinds.TIDB_VOLUME
+) -> None:
+    """Patch a status as our programs do: kubectl would read it first, for which a daemon has no right."""
+    try:
+        with closing(who.transport()) as over:
+            Client(over, manager="test").merge_patch(kind, name, {"status": status}, subresource="status")
+    except transport.ApiError as error:
+        raise RefusedError(str(error)) from None
+
+
+# --- a daemon -----------------------------------------------------------------------------------------------
+
+SEEN = {"disk": {"presence": "OK"}, "work": {"orderId": "o", "state": "done"}}
+
+
+def test_a_daemon_says_what_it_sees_of_its_own_node(kubectl: Kubectl, daemon: Kubectl) -> None:
+    say(daemon, SEEN)
+    say(daemon, {"disk": {"presence": "NotPresent"}, "work": None})
+    node = '{"apiVersion":"tidbvolume.io/v1alpha1","kind":"TidbVolumeNode","metadata":{"name":"node-1"}}'
+    daemon("create", "-f", "-", stdin=node)
+    say(daemon, {"boot": "b"}, "node-1", kinds.TIDB_VOLUME_NODE)
+
+
+def test_a_daemon_says_nothing_of_another_s(kubectl: Kubectl, daemon: Kubectl) -> None:
+    with pytest.raises(RefusedError, match="daemon of node node-1 writes nothing about node node-2"):
+        say(daemon, SEEN, "node-2-nvme-b")
+    node = '{"apiVersion":"tidbvolume.io/v1alpha1","kind":"TidbVolumeNode","metadata":{"name":"node-2"}}'
+    with pytest.raises(RefusedError, match="writes nothing about node node-2"):
+        daemon("create", "-f", "-", stdin=node)
+    kubectl("create", "-f", "-", stdin=node)
+    with pytest.raises(RefusedError, match="writes nothing about node node-2"):
+        say(daemon, {"boot": "b"}, "node-2", kinds.TIDB_VOLUME_NODE)
+
+
+FIELDS = [field.encode_name for field in msgspec.structs.fields(value.VolumeStatus)]
+SAMPLE: dict[str, Any] = {
+    "phase": "Available",
+    "dirty": True,
+    "owner": {"claim": {"namespace": "a", "name": "b", "uid": "u"}},
+    "reserved": {"namespace": "a", "name": "b"},
+    "identity": {"serial": "other"},
+    "question": {"id": "q", "kind": "adopt", "about": "a", "text": "t"},
+    "retry": {"order": "o", "at": "2026-01-01T00:00:00Z"},
+    "history": [{"at": "2026-01-01T00:00:00Z", "what": "Wiped"}],
+    "conditions": [{"type": "A", "status": "True", "reason": "B"}],
+}
+
+
+@pytest.mark.parametrize("field", [field for field in FIELDS if field not in ("disk", "work")])
+def test_a_daemon_changes_nothing_of_what_the_controller_decides(
+    kubectl: Kubectl, daemon: Kubectl, field: str
+) -> None:
+    for changed in ({field: SAMPLE.get(field, "x")}, {field: SAMPLE.get(field, "x"), **SEEN}):
+        with pytest.raises(RefusedError, match=r"writes status.disk and status.work, and nothing else"):
+            say(daemon, changed)
+
+
+def test_a_daemon_takes_nothing_away_that_is_there(kubectl: Kubectl, daemon: Kubectl) -> None:
+    merge(
+        kubectl,
+        "tv node-1-data-a",
+        {"status": {"state": "Bound", "dirty": True}},
+        STATUS,
+        f"--as={CONTROLLER}",
+    )
+    for field in ("state", "dirty"):
+        with pytest.raises(RefusedError, match="and nothing else"):
+            say(daemon, {field: None})
+    say(daemon, SEEN)
+    back = {"status": {"state": None, "dirty": None}}
+    merge(kubectl, "tv node-1-data-a", back, STATUS, f"--as={CONTROLLER}")
+
+
+def test_a_token_that_is_bound_to_no_node_writes_nothing(kubectl: Kubectl, tmp_path: Path) -> None:
+    loose = kubectl.with_token(kubectl(*["create", "token", "disk-daemon", "-n", "tidb-volume"]), tmp_path)
+    with pytest.raises(RefusedError, match="bound to no node"):
+        say(loose, SEEN)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "get secrets -n tidb-volume",
+        "get configmaps -n tidb-volume",
+        "get pods -A",
+        "get nodes",
+        "delete pv probe",
+        "label pv probe stolen=yes",
+        "delete tv node-1-data-a",
+        "label tv node-1-data-a stolen=yes",
+        "delete tidbvolumenode node-1",
+        "patch tvf fleet --type=merge -p {}",
+        "patch tvf fleet --type=merge --subresource=status -p {}",
+    ],
+)
+def test_a_daemon_s_token_opens_nothing_else(kubectl: Kubectl, daemon: Kubectl, attempt: str) -> None:
+    with pytest.raises(RefusedError, match=r"(?i)forbidden"):
+        daemon(*attempt.split())
+
+
+def test_what_a_daemon_reads(kubectl: Kubectl, daemon: Kubectl) -> None:
+    for each in ("pv probe", "pv -l tidbvolume.io/disk=node-1-data-a", "tvf fleet", "tv"):
+        assert daemon("get", *each.split())
+
+
+# --- orders -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", ["", "--as=destroy"])
+def test_an_order_is_the_controller_s_alone(kubectl: Kubectl, who: str) -> None:
+    words = [word for word in (who,) if word]
+    with pytest.raises(RefusedError, match="written by the volume-controller alone"):
+        merge(kubectl, "tv node-1-data-a", {"spec": {"order": ORDER}}, *words)
+    merge(kubectl, "tv node-1-data-a", {"spec": {"order": ORDER}}, f"--as={CONTROLLER}")
+    for changed in ({"order": None}, {"order": {"offer": True}}, {"order": {"withdrawn": True}}):
+        with pytest.raises(RefusedError, match="written by the volume-controller alone"):
+            merge(kubectl, "tv node-1-data-a", {"spec": changed}, *words)
+    merge(kubectl, "tv node-1-data-a", {"spec": {"order": None}}, f"--as={CONTROLLER}")
+
+
+def test_nobody_brings_an_order_along_with_a_volume_that_he_makes(kubectl: Kubectl) -> None:
+    made: dict[str, Any] = {
+        "apiVersion": "tidbvolume.io/v1alpha1",
+        "kind": "TidbVolume",
+        "metadata": {"name": "z"},
+        "spec": {"nodeName": "node-1", "pool": "tikv", "source": {"path": "/data/z"}},
+    }
+    kubectl("create", "-f", "-", "--dry-run=server", stdin=msgspec.json.encode(made).decode())
+    made["spec"]["order"] = ORDER
+    with pytest.raises(RefusedError, match="written by the volume-controller alone"):
+        kubectl("create", "-f", "-", stdin=msgspec.json.encode(made).decode())
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"pool": "other"}, {"wipe": {"onRelease": "wipe"}}, {"source": {"path": "/"}}, {"labels": {"a": "b"}}],
+)
+def test_what_the_inventory_says_is_not_changed_beside_it(kubectl: Kubectl, spec: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError, match="change it there"):
+        merge(kubectl, "tv node-1-data-a", {"spec": spec})
+
+
+# --- people -------------------------------------------------------------------------------------------------
+
+Q = {"question": "q"}
+OPERATE: list[dict[str, Any]] = [
+    {"cordon": True},
+    {"retire": True},
+    {"hold": True},
+    {"gates": {"pd": "not yet"}},
+    {"gatesPassed": {"pd": "q"}},
+    {"restore": Q},
+]
+DESTROY: list[dict[str, Any]] = [
+    {"adopt": {**Q, "action": "Wipe"}},
+    {"adopt": {**Q, "action": "Keep", "claim": {"namespace": "a", "name": "b"}}},
+    {"wipeNow": Q},
+    {"approve": Q},
+    {"acceptIdentity": Q},
+    {"forget": Q},
+    {"restore": {**Q, "claim": {"namespace": "a", "name": "b"}}},
+]
+
+
+@pytest.mark.parametrize("word", OPERATE, ids=lambda word: next(iter(word)))
+def test_who_operates_keeps_a_hand_over_a_disk(kubectl: Kubectl, word: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError, match="forbidden"):
+        merge(kubectl, "tv node-1-data-a", {"spec": {"admin": word}}, "--as=look")
+    merge(kubectl, "tv node-1-data-a", {"spec": {"admin": word}}, "--as=operate")
+    merge(kubectl, "tv node-1-data-a", {"spec": {"admin": None}}, "--as=operate")
+
+
+@pytest.mark.parametrize("word", DESTROY, ids=lambda word: next(iter(word)))
+def test_who_decides_over_data_needs_more(kubectl: Kubectl, word: dict[str, Any]) -> None:
+    document = {"spec": {"admin": word}}
+    with pytest.raises(RefusedError, match="operate may not decide over data"):
+        merge(kubectl, "tv node-1-data-a", document, "--as=operate")
+    merge(kubectl, "tv node-1-data-a", document, "--as=destroy")
+    merge(kubectl, "tv node-1-data-a", document | {"metadata": {"labels": {"a": "b"}}}, "--as=operate")
+    merge(kubectl, "tv node-1-data-a", {"spec": {"admin": {next(iter(word)): None}}}, "--as=operate")
+
+
+def test_who_may_update_a_volume_for_another_reason_says_nothing_of_its_disk(kubectl: Kubectl) -> None:
+    kubectl("create", "clusterrole", "writer", "--verb=get,patch", "--resource=tidbvolumes.tidbvolume.io")
+    kubectl("create", "clusterrolebinding", "writer", "--clusterrole=writer", "--user=writer")
+    with pytest.raises(RefusedError, match="it takes the verb operate on tidbvolumes"):
+        merge(kubectl, "tv node-1-data-a", {"spec": {"admin": {"hold": True}}}, "--as=writer")
+    merge(kubectl, "tv node-1-data-a", {"metadata": {"labels": {"c": "d"}}}, "--as=writer")
+
+
+def test_the_controller_says_nothing_for_people(kubectl: Kubectl) -> None:
+    with pytest.raises(RefusedError, match="volume-controller may not say this"):
+        merge(kubectl, "tv node-1-data-a", {"spec": {"admin": {"hold": True}}}, f"--as={CONTROLLER}")
+
+
+@pytest.mark.parametrize("spec", [{"paused": True}, {"paused": False}, {"mode": "manual"}], ids=str)
+def test_who_operates_pauses(kubectl: Kubectl, spec: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError, match="forbidden"):
+        merge(kubectl, f"tvf {names.FLEET}", {"spec": spec}, "--as=look")
+    merge(kubectl, f"tvf {names.FLEET}", {"spec": spec}, "--as=operate")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"mode": "auto"}, {"budget": {"wipesPerHour": 999}}, {"breakerReset": 2}, {"approvals": ["x"]}],
+    ids=str,
+)
+def test_who_opens_the_fleet_s_gates_needs_more(kubectl: Kubectl, spec: dict[str, Any]) -> None:
+    merge(kubectl, f"tvf {names.FLEET}", {"spec": {"mode": "manual"}})
+    with pytest.raises(RefusedError, match="operate may not decide over data"):
+        merge(kubectl, f"tvf {names.FLEET}", {"spec": spec}, "--as=operate")
+    merge(kubectl, f"tvf {names.FLEET}", {"spec": spec}, "--as=destroy")
+
+
+@pytest.mark.parametrize("role", ["look", "operate", "destroy"])
+def test_no_role_for_people_reads_secrets_or_changes_kubernetes_own(kubectl: Kubectl, role: str) -> None:
+    assert kubectl("get", "tv,pv,nodes", "-A", f"--as={role}")
+    for attempt in (
+        "get secrets -A",
+        "delete pv probe",
+        "delete tv node-1-data-a",
+        "label pv probe stolen=yes",
+    ):
+        with pytest.raises(RefusedError, match="forbidden"):
+            kubectl(*attempt.split(), f"--as={role}")
