@@ -20,10 +20,11 @@ from tidb_volume.value import Value
 _NVME_IOCTL_ID, _NVME_IOCTL_ADMIN_CMD = 0x4E40, 0xC0484E41
 _COMMAND = "=BBHIIIQQIIIIIIIIII"
 _IDENTIFY, _FORMAT = 0x06, 0x80
-_CNS_NAMESPACE, _CNS_CONTROLLER, _CNS_ACTIVE = 0, 1, 2
+_CNS_NAMESPACE, _CNS_CONTROLLER, _CNS_ACTIVE, _CNS_ALLOCATED = 0, 1, 2, 0x10
 _PAGE = 4096
-_OACS, _FNA = 256, 524
-_OACS_FORMAT = 1 << 1
+_CMIC, _OACS, _FNA = 76, 256, 524
+_CMIC_CONTROLLERS = 1 << 1
+_OACS_FORMAT, _OACS_NAMESPACES = 1 << 1, 1 << 3
 _FNA_FORMAT_ALL, _FNA_ERASE_ALL, _FNA_CRYPTO = 1 << 0, 1 << 1, 1 << 2
 _FLBAS, _DPS = 26, 29
 ERASE, CRYPTO = 1, 2
@@ -38,9 +39,11 @@ class Nvme(Value):
     namespace: int
     namespaces: tuple[int, ...] = ()
     """The active ones of its controller."""
+    subsystem: tuple[int, ...] | None = None
+    """Those of the whole subsystem, whichever controller shows them and to whom; None: it does not say."""
     formats: bool = False
     formats_all: bool = False
-    """The command would hit every namespace of the controller."""
+    """The command would hit every namespace of the subsystem."""
     crypto: bool = False
     lba_format: int = 0
     metadata_at_end: bool = False
@@ -54,11 +57,18 @@ def refused(nvme: Nvme | None) -> str:
         return "it is no NVMe disk, or does not say what it can"
     if not nvme.formats:
         return "the disk has no Format NVM command"
-    others = [each for each in nvme.namespaces if each != nvme.namespace]
     if nvme.namespace not in nvme.namespaces:
         return f"namespace {nvme.namespace} is not among those of its controller"
-    if nvme.formats_all and others:
-        said = f"the disk erases all namespaces of its controller at once, also {', '.join(map(str, others))}"
+    if not nvme.formats_all:
+        return ""
+    if nvme.subsystem is None:
+        return (
+            "the disk erases all of its namespaces at once, and does not tell those that its other"
+            " controllers show, maybe to other machines"
+        )
+    others = sorted({*nvme.namespaces, *nvme.subsystem} - {nvme.namespace})
+    if others:
+        said = f"the disk erases all of its namespaces at once, also {', '.join(map(str, others))}"
         return f"{said}, which may be somebody else's"
     return ""
 
@@ -76,16 +86,22 @@ def command(nvme: Nvme) -> bytes:
     return _packed(_FORMAT, nvme.namespace, words=(word,), patience_ms=PATIENCE_MS)
 
 
-def told(namespace: int, controller: bytes, data: bytes, active: bytes) -> Nvme:
-    """What identify data says. Raises ValueError for data that is not whole."""
-    if not len(controller) == len(data) == len(active) == _PAGE:
+def told(namespace: int, controller: bytes, data: bytes, active: bytes, allocated: bytes | None) -> Nvme:
+    """What identify data says. allocated: the subsystem's namespaces, None where it does not tell them.
+
+    A subsystem of one controller has no others than that one's own. Raises ValueError for data that is not
+    whole.
+    """
+    if any(len(page) != _PAGE for page in (controller, data, active, allocated) if page is not None):
         raise ValueError("identify data has 4096 bytes")
     (oacs,) = struct.unpack_from("<H", controller, _OACS)
     fna, flbas, dps = controller[_FNA], data[_FLBAS], data[_DPS]
-    listed = struct.unpack(f"<{_PAGE // 4}I", active)
+    alone = not controller[_CMIC] & _CMIC_CONTROLLERS and not oacs & _OACS_NAMESPACES
+    page = active if allocated is None and alone else allocated
     return Nvme(
         namespace=namespace,
-        namespaces=tuple(listed[: listed.index(0)] if 0 in listed else listed),
+        namespaces=_listed(active),
+        subsystem=_listed(page) if page is not None else None,
         formats=bool(oacs & _OACS_FORMAT),
         formats_all=bool(fna & (_FNA_FORMAT_ALL | _FNA_ERASE_ALL)),
         crypto=bool(fna & _FNA_CRYPTO),
@@ -94,6 +110,12 @@ def told(namespace: int, controller: bytes, data: bytes, active: bytes) -> Nvme:
         protection=dps & 0x7,
         protection_first=bool(dps & 1 << 3),
     )
+
+
+def _listed(page: bytes) -> tuple[int, ...]:
+    """A list of namespaces: it ends with the first zero. A full page may not be all of them."""
+    listed = struct.unpack(f"<{_PAGE // 4}I", page)
+    return tuple(listed[: listed.index(0)] if 0 in listed else listed)
 
 
 # --- the ioctls -----------------------------------------------------------------------------------------
@@ -105,7 +127,16 @@ def look(fd: int) -> Nvme | None:
         namespace = fcntl.ioctl(fd, _NVME_IOCTL_ID)
         controller = _identify(fd, 0, _CNS_CONTROLLER)
         data = _identify(fd, namespace, _CNS_NAMESPACE)
-        return told(namespace, controller, data, _identify(fd, 0, _CNS_ACTIVE))
+        active = _identify(fd, 0, _CNS_ACTIVE)
+    except OSError:
+        return None
+    return told(namespace, controller, data, active, _allocated(fd))
+
+
+def _allocated(fd: int) -> bytes | None:
+    """The subsystem's namespaces; None where it does not tell, as one may that can't make and delete them."""
+    try:
+        return _identify(fd, 0, _CNS_ALLOCATED)
     except OSError:
         return None
 
