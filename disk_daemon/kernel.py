@@ -181,21 +181,33 @@ def _uuid(raw: bytes) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-def clear_fixed(fd: int) -> bool:
-    """Take `immutable` and `append only` off the inode behind an open descriptor; whether one was set."""
+def clear_fixed(fd: int) -> int:
+    """Take `immutable` and `append only` off the inode behind an open descriptor; those that were set."""
+    flags = _inode_flags(fd)
+    fixed = flags & (FS_IMMUTABLE | FS_APPEND)
+    if fixed:
+        _set_inode_flags(fd, flags & ~fixed)
+    return fixed
+
+
+def fix(fd: int, fixed: int) -> None:
+    """Set again what `clear_fixed` took off."""
+    _set_inode_flags(fd, _inode_flags(fd) | fixed)
+
+
+def _inode_flags(fd: int) -> int:
     word = bytearray(8)
     try:
         fcntl.ioctl(fd, _FS_IOC_GETFLAGS, word)
     except OSError as error:
         if error.errno in (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL):
-            return False
+            return 0
         raise
-    flags = int.from_bytes(word[:4], "little")
-    free = flags & ~(FS_IMMUTABLE | FS_APPEND)
-    if free == flags:
-        return False
-    fcntl.ioctl(fd, _FS_IOC_SETFLAGS, free.to_bytes(4, "little") + bytes(4))
-    return True
+    return int.from_bytes(word[:4], "little")
+
+
+def _set_inode_flags(fd: int, flags: int) -> None:
+    fcntl.ioctl(fd, _FS_IOC_SETFLAGS, flags.to_bytes(4, "little") + bytes(4))
 
 
 def reopen_inode(directory: int, name: str) -> int | None:

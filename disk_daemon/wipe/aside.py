@@ -34,14 +34,14 @@ def tenancy(ours: int, order: str, name: str, tick: Tick) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         tick("rename")
-        kernel.rename_new(ours, name, ours, f"{names.TRASH}{order}.{name}")
+        _rename(ours, name, ours, f"{names.TRASH}{order}.{name}")
 
 
 def _into(ours: int, to: str, name: str, tick: Tick) -> None:
     trash = _folder(ours, to, tick)
     try:
         tick("rename")
-        kernel.rename_new(ours, name, trash, name)
+        _rename(ours, name, trash, name)
     finally:
         os.close(trash)
 
@@ -68,7 +68,7 @@ def put_back(root: int, ours: int, name: str, *, whole_disk: bool, tick: Tick) -
     alone = tenancy_as_trash(name)
     if alone:
         tick("rename")
-        kernel.rename_new(ours, name, ours, alone)
+        _rename(ours, name, ours, alone)
         os.fsync(ours)
         return
     trash = kernel.open_below(ours, name)
@@ -91,6 +91,27 @@ def put_back(root: int, ours: int, name: str, *, whole_disk: bool, tick: Tick) -
     os.fsync(ours)
 
 
+def _rename(source: int, name: str, to: int, new_name: str) -> None:
+    """Rename, and never over something. What its owner has fixed (chattr +i, +a) stays so, as it may be put
+    back."""
+    try:
+        kernel.rename_new(source, name, to, new_name)
+    except PermissionError:
+        inode = kernel.reopen_inode(source, name)
+        if inode is None:
+            raise
+        try:
+            fixed = kernel.clear_fixed(inode)
+            if not fixed:
+                raise
+            try:
+                kernel.rename_new(source, name, to, new_name)
+            finally:
+                kernel.fix(inode, fixed)
+        finally:
+            os.close(inode)
+
+
 def _folder(parent: int, name: str, tick: Tick) -> int:
     with suppress(FileExistsError):
         tick("mkdir")
@@ -105,7 +126,7 @@ def _move_all(source: int, trash: int, place: str, but: tuple[str, ...], tick: T
         # disks are short.
         for name in [each for each in entries(source) if each not in but]:
             tick("rename")
-            kernel.rename_new(source, name, to, name)
+            _rename(source, name, to, name)
     finally:
         os.close(to)
 
@@ -113,7 +134,7 @@ def _move_all(source: int, trash: int, place: str, but: tuple[str, ...], tick: T
 def _return(source: int, to: int, tick: Tick) -> None:
     for name in list(entries(source)):
         tick("rename")
-        kernel.rename_new(source, name, to, name)
+        _rename(source, name, to, name)
     os.fsync(to)
     os.fsync(source)
 

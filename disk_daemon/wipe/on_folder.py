@@ -249,6 +249,7 @@ class FolderCarrier(Carrier):
             return
         try:
             Eraser(top, between=lambda: self._between(root), tick=self._tick).run()
+            kernel.clear_fixed(top)
         finally:
             os.close(top)
         self._tick("rmdir")

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from disk_daemon import kernel
 from disk_daemon.facts.folder import Rules
-from tests.disks.bench import CLEAN, OLD, Disk, fill, identity_of, in_child, obey, reclaim, state
+from tests.disks.bench import (
+    CLEAN,
+    NEXT,
+    OLD,
+    Api,
+    Disk,
+    fill,
+    identity_of,
+    in_child,
+    obey,
+    reclaim,
+    state,
+    volume_with,
+)
+from tidb_volume import names
 
 
 def test_odd_things_are_deleted_like_all_others(disk: Disk, rules: Rules) -> None:
@@ -39,6 +56,53 @@ def test_immutable_and_append_only_flags_stop_nothing(disk: Disk, rules: Rules) 
     fill(folder)
     for flag, name in (("+i", "a/file"), ("+a", "b/file"), ("+i", "a/deep"), ("+i", "a"), ("+a", "b")):
         subprocess.run(["chattr", flag, folder / name], check=True)
+    ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
+    assert state(ended) == ("done", ""), ended.work
+    assert disk.tree() == CLEAN
+
+
+def flags_of(path: Path) -> str:
+    words = ["lsattr", "-d", str(path)]
+    found = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[0]
+    return found.replace("-", "")
+
+
+@pytest.mark.parametrize("flag", ["i", "a"])
+def test_a_tenancys_folder_with_such_a_flag_is_put_aside_and_back_as_it_was(
+    disk: Disk, rules: Rules, flag: str
+) -> None:
+    folder = disk.tenancy()
+    fill(folder)
+    before = disk.tree()
+    subprocess.run(["chattr", f"+{flag}", folder], check=True)
+    order = reclaim(identity_of(disk, rules))
+    api = Api(volume_with(disk, order))
+    seen: list[str] = []
+    api.on_read = lambda reading: api.pause(reading == 2)
+    assert state(obey(disk, order, rules, api, tick=seen.append)) == ("running", "Paused")
+    assert seen.count("rename") == 2
+    assert disk.tree() == before
+    assert flags_of(folder) == flag
+
+    ended = obey(disk, order, rules)
+    assert state(ended) == ("done", ""), ended.work
+    assert disk.tree() == CLEAN
+    assert flags_of(disk.ours / NEXT) == ""
+
+
+def test_an_empty_folder_with_such_a_flag_is_put_aside_where_there_is_no_room(
+    disk: Disk, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own folder is the trash then, and has to go with the flag that it kept."""
+    subprocess.run(["chattr", "+i", disk.tenancy()], check=True)
+    made = os.mkdir
+
+    def full(name: str | Path, *mode: int, dir_fd: int | None = None) -> None:
+        if str(name).startswith(names.TRASH):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        made(name, *mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", full)
     ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
     assert state(ended) == ("done", ""), ended.work
     assert disk.tree() == CLEAN
