@@ -8,14 +8,13 @@ more), the elector (which gives the Lease back), reflectors, Events, HTTP.
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import msgspec
 
 from tidb_volume import names
-from tidb_volume.kube import client, lease, transport
+from tidb_volume.kube import client, clock, lease, transport
 from tidb_volume.kube.events import Recorder
 from tidb_volume.kube.queue import Queue
 from tidb_volume.life.daemon import is_ready
@@ -50,12 +49,9 @@ class App:
         self,
         over: transport.Transport,
         settings: Settings,
-        *,
-        wall: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
-        self._over = over
-        self._wall = wall
+        self._over = over = self._clock = clock.Timed(over)
         self._stop = transport.Stop()
         self._election_stop = transport.Stop()
         self._api = client.Client(over, manager="volume-controller")
@@ -142,7 +138,7 @@ class App:
             self._teller,
             identity=self._settings.identity,
             leading=self._elector.is_leader,
-            wall=self._wall,
+            wall=self._clock.now,
             workers=self._settings.workers,
         )
 
@@ -197,6 +193,11 @@ class App:
         single("leading", "1 while this replica decides.", self._leads)
         single("paused", "1 while the fleet is paused or its object is missing.", self._paused)
         single("breaker_open", "1 while the circuit breaker is open.", self._breaker_open)
+        single(
+            "clock_ahead_seconds",
+            "How far this machine's clock is ahead of the API server's, by which is decided.",
+            self._clock.own_ahead_s,
+        )
         single("queue_length", "Keys waiting to be looked at.", lambda: float(len(self._queue)))
 
     def _leads(self) -> float:

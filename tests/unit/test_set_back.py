@@ -18,15 +18,15 @@ from volume_controller.app import App, Settings
 
 NAMESPACE = "tidb-volume"
 NODE = "n1"
-INVENTORY = "defaultPool: p\npools: {p: {onRelease: wipe, wipeAfter: 0s}}\nnodes: {n1: [/data/a]}"
+INVENTORY = "defaultPool: p\npools: {p: {onRelease: wipe, wipeAfter: AFTER}}\nnodes: {n1: [/data/a]}"
 DISK = names.volume_name(NODE, Source(path="/data/a"))
 
 
 class Rig:
     """A controller, a daemon and Kubernetes' own controllers on an API server in memory."""
 
-    def __init__(self) -> None:
-        self.server = ApiServer(now=time.time, blocking=True)
+    def __init__(self, kind: type[ApiServer] = ApiServer, wipe_after: str = "0s") -> None:
+        self.server = kind(now=time.time, blocking=True)
         self.api = self.server.client()
         self.kube = KubeControllers(self.server)
         budget = {"wipesPerHour": 10**6, "percent": 100, "atLeast": 10**6}
@@ -42,7 +42,8 @@ class Rig:
         ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
         self.api.merge_patch(kinds.DAEMON_POD, "disk-daemon", ready, NAMESPACE, subresource="status")
         listed = {"metadata": {"name": "disks", "labels": {names.LABEL_INVENTORY: "true"}}}
-        self.api.create(kinds.CONFIG_MAP, {**listed, "data": {"disks.yaml": INVENTORY}}, NAMESPACE)
+        inventory = INVENTORY.replace("AFTER", wipe_after)
+        self.api.create(kinds.CONFIG_MAP, {**listed, "data": {"disks.yaml": inventory}}, NAMESPACE)
         self.disks = Disks(self.server.client("daemon"), NODE)
         settings = Settings(
             namespace=NAMESPACE, identity="one", host="one", metrics_host="127.0.0.1", metrics_port=0

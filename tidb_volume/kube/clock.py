@@ -1,0 +1,97 @@
+"""What time it is by the API server, on whichever machine this runs.
+
+A countdown begun by one leader is ended by another, and both clocks may be wrong. One that is an hour fast
+would end every countdown an hour early and find the breaker's last hour empty. So none of them is asked: each
+answer of the API server carries its Date, and time goes on from there by a clock that nobody sets.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from email.utils import parsedate_to_datetime
+
+from tidb_volume.kube import transport
+from tidb_volume.kube.lease import boottime
+
+_RESOLUTION_S = 1.0
+"""A Date is cut off to whole seconds (RFC 9110, 5.6.7)."""
+
+
+class Timed:
+    """A `transport.Transport` over another one, which listens to what time the server says it is.
+
+    steady: seconds that only grow, also while the machine sleeps. wall: this machine's clock, believed until
+    the server's first answer and never set right by it.
+    """
+
+    def __init__(
+        self,
+        over: transport.Transport,
+        *,
+        steady: Callable[[], float] = boottime,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._over, self._steady, self._wall = over, steady, wall
+        self._lock = threading.Lock()
+        self._ahead = wall() - steady()
+        """Of the server's time before the steady clock."""
+
+    def now(self) -> float:
+        """Seconds since the epoch, by the API server."""
+        return self._steady() + self._ahead
+
+    def own_ahead_s(self) -> float:
+        """How far this machine's clock is ahead of the server's; negative: behind."""
+        return self._wall() - self.now()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: transport.Query | None = None,
+        body: bytes | None = None,
+        content_type: str = transport.JSON,
+        timeout: float = transport.REQUEST_TIMEOUT_S,
+    ) -> transport.Response:
+        """See `transport.Transport.request`."""
+        sent = self._steady()
+        answer = self._over.request(
+            method, path, query=query, body=body, content_type=content_type, timeout=timeout
+        )
+        self._heard(answer.headers.get("date", ""), sent, self._steady())
+        return answer
+
+    def stream(
+        self,
+        path: str,
+        *,
+        query: transport.Query | None = None,
+        stop: transport.Stop,
+        timeout: float = transport.REQUEST_TIMEOUT_S,
+    ) -> Generator[bytes, None, None]:
+        """See `transport.Transport.stream`."""
+        return self._over.stream(path, query=query, stop=stop, timeout=timeout)
+
+    def close(self) -> None:
+        """See `transport.Transport.close`."""
+        self._over.close()
+
+    def _heard(self, date: str, sent: float, received: float) -> None:
+        """The server wrote it somewhere between these two moments: the least that this changes is right."""
+        said = _seconds(date)
+        if said is None:
+            return
+        least, most = said - received, said + _RESOLUTION_S - sent
+        with self._lock:
+            self._ahead = min(max(self._ahead, least), most)
+
+
+def _seconds(date: str) -> float | None:
+    try:
+        read = parsedate_to_datetime(date)
+    except (ValueError, TypeError):
+        return None
+    return read.timestamp() if read.tzinfo is not None else None
