@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 import stat
 
+from disk_daemon.facts import mounts
+from disk_daemon.shown import escaped
+
 VITAL = (
     "/",
     "/boot",
@@ -52,15 +55,20 @@ def lives(device: int, also: tuple[str, ...] = ()) -> str:
 
 
 def swap(device: int) -> str:
-    """The swap device or file that lies on a device number; empty: none."""
-    with open("/proc/swaps", encoding="utf-8") as file:
+    """The swap device or file that lies on a device number; empty: none known.
+
+    One whose path leads nowhere (deleted, or of another mount namespace) is passed over: the kernel itself
+    lets nobody rename or unlink a file that is swapped to, and holds a device exclusively.
+    """
+    with open("/proc/swaps", "rb") as file:
         lines = file.read().splitlines()[1:]
     for line in lines:
-        path = line.split()[0].encode().decode("unicode_escape")
+        # Escaped as in a mountinfo, and all else as it is.
+        path = mounts.plain(os.fsdecode(line.split(b" ", 1)[0].split(b"\t", 1)[0]))
         try:
             about = os.stat(path)
         except OSError:
             continue
         if device == (about.st_rdev if stat.S_ISBLK(about.st_mode) else about.st_dev):
-            return path
+            return escaped(path)
     return ""

@@ -247,3 +247,20 @@ def test_the_report_names_the_tenancy_that_the_journal_has_handed_over(disk: Dis
     obey(disk, reclaim(identity_of(disk, rules)), rules)
     after = report_of(observe(job_of(disk), rules), disk, rules)
     assert (after.tenancy, after.journal, after.journal_broken) == (NEXT, NEXT, False)
+
+
+@pytest.mark.parametrize("name", ["swapfile", "sw\u00e4p \u00fcber\tall"])
+def test_a_disk_with_a_swap_file_is_refused_whatever_that_is_called(
+    disk: Disk, rules: Rules, name: str
+) -> None:
+    file = disk.path / name
+    file.write_bytes(bytes(1 << 20))
+    file.chmod(0o600)
+    subprocess.run(["mkswap", "-q", file], check=True, capture_output=True)
+    subprocess.run(["swapon", file], check=True)
+    try:
+        facts = facts_of(disk, rules)
+        assert facts.presence is Presence.REFUSED
+        assert "swap" in facts.message
+    finally:
+        subprocess.run(["swapoff", file], check=True)
