@@ -115,6 +115,10 @@ def store(state: str, entry: Entry) -> None:
     path = file_of(state, entry.identity)
     for folder in (path.parent.parent, path.parent):
         folder.mkdir(mode=0o700, exist_ok=True)
+    if not any(each.endswith(".json") for each in os.listdir(path.parent)):
+        # The folders may be as new as their first record, and are to be there as long as it is.
+        _sync(path.parent.parent)
+        _sync(path.parent.parent.parent)
     draft = path.with_suffix(f".{os.getpid()}.new")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -125,7 +129,12 @@ def store(state: str, entry: Entry) -> None:
     finally:
         os.close(fd)
     os.rename(draft, path)
-    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """What names are in a folder is on the disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:

@@ -29,6 +29,31 @@ def test_what_is_stored_is_what_is_loaded(tmp_path: Path) -> None:
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_the_first_record_gets_its_name_in_folders_that_are_stored_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, rename = os.fsync, os.rename
+
+    def synced(fd: int) -> None:
+        sync(fd)
+        done.append(os.readlink(f"/proc/self/fd/{fd}").removeprefix(str(tmp_path)).partition(".")[0])
+
+    def renamed(old: Path, new: Path) -> None:
+        rename(old, new)
+        done.append("renamed")
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    state = tmp_path / "state"
+    file = f"/state/journal/{journal.file_of(str(state), DISK).stem}"
+    journal.store(str(state), Entry(identity=DISK))
+    assert done == ["/state", "", file, "renamed", "/state/journal"]
+    done.clear()
+    journal.store(str(state), Entry(identity=DISK))
+    assert done == [file, "renamed", "/state/journal"]
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff", b"[]", b'{"identity": {}, "handed": 3}'])
 def test_a_damaged_file_is_broken_and_says_where_it_is(tmp_path: Path, damage: bytes) -> None:
     journal.store(str(tmp_path), Entry(identity=DISK, handed=OLD))
