@@ -115,6 +115,11 @@ OF_FSTAB = (
 """What the daemon, which calls mount(2) itself, could only pass by, or what would undo nosuid and nodev."""
 
 
+SHOW_OLD_BLOCKS = ("data=writeback",)
+"""With it ext4 stores that a file has a block before what was written there, and after a crash the file shows
+what was in that block before: with `format`, which leaves it where it is, another owner's data (ext4(5))."""
+
+
 class NotYet(Value):
     """A setting, or some of its values, that this version does not obey."""
 
@@ -375,6 +380,8 @@ def _mount_options(tree: Tree, what: str, problems: list[Problem]) -> tuple[str,
             problem, hint = "would hand out a disk that nobody can write to", "leave it out"
         elif item.text in OF_FSTAB:
             problem, hint = "is a word of mount(8) and fstab, which no file system knows", "leave it out"
+        elif item.text in SHOW_OLD_BLOCKS:
+            problem, hint = "may show after a crash what another owner had written", "leave it out"
         elif odd_character(item.text) or not _OPTION.fullmatch(item.text):
             problem, hint = "is not one option", "write one option in each item, as in [noatime, nodiratime]"
         else:

@@ -110,6 +110,8 @@ pools:
         ("fsType: zfs", ["TV034"]),
         ("mountOptions: [ro]", ["TV037"]),
         ("mountOptions: [defaults]", ["TV037"]),
+        ("mountOptions: [data=writeback]", ["TV037"]),
+        ("mountOptions: [data=ordered, data=journal]", []),
         ("mountOptions: [suid, dev]", ["TV037", "TV037"]),
         ("mountOptions: [nodelalloc, noatime]", []),
         ("mountOptions: ['noatime,nodiratime']", ["TV037"]),
