@@ -139,7 +139,7 @@ def due_at(minded: Minded, now: float) -> float:
             times.append(minded.mount_at)
         if minded.waits_until not in ("", "queue", "volume") and order_to_carry(minded) is not None:
             times.append(minded.retry_at)
-    return min(times, default=NEVER)
+    return min(times)
 
 
 def wait(minded: Minded, until: Until, now: float) -> None:
@@ -159,7 +159,7 @@ def woken(minded: Minded) -> None:
 def bears_on_order(volume: Volume) -> tuple[object, ...]:
     """What of a volume may end or change an order's wait; our own writes are no part of it."""
     spec, status = volume.spec, volume.status
-    question = status.question.id if status.question else ""
+    question = status.question.id if status.question else None
     return (spec.order, spec.admin, spec.wipe, status.committed, question)
 
 

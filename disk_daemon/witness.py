@@ -13,27 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from disk_daemon import journal, kernel, mounting
+from disk_daemon.claims import news
 from disk_daemon.facts import device, folder
 from disk_daemon.jobs import Ended, Job
-from disk_daemon.known import Entry, Facts, Journal
+from disk_daemon.known import Entry, Facts
 from disk_daemon.observe import look_at, record_of
-from tidb_volume import names
 from tidb_volume.obs.log import Log
-from tidb_volume.value import Presence
 
 _log = Log(__name__)
-
-
-def news(job: Job, facts: Facts, known: Journal) -> tuple[str, str] | None:
-    """The tenancy and the claim that the journal has not noted yet; None: nothing is new. Pure."""
-    if facts.presence is not Presence.OK or not isinstance(known, Entry) or not known.handed:
-        return None
-    noted = journal.seen_on(known, known.handed)
-    if job.claim_uid and job.tenancy == known.handed:
-        return None if job.claim_uid in noted else (known.handed, job.claim_uid)
-    inside = f"/{names.FOLDER}/{known.handed}"
-    used = any(user.root == inside or user.root.startswith(f"{inside}/") for user in facts.users)
-    return (known.handed, "") if used and not noted else None
 
 
 def observe(job: Job, rules: folder.Rules) -> Ended:

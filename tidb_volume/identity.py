@@ -31,6 +31,11 @@ def same_disk(recorded: Identity, seen: Identity) -> bool:
     )
 
 
+def same_file_system(recorded: Identity | None, seen: Identity | None) -> bool:
+    """Whether both are known to have one file system's UUID; what is not known is no match."""
+    return recorded is not None and seen is not None and recorded.fs_uuid == seen.fs_uuid != ""
+
+
 def same_on_another_node(recorded: Identity, seen: Identity) -> bool:
     """Whether two machines show the same piece of hardware, whole or a part of it.
 

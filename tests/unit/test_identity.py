@@ -116,3 +116,22 @@ def test_the_words_name_every_fact_that_is_known() -> None:
     )
     assert identity.words(Identity(serial="s")) == "serial=s"
     assert identity.words(None) == "no facts"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "seen", "same"),
+    [
+        (FULL, FULL, True),
+        (FULL, but(serial="x"), True),
+        (FULL, but(fs_uuid="x"), False),
+        (FULL, but(fs_uuid=""), False),
+        (but(fs_uuid=""), but(fs_uuid=""), False),
+        (FULL, None, False),
+        (None, FULL, False),
+        (None, None, False),
+    ],
+)
+def test_a_file_system_is_the_same_by_a_uuid_that_both_sides_know(
+    recorded: Identity | None, seen: Identity | None, same: bool
+) -> None:
+    assert identity.same_file_system(recorded, seen) is same

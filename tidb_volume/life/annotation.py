@@ -26,8 +26,9 @@ def put_back(now: Instant, world: World, seen: Seen) -> Plan:
     meta, before = pv.metadata, world.mine.annotated
     if meta.annotations.get(names.PROVISIONED_BY) == names.PROVISIONER:
         return Plan()
-    times = before.times if before is not None and before.pv_uid == meta.uid else 0
-    if before is not None and times:
+    times = 0
+    if before is not None and before.pv_uid == meta.uid:
+        times = before.times
         again = Instant(before.at + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(times - 1, 10)))
         if now < again:
             return Plan(again_at=again)

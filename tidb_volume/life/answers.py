@@ -10,14 +10,25 @@ import msgspec
 from tidb_volume import names
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
-from tidb_volume.value import Adopt, Answer, Approve, Identity, Presence, Ref, Restore, Volume
+from tidb_volume.value import Adopt, Answer, Approve, Identity, Presence, Question, Ref, Restore, Volume
 
 ABSENT = frozenset({Presence.NOT_PRESENT, Presence.NOT_MOUNTED, Presence.STUCK, Presence.WRONG_DISK})
 
 
-def _counts(volume: Volume, answer: Adopt | Approve | Restore | Answer | None) -> bool:
+def _question_of(volume: Volume, answer: Adopt | Approve | Restore | Answer | None) -> Question | None:
+    """The question that stands, if this is an answer to it."""
     question = volume.status.question
-    return question is not None and answer is not None and answer.question == question.id
+    counts = question is not None and answer is not None and answer.question == question.id
+    return question if counts else None
+
+
+def _counts(volume: Volume, answer: Adopt | Approve | Restore | Answer | None) -> bool:
+    return _question_of(volume, answer) is not None
+
+
+def _adopts(volume: Volume) -> Adopt | None:
+    adopt = volume.spec.admin.adopt
+    return adopt if _counts(volume, adopt) else None
 
 
 def wipe_now(world: World) -> bool:
@@ -27,8 +38,8 @@ def wipe_now(world: World) -> bool:
 
 def adopt_wipe(world: World) -> bool:
     """A person answered this very question with adopt: Wipe."""
-    adopt = world.volume.spec.admin.adopt
-    return _counts(world.volume, adopt) and adopt is not None and adopt.action == "Wipe"
+    adopt = _adopts(world.volume)
+    return adopt is not None and adopt.action == "Wipe"
 
 
 def approved(world: World) -> bool:
@@ -40,10 +51,12 @@ def named(volume: Volume) -> Ref | None:
     """The claim that is to get the data, by namespace and name: the one that `restore` or `adopt: Keep`
     names, for a restore that names none the former owner's. None: nobody asks for that."""
     admin, owner = volume.spec.admin, volume.status.owner
-    if _counts(volume, admin.restore) and admin.restore is not None:
-        claim = admin.restore.claim or (owner.claim if owner is not None else None)
-    elif _counts(volume, admin.adopt) and admin.adopt is not None and admin.adopt.action == "Keep":
-        claim = admin.adopt.claim
+    restore = admin.restore if _counts(volume, admin.restore) else None
+    adopt = _adopts(volume)
+    if restore is not None:
+        claim = restore.claim or (owner.claim if owner is not None else None)
+    elif adopt is not None and adopt.action == "Keep":
+        claim = adopt.claim
     else:
         return None
     return Ref(namespace=claim.namespace, name=claim.name) if claim is not None else None
@@ -106,11 +119,11 @@ def disk_in_question(world: World) -> str:
 def accepts_identity(world: World) -> bool:
     """A person says that the disk that is there now is the right one, and it is nobody else's; or was asked
     and says that it is another one than those that other machines show."""
-    question, asked = world.volume.status.question, disk_in_question(world)
+    question = _question_of(world.volume, world.volume.spec.admin.accept_identity)
+    asked = disk_in_question(world)
     return (
-        _counts(world.volume, world.volume.spec.admin.accept_identity)
+        question is not None
         and (not world.around.twin or world.around.apart)
-        and question is not None
         and asked != ""
         and asked in question.about
     )
@@ -151,18 +164,19 @@ def _why_not_forgotten(world: World, seen: Seen) -> str:
 def _why_not_given(world: World, seen: Seen, to: Ref) -> str:
     owner, claim = world.volume.status.owner, world.named_claim
     former = owner.claim if owner is not None else None
-    if seen.order is not None and seen.done and seen.committed:
+    if seen.done and seen.committed:
         return "not restored: the data is gone, the wipe is done"
     if seen.committed and seen.work is not None and seen.work.begun:
         return "not restored: the wipe has begun to delete"
-    if restores(world) and former is None:
-        return "not restored: nobody knows who had it; name the claim that gets it: adopt it with Keep"
-    if restores(world) and former is not None and former.namespace != to.namespace:
-        return (
-            f"not restored to {to}: it was {former.namespace}'s, and a restore stays in its namespace;"
-            " give it to a claim there"
-        )
-    if not restores(world) and seen.pv is not None:
+    if restores(world):
+        if former is None:
+            return "not restored: nobody knows who had it; name the claim that gets it: adopt it with Keep"
+        if former.namespace != to.namespace:
+            return (
+                f"not restored to {to}: it was {former.namespace}'s, and a restore stays in its namespace;"
+                " give it to a claim there"
+            )
+    elif seen.pv is not None:
         return f"not kept for {to}: it is known whose data this is; restore it, or leave it to the policy"
     bound_to = claim.spec.volume_name if claim is not None else ""
     if bound_to and bound_to != names.pv_name(world.volume.metadata.name, given_tenancy(world)):

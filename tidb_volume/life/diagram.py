@@ -89,8 +89,6 @@ def seen(so: So) -> Seen:
     return Seen(
         pv=None,
         pv_state=so.pv,
-        pv_ended_by_us=False,
-        lost_pv=False,
         claimed=so.pv == "claimed",
         was_claimed=so.pv in ("released", "reserved") or (so.pv != "claimed" and let_go),
         order=None,

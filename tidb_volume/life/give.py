@@ -17,7 +17,7 @@ def step(world: World, seen: Seen) -> Plan | None:
         return None
     if seen.pv is None:
         return _anew(world, seen, to)
-    if seen.pv_state != "released" or seen.pv.metadata.deletion_timestamp:
+    if seen.pv_state != "released":
         return None
     meta, ref = seen.pv.metadata, seen.pv.spec.claim_ref
     if ref is not None and (ref.namespace, ref.name, ref.uid) == (to.namespace, to.name, to.uid):
@@ -36,11 +36,11 @@ def step(world: World, seen: Seen) -> Plan | None:
 def _anew(world: World, seen: Seen, to: Ref) -> Plan:
     """The PersistentVolume of a tenancy that is on the disk, made again for one claim: under its old name,
     since a name means one tenancy's data and this is it (docs/decisions/0301)."""
-    disk, desired, volume = seen.disk, world.desired, world.volume
-    blocked = world.pvs or disk is None or desired is None or world.node is None
-    if blocked or seen.trouble not in ("", "Cordoned", "Retired"):
+    disk, node, volume = seen.disk, world.node, world.volume
+    if world.desired is None or seen.trouble not in ("", "Cordoned", "Retired"):
         return Plan()
-    assert disk is not None and desired is not None and world.node is not None  # noqa: PT018
+    assert disk is not None, "else NotObserved"
+    assert node is not None, "else NodeUnknown"
     tenancy, path = answers.given_tenancy(world), ""
     if disk.trash or disk.content not in (Content.TENANCY, Content.DATA):
         return Plan()
@@ -55,7 +55,7 @@ def _anew(world: World, seen: Seen, to: Ref) -> Plan:
         volume.metadata.name,
         volume.spec,
         tenancy,
-        world.node.metadata.labels[names.HOSTNAME],
+        node.metadata.labels[names.HOSTNAME],
         disk.capacity_bytes,
     )
     return Plan(action=actions.CreatePv(manifest=offer.given(manifest, to, path)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tidb_volume import names
+from tidb_volume.identity import same_file_system
 from tidb_volume.life.world import World
 from tidb_volume.shape import shape
 from tidb_volume.upstream import Pv
@@ -28,10 +29,6 @@ class Seen(Value):
 
     pv: Pv | None
     pv_state: PvState
-    pv_ended_by_us: bool
-    """Its delete was answered to this leader, or the record says that we took it back."""
-    lost_pv: bool
-    """A PersistentVolume was made for this tenancy, is gone, and not by us: nobody knows who had it."""
     claimed: bool
     was_claimed: bool
     """A claim had the disk and let it go, or nobody can say that none had."""
@@ -70,8 +67,8 @@ def tenancy_of(pv: Pv) -> str:
 
 def pick_pv(pvs: tuple[Pv, ...]) -> Pv | None:
     """The one PersistentVolume that matters: one that a claim has or had before one that is on offer."""
-    weight = {"claimed": 0, "released": 1, "terminating": 2, "offered": 3}
-    return min(pvs, key=lambda pv: (weight[pv_state(pv)], pv.metadata.name), default=None)
+    before = ("claimed", "released", "terminating", "offered")
+    return min(pvs, key=lambda pv: (before.index(pv_state(pv)), pv.metadata.name), default=None)
 
 
 def pv_state(pv: Pv) -> Literal["terminating", "offered", "claimed", "released"]:
@@ -96,7 +93,7 @@ def _state(world: World, pv: Pv | None) -> PvState:
     if ref is None:
         return state
     owner, reserved = world.volume.status.owner, world.volume.status.reserved
-    if state == "offered" and not ref.uid and reserved is not None and _same_name(ref, reserved):
+    if state == "offered" and reserved is not None and _same_name(ref, reserved):
         return "reserved"
     if state == "released" and ref.uid:
         had = owner.claim.uid if owner is not None and owner.claim is not None else ""
@@ -122,36 +119,35 @@ def look(world: World) -> Seen:
         order = None  # fulfilled: the tenancy that it began is the one on record
     work = status.work if order is not None and status.work and status.work.order_id == order.id else None
 
+    said = work.state if work is not None else None
+    done, refused = said is WorkState.DONE, said is WorkState.REFUSED
+    refusal = work.reason if work is not None and refused else None
+
     recorded = status.volume_uid
-    by_us = bool(recorded) and (recorded in world.mine.deleted or status.withdrawn == status.tenancy != "")
-    # A committed wipe deleted its PersistentVolume itself; what it deleted is not lost.
+    # A committed wipe deleted its PersistentVolume itself, and what we took back nobody had; else, where one
+    # was made and is gone, nobody knows who had it.
+    by_us = recorded in world.mine.deleted or status.withdrawn == status.tenancy != ""
     lost = bool(recorded) and pv is None and not by_us and not status.committed
 
     was_claimed = state in ("released", "reserved") or (
-        state in ("none", "terminating", "offered")
-        and (status.dirty or lost)
-        and not _begins(order, work, pv)
+        state != "claimed" and (status.dirty or lost) and not (done and _begins(order, pv))
     )
     trouble, note = _trouble(world)
-    done = work is not None and work.state is WorkState.DONE
-    refused = work is not None and work.state is WorkState.REFUSED
-    clean = done and order is not None and _agrees(status.disk, order.next)
+    clean = done and _agrees(status.disk, order)
     misshapen = clean and _is_misshapen(volume.spec, status.disk)
     return Seen(
         pv=pv,
         pv_state=state,
-        pv_ended_by_us=by_us,
-        lost_pv=lost,
         claimed=state == "claimed",
         was_claimed=was_claimed,
         order=order,
         mine=order is not None and order.id in world.mine.orders,
         committed=bool(status.committed),
         done=done,
-        failed=work is not None and work.state is WorkState.FAILED,
+        failed=said is WorkState.FAILED,
         refused=refused,
-        undecided=refused and work is not None and work.reason in _UNDECIDED,
-        barred=refused and work is not None and work.reason in _PASSING,
+        undecided=refusal in _UNDECIDED,
+        barred=refusal in _PASSING,
         ready=clean and not misshapen,
         misshapen=misshapen,
         work=work,
@@ -162,23 +158,25 @@ def look(world: World) -> Seen:
     )
 
 
-def _begins(order: Order | None, work: Work | None, pv: Pv | None) -> bool:
-    """The PersistentVolume that is there begins the tenancy that the order that stands made clean."""
-    done = work is not None and work.state is WorkState.DONE
-    return order is not None and done and order.offer and pv is not None and tenancy_of(pv) == order.next
+def _begins(order: Order | None, pv: Pv | None) -> bool:
+    """The PersistentVolume that is there begins the tenancy that the order that is done made clean."""
+    assert order is not None, "what is done was ordered"
+    return order.offer and pv is not None and tenancy_of(pv) == order.next
 
 
 def _is_misshapen(spec: VolumeSpec, disk: DiskReport | None) -> bool:
     """It is not what the entry wants by now; a daemon that does not say what it made is believed."""
-    wanted = shape(spec.volume_mode, spec.fs_type, spec.mount_options)
-    return disk is not None and disk.made not in ("", wanted)
+    assert disk is not None, "what agrees was seen"
+    return disk.made not in ("", shape(spec.volume_mode, spec.fs_type, spec.mount_options))
 
 
-def _agrees(disk: DiskReport | None, tenancy: str) -> bool:
+def _agrees(disk: DiskReport | None, order: Order | None) -> bool:
+    """The disk shows what the order that is done was to make."""
+    assert order is not None, "what is done was ordered"
     return (
         disk is not None
         and disk.presence is Presence.OK
-        and disk.tenancy == disk.journal == tenancy
+        and disk.tenancy == disk.journal == order.next
         and disk.empty
         and not disk.in_use
         and not disk.claims
@@ -190,7 +188,7 @@ def _agrees(disk: DiskReport | None, tenancy: str) -> bool:
 
 def _trouble(world: World) -> tuple[str, str]:
     volume, desired, disk = world.volume, world.desired, world.volume.status.disk
-    if desired is None and not world.left_by_label:
+    if not world.listed:
         return "Dropped", ""
     if desired is not None and desired.conflict:
         return "Conflict", desired.conflict
@@ -227,25 +225,6 @@ def _trouble(world: World) -> tuple[str, str]:
     return "", ""
 
 
-def is_put_away(world: World) -> bool:
-    """The file system that we made is unmounted by our own order, as `retire` has it, and is the one on
-    record: what is on it was known before."""
-    order, status = world.volume.spec.order, world.volume.status
-    disk, work = status.disk, status.work
-    return (
-        order is not None
-        and order.kind == "unmount"
-        and work is not None
-        and (work.order_id, work.state) == (order.id, WorkState.DONE)
-        and disk is not None
-        and disk.presence is Presence.OK
-        and disk.content is Content.DATA
-        and status.identity is not None
-        and disk.identity is not None
-        and status.identity.fs_uuid == disk.identity.fs_uuid != ""
-    )
-
-
 def is_known(world: World, *, used: bool = False) -> bool:
     """Whether what is on the disk agrees with the record. used: also where somebody uses it just now, so that
     it is not to be offered before that ends."""
@@ -257,7 +236,7 @@ def is_known(world: World, *, used: bool = False) -> bool:
         # it is another disk. Unknown is never clean.
         return disk.journal == "" and status.tenancy == "" and not status.dirty
     unclaimed = status.withdrawn == status.tenancy or not status.volume_uid
-    if is_put_away(world):
+    if _is_put_away(world, disk):
         return disk.journal == status.tenancy and unclaimed and not status.dirty
     if disk.content is Content.TENANCY:
         # A record without a tenancy is a new one: the entry is back, and the journal decides.
@@ -272,3 +251,17 @@ def is_known(world: World, *, used: bool = False) -> bool:
             and not disk.claims
         )
     return False
+
+
+def _is_put_away(world: World, disk: DiskReport) -> bool:
+    """The file system that we made is unmounted by our own order, as `retire` has it, and is the one on
+    record: what is on it was known before."""
+    order, work = world.volume.spec.order, world.volume.status.work
+    return (
+        order is not None
+        and order.kind == "unmount"
+        and work is not None
+        and (work.order_id, work.state) == (order.id, WorkState.DONE)
+        and disk.content is Content.DATA
+        and same_file_system(world.volume.status.identity, disk.identity)
+    )

@@ -18,18 +18,12 @@ RETRY_FIRST = 30.0
 RETRY_MOST = 3600.0
 
 
-def offered_anew(world: World, seen: Seen) -> bool:
+def offered_anew(seen: Seen) -> bool:
     """The PersistentVolume that is there begins the tenancy that the order that stands made clean."""
-    order = seen.order
-    return (
-        order is not None
-        and seen.done
-        and order.offer
-        and seen.pv is not None
-        and seen.pv_state != "terminating"
-        and tenancy_of(seen.pv) == order.next
-        and world.volume.status.tenancy != order.next
-    )
+    if not seen.done or seen.pv is None or seen.pv_state == "terminating":
+        return False
+    assert seen.order is not None, "what is done was ordered"
+    return seen.order.offer and tenancy_of(seen.pv) == seen.order.next
 
 
 def retry_at(world: World, seen: Seen) -> Instant | None:
@@ -64,7 +58,7 @@ def _in_vain(world: World, seen: Seen) -> Order | None:
 def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     """The memory after this look: tenancy, dirty, committed, withdrawn, and the PersistentVolume's UID."""
     old, pv = world.volume.status, seen.pv
-    anew = offered_anew(world, seen)
+    anew = offered_anew(seen)
     tenancy = old.tenancy
     if pv is not None and (anew or not tenancy or seen.pv_state in ("claimed", "reserved", "released")):
         tenancy = tenancy_of(pv) or old.tenancy
@@ -73,13 +67,13 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     committed = _committed(world, seen, anew)
     withdrawn = _withdrawn(world, seen, anew)
     ended = bool(committed or withdrawn)
-    unoffered = seen.order is not None and (not seen.order.offer or (seen.misshapen and seen.mine))
-    if seen.done and unoffered and committed:
+    if seen.done and committed and _is_unoffered(seen):
         # Cleaned and not to be offered, or not in this shape: nothing of the old tenancy is left.
         committed, dirty, tenancy, withdrawn, owner = "", False, "", "", None
-    if seen.order is not None and _is_kept_back(world, seen):
+    kept_back = _kept_back(world, seen)
+    if kept_back:
         committed, dirty, owner = "", False, None
-        tenancy = withdrawn = seen.order.next
+        tenancy = withdrawn = kept_back
     replaced = answers.accepts_identity(world) and old.identity is not None
     if replaced and pv is None and not (dirty or committed):
         # Another disk, and nobody's data was on the one before.
@@ -100,22 +94,24 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     )
 
 
-def _is_kept_back(world: World, seen: Seen) -> bool:
-    """The wipe is done under an order of this leader, and by now its disk is not to be offered. What it
-    made clean is as if it had been offered and taken back: a `retire` has it unmounted, and once a `cordon`
-    is taken back it is offered with a fresh order. Where the order ended an unused tenancy, a disk that is
-    only cordoned waits as it is."""
-    status = world.volume.status
-    unused = not (status.committed or status.dirty or seen.was_claimed)
-    return (
-        (bool(status.committed) or (unused and seen.trouble == "Retired"))
-        and seen.mine
-        and seen.ready
-        and seen.order is not None
-        and seen.order.offer
-        and not world.pvs
-        and seen.trouble in ("Cordoned", "Retired")
-    )
+def _is_unoffered(seen: Seen) -> bool:
+    """What is done was not to be offered, or not in this shape."""
+    assert seen.order is not None, "what is done was ordered"
+    return not seen.order.offer or (seen.misshapen and seen.mine)
+
+
+def _kept_back(world: World, seen: Seen) -> str:
+    """The tenancy that an order of this leader made ready, and that by now is not to be offered; empty: none.
+
+    What it made clean is as if it had been offered and taken back: a `retire` has it unmounted, and once a
+    `cordon` is taken back it is offered with a fresh order. Where the order ended an unused tenancy, a disk
+    that is only cordoned waits as it is.
+    """
+    if not (seen.mine and seen.ready) or world.pvs or seen.trouble not in ("Cordoned", "Retired"):
+        return ""
+    assert seen.order is not None, "what is ready was ordered"
+    unused = seen.trouble == "Retired" and not seen.was_claimed
+    return seen.order.next if seen.order.offer and (world.volume.status.committed or unused) else ""
 
 
 def _unrecorded(old: VolumeStatus, seen: Seen, tenancy: str) -> str:
@@ -128,11 +124,11 @@ def _unrecorded(old: VolumeStatus, seen: Seen, tenancy: str) -> str:
 def used_on_offer(seen: Seen) -> bool:
     """Somebody's data is in the tenancy that is on offer: an etcd that went back in time forgot its claim."""
     disk = seen.disk
+    if seen.pv_state != "offered" or disk is None:
+        return False
+    assert seen.pv is not None, "what is on offer is there"
     return (
-        seen.pv is not None
-        and seen.pv_state == "offered"
-        and disk is not None
-        and disk.presence is Presence.OK
+        disk.presence is Presence.OK
         and disk.content is Content.TENANCY
         and disk.tenancy == tenancy_of(seen.pv)
         and (not disk.empty or bool(disk.claims))
@@ -147,7 +143,7 @@ def _committed(world: World, seen: Seen, anew: bool) -> str:
         return old.committed
     if seen.undecided:
         return ""
-    if not begun(seen) and _owned_again(world, seen):
+    if not begun(seen) and _owned_again(world, seen, order):
         return ""
     if given_back(seen) and seen.pv is not None and tenancy_of(seen.pv) == old.tenancy:
         return ""
@@ -155,8 +151,8 @@ def _committed(world: World, seen: Seen, anew: bool) -> str:
         return old.committed
     same_tenancy = order.ends == old.tenancy or bool(order.answer)
     if old.committed:
-        return order.id if order.id != old.committed and seen.mine and same_tenancy else old.committed
-    if seen.mine and destroys_without_pv(world, seen):
+        return order.id if seen.mine and same_tenancy else old.committed
+    if seen.mine and _destroys_without_pv(world, order):
         return order.id
     gone = all(pv.metadata.uid != order.pv_uid for pv in world.pvs) or seen.pv_state == "terminating"
     if seen.mine and order.kind == "reclaim" and order.pv_uid in world.mine.deleted and gone:
@@ -169,41 +165,38 @@ def begun(seen: Seen) -> bool:
     return seen.done or (seen.work is not None and seen.work.begun)
 
 
-def _owned_again(world: World, seen: Seen) -> bool:
+def _owned_again(world: World, seen: Seen, order: Order) -> bool:
     """A PersistentVolume of the tenancy that was to be wiped is there again, made by hand."""
-    pv, order = seen.pv, seen.order
+    pv = seen.pv
     return (
         pv is not None
         and seen.pv_state != "terminating"
         and tenancy_of(pv) == world.volume.status.tenancy
-        and (order is None or pv.metadata.uid != order.pv_uid)
+        and pv.metadata.uid != order.pv_uid
         and pv.metadata.uid not in world.mine.deleted
     )
 
 
 def given_back(seen: Seen) -> bool:
     """The daemon said, under the disk's lock, that no byte of it is gone and that it will not begin."""
-    return (
-        seen.order is not None
-        and seen.order.withdrawn
-        and seen.refused
-        and seen.work is not None
-        and seen.work.reason == "Withdrawn"
-        and not seen.work.begun
-    )
+    if not seen.refused:
+        return False
+    assert seen.order is not None, "what is refused was ordered"
+    assert seen.work is not None, "and was answered"
+    return seen.order.withdrawn and seen.work.reason == "Withdrawn" and not seen.work.begun
 
 
-def destroys_without_pv(world: World, seen: Seen) -> bool:
+def _destroys_without_pv(world: World, order: Order) -> bool:
     """The order ends data on a person's answer, and no PersistentVolume is there whose delete commits it."""
-    return seen.order is not None and bool(seen.order.answer) and not seen.order.pv_uid and not world.pvs
+    return bool(order.answer) and not order.pv_uid and not world.pvs
 
 
 def _withdrawn(world: World, seen: Seen, anew: bool) -> str:
     old, order = world.volume.status, seen.order
     if anew:
         return ""
-    ours = bool(old.volume_uid) and old.volume_uid in world.mine.deleted
-    wiping = order is not None and order.pv_uid == old.volume_uid and bool(old.volume_uid)
+    ours = old.volume_uid in world.mine.deleted
+    wiping = order is not None and order.pv_uid == old.volume_uid
     if ours and not wiping and not old.dirty and seen.pv_state in ("none", "terminating"):
         return old.tenancy
     if seen.pv is not None and seen.pv_state != "terminating" and tenancy_of(seen.pv) == old.withdrawn:

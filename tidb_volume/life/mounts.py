@@ -12,6 +12,7 @@ loss of its journal makes it unknown, never clean.
 from __future__ import annotations
 
 from tidb_volume import names
+from tidb_volume.identity import same_file_system
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
 from tidb_volume.value import Content, Order, Presence, Work, WorkState
@@ -31,33 +32,25 @@ def is_missing(world: World, seen: Seen) -> bool:
 
 def is_wanted(world: World, seen: Seen) -> bool:
     """Whether the order `mount` is to put that right: no journal, and the file system that is recorded."""
-    spec, recorded, disk = world.volume.spec, world.volume.status.identity, seen.disk
+    spec, disk = world.volume.spec, seen.disk
+    if not is_missing(world, seen) or not spec.source.device or spec.volume_mode == "Block":
+        return False
+    assert disk is not None, "what is missing is missing on a disk"
     return (
-        is_missing(world, seen)
-        and bool(spec.source.device)
-        and spec.volume_mode == "Filesystem"
-        and disk is not None
-        and disk.content is Content.DATA
+        disk.content is Content.DATA
         and not (disk.journal or disk.journal_broken or disk.trash)
-        and recorded is not None
-        and disk.identity is not None
-        and recorded.fs_uuid == disk.identity.fs_uuid != ""
+        and same_file_system(world.volume.status.identity, disk.identity)
     )
 
 
 def may_be_put_away(world: World, seen: Seen) -> bool:
     """Whether a disk that nobody has carries the mounted file system that we made, and nobody's data."""
-    spec, recorded, disk = world.volume.spec, world.volume.status.identity, seen.disk
-    return (
-        bool(spec.source.device)
-        and spec.volume_mode == "Filesystem"
-        and seen.pv is None
-        and seen.disk_known
-        and disk is not None
-        and disk.content in (Content.TENANCY, Content.BLANK)
-        and recorded is not None
-        and disk.identity is not None
-        and recorded.fs_uuid == disk.identity.fs_uuid != ""
+    spec, disk = world.volume.spec, seen.disk
+    if seen.pv is not None or not seen.disk_known or not spec.source.device or spec.volume_mode == "Block":
+        return False
+    assert disk is not None, "a disk that is known was seen"
+    return disk.content in (Content.TENANCY, Content.BLANK) and same_file_system(
+        world.volume.status.identity, disk.identity
     )
 
 
@@ -79,7 +72,8 @@ def answered(world: World) -> Work | None:
 def said(world: World) -> str:
     """Why the claimed tenancy is not to be seen, for people."""
     status, disk = world.volume.status, world.volume.status.disk
-    found = (disk.content_note if disk is not None else "") or "nothing that we made"
+    assert disk is not None, "what is missing is missing on a disk"
+    found = disk.content_note or "nothing that we made"
     text = f"tenancy {status.tenancy} is not to be seen on it, there is {found}; nothing is wiped"
     if world.volume.spec.volume_mode == "Block":
         node = names.block_node(status.tenancy)

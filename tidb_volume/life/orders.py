@@ -18,7 +18,6 @@ def stands_for_wipe(world: World, seen: Seen) -> bool:
         and not (seen.done or seen.failed or seen.refused)
         and not (seen.work is not None and seen.work.begun)
         and order.ends == world.volume.status.tenancy
-        and order.next != world.volume.status.tenancy
         and (order.kind == "reclaim" or bool(order.answer))
     )
 

@@ -232,7 +232,7 @@ def _why_not_on_offer(world: World, seen: Seen) -> str:
         return seen.trouble
     if show.edit_pending(world):
         return "the inventory's entry was edited"
-    if world.volume.status.dirty and not memory.offered_anew(world, seen):
+    if world.volume.status.dirty and not memory.offered_anew(seen):
         return "its data is another tenant's"
     if world.volume.status.tenancy != tenancy_of(seen.pv):
         return "this record does not know its tenancy"
@@ -421,7 +421,7 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
 
 def _committed(now: Instant, world: World, seen: Seen) -> Plan:
     order = seen.order
-    if seen.pv is not None and seen.pv_state == "offered" and not memory.offered_anew(world, seen):
+    if seen.pv is not None and seen.pv_state == "offered" and not memory.offered_anew(seen):
         # Late, or made by hand, and no tenancy of this wipe: the daemon does not begin beside it.
         return orders.delete(seen.pv, "this record does not know its tenancy")
     if answers.gives(world, seen) is not None:

@@ -14,7 +14,7 @@ from tidb_volume.life.answers import wipe_now as wipe_now
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant, parse_duration, parse_instant
-from tidb_volume.value import Value
+from tidb_volume.value import Ref, Value
 
 
 class Obstacle(Value):
@@ -58,8 +58,10 @@ def decision(world: World, seen: Seen) -> Obstacle | None:
         return Obstacle(word="RecordLost", resets=True)
     if restores(world):
         return Obstacle(word="RestoreAsked", note=_to(world), resets=True)
-    if seen.pv_state == "reserved" and not (wipe_now(world) and world.claim is None and _names_uid(seen)):
-        return Obstacle(word="Reserved", note=_reserved_for(seen), resets=True)
+    if seen.pv_state == "reserved":
+        to = _reserved_for(seen)
+        if not (wipe_now(world) and world.claim is None and to.uid):
+            return Obstacle(word="Reserved", note=str(to), resets=True)
     if seen.pv is None or seen.pv_state in ("terminating", "offered"):
         if not adopt_wipe(world):
             return _gone(seen)
@@ -96,9 +98,10 @@ def bars_committed(world: World, seen: Seen) -> Obstacle | None:
 
 
 def _gone(seen: Seen) -> Obstacle:
-    if seen.undecided and seen.work is not None:
-        return Obstacle(word="WipeRefused", note=seen.work.message or seen.work.reason, resets=True)
-    return Obstacle(word="GoneByHand", resets=True)
+    if not seen.undecided:
+        return Obstacle(word="GoneByHand", resets=True)
+    assert seen.work is not None, "it is the work that was refused"
+    return Obstacle(word="WipeRefused", note=seen.work.message or seen.work.reason, resets=True)
 
 
 def _to(world: World) -> str:
@@ -106,12 +109,10 @@ def _to(world: World) -> str:
     return f" to {to}" if to is not None else ""
 
 
-def _reserved_for(seen: Seen) -> str:
-    return str(seen.pv.spec.claim_ref) if seen.pv is not None else ""
-
-
-def _names_uid(seen: Seen) -> bool:
-    return seen.pv is not None and seen.pv.spec.claim_ref is not None and bool(seen.pv.spec.claim_ref.uid)
+def _reserved_for(seen: Seen) -> Ref:
+    assert seen.pv is not None
+    assert seen.pv.spec.claim_ref is not None, "a reservation names its claim"
+    return seen.pv.spec.claim_ref
 
 
 def moment(world: World, seen: Seen) -> Obstacle | None:

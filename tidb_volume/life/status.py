@@ -28,9 +28,7 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         world = msgspec.structs.replace(world, around=nobody)
     # What is shown follows from what is remembered now, not from what was remembered before this look.
     world = msgspec.structs.replace(world, volume=msgspec.structs.replace(world.volume, status=old))
-    anew = memory.offered_anew(world, seen) or (
-        seen.order is not None and old.tenancy == seen.order.next != before.tenancy
-    )
+    anew = seen.order is not None and old.tenancy == seen.order.next != before.tenancy
     order, seen = seen.order, look(world)
     current = phase(seen)
     reason, note = show.reason(world, seen, current, now)

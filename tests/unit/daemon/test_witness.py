@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from disk_daemon import journal, report, witness
+from disk_daemon import claims, journal, report
 from disk_daemon.jobs import Job, Record
 from disk_daemon.known import Broken, Facts, Had, Journal, User
 from tests.unit.daemon.cases import NEXT, OLD, entry, facts
 from tidb_volume.value import Presence
 
 POD = User(who="pod p", root=f"/.tidb-volume/{OLD}")
+BELOW = User(who="pod p", root=f"/.tidb-volume/{OLD}/sub")
+LONGER = User(who="pod p", root=f"/.tidb-volume/{OLD}x")
 ADMIN = User(who="mount /backup", root="/")
+ABOVE = User(who="mount /ours", root="/.tidb-volume")
 
 
 def of(claim_uid: str = "", tenancy: str = OLD) -> Job:
@@ -38,12 +41,18 @@ def knows(*claims: str, tenancy: str = OLD) -> Journal:
         (of("a"), facts(), None, None),
         (of("a"), facts(), Broken(why="damaged"), None),
         (of("a"), Facts(presence=Presence.NOT_MOUNTED), knows(), None),
+        (of("a", tenancy=""), facts(), entry(handed=""), None),
+        (of("a"), facts(users=(POD,)), entry(handed=""), None),
+        (of(), facts(users=(ADMIN, POD)), knows(), (OLD, "")),
+        (of(), facts(users=(BELOW,)), knows(), (OLD, "")),
+        (of(), facts(users=(LONGER, ABOVE)), knows(), None),
+        (of("b", tenancy=NEXT), facts(users=(POD,)), knows("a"), None),
     ],
 )
 def test_a_claim_is_noted_once_on_the_tenancy_that_is_handed_over(
     job: Job, disk: Facts, known: Journal, news: tuple[str, str] | None
 ) -> None:
-    assert witness.news(job, disk, known) == news
+    assert claims.news(job, disk, known) == news
 
 
 def test_what_was_noted_is_known_of_its_own_tenancy_alone() -> None:

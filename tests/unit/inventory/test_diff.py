@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from tests.unit.inventory.build import desired
-from tidb_volume.inventory.diff import TABLE, Change, Edit, Effect, changes, effect, standing
-from tidb_volume.value import Phase
+from tidb_volume.inventory.diff import (
+    TABLE,
+    Change,
+    Edit,
+    Effect,
+    Standing,
+    changes,
+    edits,
+    effect,
+    standing,
+)
+from tidb_volume.value import Phase, Source
 
 BASE = """
 pools:
@@ -46,6 +59,61 @@ def test_what_changed_is_told_by_the_row_of_the_table(
     assert old in BASE
     found = changes(desired(BASE), desired(BASE.replace(old, new, 1)))
     assert list(found) == [Change(name=name, edits=tuple(edits)) for name, *edits in expected]
+
+
+DISK = desired(BASE).disks[DEVICE]
+
+
+@pytest.mark.parametrize(
+    ("disk", "pool", "expected"),
+    [
+        ({}, {}, ()),
+        ({}, {"name": "r"}, (Edit.SHAPE,)),
+        ({"volume_mode": "Block", "fs_type": ""}, {}, (Edit.SHAPE, Edit.WIPE)),
+        ({"fs_type": "ext4"}, {}, (Edit.SHAPE,)),
+        ({"mount_by": "kubelet"}, {}, (Edit.SHAPE,)),
+        ({}, {"wipe": "zero"}, (Edit.WIPE,)),
+        ({}, {"after": "2h"}, (Edit.WIPE,)),
+        ({}, {"gates": ("g",)}, (Edit.WIPE,)),
+        ({}, {"on_release": "keep"}, (Edit.ON_RELEASE,)),
+        ({}, {"namespaces": ("db",)}, (Edit.NAMESPACES,)),
+        ({}, {"labels": {"a": "b"}}, (Edit.PV_FIELDS,)),
+        ({}, {"mount_options": ("noatime",)}, (Edit.PV_FIELDS,)),
+        ({"source": Source(device="/dev/sdb", serial="S2")}, {}, (Edit.LEVERS,)),
+        ({}, {"mode": "manual"}, (Edit.LEVERS,)),
+        ({}, {"node_loss": "1h"}, (Edit.LEVERS,)),
+        ({}, {"orphaned_claims": "1h"}, (Edit.LEVERS,)),
+        ({"never": "/dev/*"}, {}, (Edit.FORBIDDEN,)),
+        ({"listing": "another", "conflict": "listed twice"}, {}, ()),
+    ],
+)
+def test_each_field_of_an_entry_is_an_edit_of_one_row(
+    disk: dict[str, Any], pool: dict[str, Any], expected: tuple[Edit, ...]
+) -> None:
+    edited = msgspec.structs.replace(DISK, pool=msgspec.structs.replace(DISK.pool, **pool), **disk)
+    assert edits(DISK, edited) == expected
+    back = tuple(Edit.ALLOWED if each is Edit.FORBIDDEN else each for each in expected)
+    assert edits(edited, DISK) == back
+
+
+def test_a_glob_that_is_put_in_anothers_place_forbids_no_more_and_no_less() -> None:
+    one, other = (msgspec.structs.replace(DISK, never=glob) for glob in ("/dev/*", "/dev/sd*"))
+    assert edits(one, other) == ()
+
+
+def test_what_is_wanted_on_neither_side_is_no_edit_and_on_one_side_it_came_or_went() -> None:
+    assert edits(None, None) == ()
+    assert edits(None, DISK) == (Edit.ADDED,)
+    assert edits(DISK, None) == (Edit.REMOVED,)
+
+
+def test_the_volumes_that_an_edit_touches_are_told_in_the_order_of_their_names() -> None:
+    some = "pools: {p: {onRelease: wipe}}\nnodes: {n: [%s]}"
+    entries = [f"{{path: /data/{each}, pool: p}}" for each in "hbfdagce"]
+    before, after = desired(some % ", ".join(entries[:4])), desired(some % ", ".join(entries[4:]))
+    found = [change.name for change in changes(before, after)]
+    assert found == sorted({*before.disks, *after.disks})
+    assert len(found) == len(entries)
 
 
 def test_an_edit_taken_back_is_told_the_other_way() -> None:
@@ -92,4 +160,18 @@ def test_the_table_is_the_contracts(edit: Edit, phase: Phase, expected: Effect) 
 def test_every_edit_has_its_row_and_every_phase_its_column() -> None:
     assert set(TABLE) == set(Edit)
     assert {effect(edit, phase) for edit in Edit for phase in Phase} == set(Effect)
-    assert {standing(phase) for phase in Phase}
+
+
+@pytest.mark.parametrize(
+    ("phase", "column"),
+    [
+        (Phase.PENDING, Standing.FREE),
+        (Phase.AVAILABLE, Standing.FREE),
+        (Phase.BOUND, Standing.BOUND),
+        (Phase.RELEASED, Standing.RELEASED),
+        (Phase.WIPING, Standing.RELEASED),
+        (Phase.FAILED, Standing.RELEASED),
+    ],
+)
+def test_a_disk_that_failed_or_is_being_wiped_may_have_had_an_owner(phase: Phase, column: Standing) -> None:
+    assert standing(phase) is column

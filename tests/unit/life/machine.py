@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from disk_daemon import guards, journal, minded, report, witness
+from disk_daemon import claims, guards, journal, minded, report
 from disk_daemon.guards import When
 from disk_daemon.jobs import Job, Record
 from disk_daemon.known import (
@@ -166,7 +166,7 @@ class Machine:
         """What an observing child journals: who was seen to have the disk."""
         facts = self.facts(self.slot)
         known = self.journal_of(facts.identity) if facts.identity else None
-        found = witness.news(job, facts, known)
+        found = claims.news(job, facts, known)
         if found is not None and isinstance(known, Entry) and self.slot is not None and not self.slot.lock:
             self.journals[hardware_key(known.identity)] = journal.had(known, *found)
 

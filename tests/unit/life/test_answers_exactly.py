@@ -1,0 +1,359 @@
+"""Which answers count, to whom the data goes, and why an answer is not taken, word for word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.life.worlds import (
+    BLANK,
+    BOUND,
+    CLAIM,
+    COMMITTED,
+    HARDWARE,
+    OFFERED,
+    OLD,
+    OTHER,
+    RELEASED,
+    WIPED,
+    but,
+    change,
+    question,
+    with_pv,
+    work,
+)
+from tidb_volume import names
+from tidb_volume.life import answers
+from tidb_volume.life.look import look
+from tidb_volume.life.world import World
+from tidb_volume.upstream import Claim, PvcSpec
+from tidb_volume.value import (
+    Admin,
+    Adopt,
+    Answer,
+    Approve,
+    Identity,
+    Owner,
+    Presence,
+    Question,
+    Ref,
+    Restore,
+    SlimMeta,
+    WorkState,
+)
+
+FORMER = change(CLAIM, uid="")
+OTHERS = Ref(namespace="db", name="data-7")
+ABROAD = Ref(namespace="other", name="data-0")
+
+
+def said(**fields: Any) -> World:
+    """Released, and a person said this of the question that stands."""
+    return but(RELEASED, admin=fields)
+
+
+def answer(question: str = "q-1") -> Answer:
+    return Answer(question=question)
+
+
+def restore(claim: Ref | None = None, question: str = "q-1") -> Restore:
+    return Restore(question=question, claim=claim)
+
+
+def adopt(action: Any = "Wipe", claim: Ref | None = None, question: str = "q-1") -> Adopt:
+    return Adopt(question=question, action=action, claim=claim)
+
+
+def approve(question: str = "q-1") -> Approve:
+    return Approve(question=question)
+
+
+KEEP = adopt("Keep", OTHERS)
+
+
+@pytest.mark.parametrize(
+    ("world", "wipe_now", "adopt_wipe", "approved"),
+    [
+        (RELEASED, False, False, False),
+        (said(wipe_now=answer()), True, False, True),
+        (said(wipe_now=answer("q-0")), False, False, False),
+        (but(said(wipe_now=answer()), status={"question": None}), False, False, False),
+        (said(adopt=adopt()), False, True, True),
+        (said(adopt=adopt(question="q-0")), False, False, False),
+        (said(adopt=KEEP), False, False, False),
+        (said(approve=approve()), False, False, True),
+        (said(approve=approve("q-0")), False, False, False),
+        (said(accept_identity=answer(), forget=answer()), False, False, False),
+    ],
+)
+def test_an_answer_counts_for_the_question_that_stands(
+    world: World, wipe_now: bool, adopt_wipe: bool, approved: bool
+) -> None:
+    assert answers.wipe_now(world) is wipe_now
+    assert answers.adopt_wipe(world) is adopt_wipe
+    assert answers.approved(world) is approved
+
+
+@pytest.mark.parametrize(
+    ("admin", "owner", "to"),
+    [
+        (Admin(), Owner(claim=CLAIM), None),
+        (Admin(restore=restore()), Owner(claim=CLAIM), FORMER),
+        (Admin(restore=restore()), Owner(), None),
+        (Admin(restore=restore()), None, None),
+        (Admin(restore=restore(question="q-0")), Owner(claim=CLAIM), None),
+        (Admin(restore=restore(OTHERS)), Owner(claim=CLAIM), OTHERS),
+        (Admin(restore=restore(change(ABROAD, uid="u"))), None, ABROAD),
+        (Admin(adopt=KEEP), Owner(claim=CLAIM), OTHERS),
+        (Admin(adopt=adopt("Keep", OTHERS, "q-0")), Owner(claim=CLAIM), None),
+        (Admin(adopt=adopt("Wipe", OTHERS)), Owner(claim=CLAIM), None),
+        (Admin(adopt=adopt("Keep")), Owner(claim=CLAIM), None),
+        (Admin(adopt=KEEP, restore=restore()), Owner(claim=CLAIM), FORMER),
+        (Admin(adopt=KEEP, restore=restore(question="q-0")), Owner(claim=CLAIM), OTHERS),
+    ],
+)
+def test_the_claim_that_is_to_get_the_data_is_the_one_that_was_named(
+    admin: Admin, owner: Owner | None, to: Ref | None
+) -> None:
+    world = but(RELEASED, spec={"admin": admin}, status={"owner": owner})
+    assert answers.named(world.volume) == to
+    assert answers.restores(world) is (admin.restore is not None and admin.restore.question == "q-1")
+
+
+# --- why it is not given ---
+
+RESTORE = said(restore=restore())
+KEPT = but(said(adopt=KEEP), pvs=())
+"""Nobody knows whose it is, and a person has it kept for a claim."""
+ADOPT_IT = "nobody knows who had it; name the claim that gets it: adopt it with Keep"
+
+
+def there(volume_name: str, base: World = RESTORE) -> World:
+    """The claim that was named is there, and bound to a volume of this name."""
+    claim = Claim(
+        metadata=SlimMeta(namespace="db", name="data-0", uid="claim-2"), spec=PvcSpec(volume_name=volume_name)
+    )
+    return but(base, named_claim=claim)
+
+
+OURS, ANOTHER = (names.pv_name(RELEASED.volume.metadata.name, each) for each in (OLD, OTHER))
+ELSEWHERE = "that claim is bound to {}; scale its user to 0, delete that claim, then answer again"
+
+
+@pytest.mark.parametrize(
+    ("world", "to", "why"),
+    [
+        (RELEASED, None, ""),
+        (RESTORE, FORMER, ""),
+        (there(""), change(FORMER, uid="claim-2"), ""),
+        (there(OURS), change(FORMER, uid="claim-2"), ""),
+        (there("another"), None, f"not given to db/data-0: {ELSEWHERE.format('another')}"),
+        (
+            there(OURS, but(KEPT, disk={"tenancy": OTHER})),
+            None,
+            f"not given to db/data-7: {ELSEWHERE.format(OURS)}",
+        ),
+        (there(ANOTHER, but(KEPT, disk={"tenancy": OTHER})), change(OTHERS, uid="claim-2"), ""),
+        (KEPT, OTHERS, ""),
+        (
+            said(adopt=KEEP),
+            None,
+            "not kept for db/data-7: it is known whose data this is; restore it, or leave it to the policy",
+        ),
+        (said(restore=restore(OTHERS)), OTHERS, ""),
+        (
+            said(restore=restore(ABROAD)),
+            None,
+            "not restored to other/data-0: it was db's, and a restore stays in its namespace; give it to a"
+            " claim there",
+        ),
+        (but(RESTORE, status={"owner": None}), None, ADOPT_IT),
+        (but(RESTORE, status={"owner": Owner()}), None, ADOPT_IT),
+        (but(said(restore=restore(OTHERS)), status={"owner": None}), None, f"not restored: {ADOPT_IT}"),
+        (but(KEPT, status={"owner": None}), OTHERS, ""),
+        (but(COMMITTED, admin={"restore": restore()}), FORMER, ""),
+        (
+            but(COMMITTED, admin={"restore": restore()}, status={"work": work(WorkState.RUNNING)}),
+            FORMER,
+            "",
+        ),
+        (
+            but(
+                COMMITTED, admin={"restore": restore()}, status={"work": work(WorkState.RUNNING, begun=True)}
+            ),
+            None,
+            "not restored: the wipe has begun to delete",
+        ),
+        (
+            but(WIPED, admin={"restore": restore()}),
+            None,
+            "not restored: the data is gone, the wipe is done",
+        ),
+        (but(WIPED, admin={"restore": restore()}, status={"committed": ""}), FORMER, ""),
+        (
+            but(
+                WIPED,
+                admin={"restore": restore()},
+                status={"committed": "", "work": work(WorkState.RUNNING, begun=True)},
+            ),
+            FORMER,
+            "",
+        ),
+    ],
+)
+def test_data_is_given_or_it_is_said_why_not(world: World, to: Ref | None, why: str) -> None:
+    seen = look(world)
+    assert answers.gives(world, seen) == to
+    assert answers.not_taken(world, seen) == why
+
+
+@pytest.mark.parametrize(
+    ("world", "tenancy"),
+    [
+        (but(RESTORE, disk={"tenancy": OTHER}), OLD),
+        (but(KEPT, disk={"tenancy": OTHER}), OTHER),
+        (but(KEPT, status={"disk": None}), ""),
+        (but(RESTORE, status={"disk": None}), OLD),
+    ],
+)
+def test_a_restore_gives_the_tenancy_on_record_and_keep_the_one_found(world: World, tenancy: str) -> None:
+    assert answers.given_tenancy(world) == tenancy
+
+
+@pytest.mark.parametrize(
+    ("world", "found"),
+    [
+        (but(BLANK, disk={"content_note": "entries of others: a, b"}), True),
+        (but(BLANK, disk={"content_note": "2 tenancies; entries of others: a"}), False),
+        (BLANK, False),
+        (but(BLANK, status={"disk": None}), False),
+    ],
+)
+def test_only_what_is_other_peoples_alone_lies_at_the_root(world: World, found: bool) -> None:
+    assert answers.found_at_the_root(world) is found
+
+
+# --- another disk, or one that others show too ---
+
+NEW = Identity(serial="S2", size_bytes=200)
+TWIN = {"twin": "volume w of node m shows it too", "apart": True}
+BESIDE = {"twin": "the same disk as /data/w"}
+WRONG = but(RELEASED, disk={"identity": NEW, "presence": Presence.WRONG_DISK})
+NEWCOMER = but(BLANK, status={"identity": None}, disk={"identity": NEW})
+SHOWN = "serial=S2 size_bytes=200"
+TOO = ", shown by other machines too"
+
+
+def test_the_facts_of_a_disk_are_told_one_by_one() -> None:
+    assert answers.facts(None) == "no facts"
+    assert answers.facts(NEW) == SHOWN
+    assert answers.facts(Identity()) == ""
+
+
+@pytest.mark.parametrize(
+    ("world", "asked"),
+    [
+        (RELEASED, ""),
+        (WRONG, f" in its place: {SHOWN}"),
+        (but(WRONG, around=TWIN), f" in its place: {SHOWN}{TOO}"),
+        (but(WRONG, around=BESIDE), f" in its place: {SHOWN}"),
+        (but(WRONG, around={"apart": True}), f" in its place: {SHOWN}"),
+        (but(WRONG, disk={"identity": None}), ""),
+        (but(WRONG, disk={"identity": HARDWARE}), ""),
+        (but(WRONG, status={"disk": None}), ""),
+        (but(WRONG, status={"identity": None}), f" in its place: {SHOWN}"),
+        (NEWCOMER, ""),
+        (but(NEWCOMER, around=BESIDE), ""),
+        (but(NEWCOMER, around=TWIN), f" on {SHOWN}{TOO}"),
+        (but(NEWCOMER, around=TWIN, disk={"presence": Presence.NOT_MOUNTED}), ""),
+        (but(NEWCOMER, around=TWIN, status={"identity": HARDWARE}), ""),
+        (but(NEWCOMER, around=TWIN, status={"disk": None}), ""),
+        (but(NEWCOMER, around=TWIN, disk={"identity": None}), ""),
+    ],
+)
+def test_a_person_is_asked_of_another_disk_or_of_a_newcomer_that_others_show(
+    world: World, asked: str
+) -> None:
+    assert answers.disk_in_question(world) == asked
+
+
+def accepted(world: World, about: str, question_: str = "q-1", **around: Any) -> World:
+    asked: Question | None = question("identity", about)
+    return but(world, admin={"accept_identity": answer(question_)}, status={"question": asked}, around=around)
+
+
+PLACE = f" in its place: {SHOWN}"
+
+
+@pytest.mark.parametrize(
+    ("world", "accepts", "why"),
+    [
+        (accepted(WRONG, f"{OLD}{PLACE}"), True, ""),
+        (accepted(WRONG, PLACE), True, ""),
+        (accepted(WRONG, PLACE, "q-0"), False, ""),
+        (accepted(WRONG, OLD), False, ""),
+        (but(accepted(WRONG, PLACE), status={"question": None}), False, ""),
+        (but(accepted(WRONG, PLACE), admin={"accept_identity": None}), False, ""),
+        (accepted(RELEASED, OLD), False, ""),
+        (accepted(WRONG, f"{PLACE}{TOO}", **TWIN), True, ""),
+        (accepted(WRONG, PLACE, **TWIN), False, f"not accepted: {TWIN['twin']}"),
+        (accepted(WRONG, PLACE, **BESIDE), False, f"not accepted: {BESIDE['twin']}"),
+        (accepted(WRONG, PLACE, "q-0", **BESIDE), False, ""),
+        (accepted(NEWCOMER, f" on {SHOWN}{TOO}", **TWIN), True, ""),
+        (accepted(WRONG, PLACE, apart=True), True, ""),
+    ],
+)
+def test_a_disk_is_accepted_that_was_asked_about_and_is_nobody_elses(
+    world: World, accepts: bool, why: str
+) -> None:
+    assert answers.accepts_identity(world) is accepts
+    assert answers.not_taken(world, look(world)) == why
+
+
+# --- the record that is to end ---
+
+CLAIMED = "not forgotten: a claim has it; delete the claim first"
+LISTED = "not forgotten: the disk is there and an entry lists it; remove the entry, or wipe it"
+RESERVED = but(with_pv(RELEASED, phase="Available", spec={"claim_ref": FORMER}), status={"reserved": FORMER})
+
+
+def absent(presence: Presence, base: World = RELEASED) -> World:
+    return but(base, disk={"presence": presence})
+
+
+@pytest.mark.parametrize(
+    ("world", "why"),
+    [
+        (but(BOUND, status={"question": question()}), CLAIMED),
+        (absent(Presence.NOT_PRESENT, but(BOUND, status={"question": question()})), CLAIMED),
+        (absent(Presence.NOT_PRESENT, RESERVED), CLAIMED),
+        (RELEASED, LISTED),
+        (but(RELEASED, desired=None, left_by_label=True), LISTED),
+        (but(RELEASED, desired=None), ""),
+        (but(RELEASED, node=None), ""),
+        (but(RELEASED, status={"disk": None}), LISTED),
+        (absent(Presence.NOT_PRESENT), ""),
+        (absent(Presence.NOT_MOUNTED), ""),
+        (absent(Presence.STUCK), ""),
+        (absent(Presence.WRONG_DISK), ""),
+        (absent(Presence.CONFLICT), LISTED),
+        (absent(Presence.FOREIGN), LISTED),
+        (absent(Presence.REFUSED), LISTED),
+        (absent(Presence.OCCUPIED), LISTED),
+        (but(OFFERED, status={"question": question()}), LISTED),
+    ],
+)
+def test_a_record_ends_only_of_a_disk_that_is_gone_or_not_listed_and_that_no_claim_has(
+    world: World, why: str
+) -> None:
+    seen = look(world)
+    for id_, counts in (("q-1", True), ("q-0", False)):
+        asked = but(world, admin={"forget": answer(id_)})
+        assert answers.forgets(asked, seen) is (counts and not why)
+        assert answers.not_taken(asked, seen) == (why if counts else "")
+
+
+def test_what_may_be_forgotten_hides_no_other_answer_that_is_not_taken() -> None:
+    world = but(RESTORE, admin={"forget": answer()}, desired=None, status={"owner": None})
+    assert answers.not_taken(world, look(world)) == ADOPT_IT

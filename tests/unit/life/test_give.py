@@ -1,0 +1,137 @@
+"""To whom data is given, and when it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.life.cluster import NAME
+from tests.unit.life.worlds import (
+    BLANK,
+    CAPACITY,
+    CLAIM,
+    FRESH,
+    OFFERED,
+    OLD,
+    OTHER,
+    RELEASED,
+    but,
+    change,
+    question,
+    with_pv,
+)
+from tidb_volume.life import actions, give, offer
+from tidb_volume.life.actions import Plan
+from tidb_volume.life.look import look
+from tidb_volume.life.world import World
+from tidb_volume.upstream import Claim, PvcSpec
+from tidb_volume.value import Adopt, Content, Ref, Restore, SlimMeta, Source
+
+NAMED = change(CLAIM, uid="")
+THERE = Claim(metadata=SlimMeta(namespace="db", name="data-0", uid="claim-2"), spec=PvcSpec())
+RESTORE = {"restore": Restore(question="q-1")}
+RELEASED_ = but(RELEASED, admin=RESTORE)
+GONE = but(RELEASED_, pvs=())
+"""The same, and its PersistentVolume was deleted by hand."""
+KEEP = {"adopt": Adopt(question="q-1", action="Keep", claim=NAMED)}
+UNKNOWN = but(
+    BLANK,
+    admin=KEEP,
+    status={"question": question("adopt")},
+    disk={"content": Content.DATA, "content_note": "entries of others: data"},
+)
+"""Data that nobody knows, to be kept for a claim."""
+FOUND = but(UNKNOWN, disk={"content": Content.TENANCY, "tenancy": OTHER, "content_note": ""})
+"""A tenancy that this record does not know, to be kept for a claim."""
+
+
+def of(world: World) -> Plan | None:
+    return give.step(world, look(world))
+
+
+def pointed(to: Ref) -> Plan:
+    name = RELEASED.pvs[0].metadata.name
+    return Plan(
+        action=actions.SetClaimRef(
+            name=name,
+            uid="pv-a",
+            resource_version="7",
+            patch=offer.pointing_at(to),
+            why="a person gave its data to db/data-0",
+        )
+    )
+
+
+def made(tenancy: str, to: Ref = NAMED, path: str = "") -> Plan:
+    manifest = offer.persistent_volume(NAME, BLANK.volume.spec, tenancy, "host-1", CAPACITY)
+    return Plan(action=actions.CreatePv(manifest=offer.given(manifest, to, path)))
+
+
+@pytest.mark.parametrize(
+    ("world", "plan"),
+    [
+        (RELEASED, None),
+        (RELEASED_, pointed(NAMED)),
+        (but(RELEASED_, named_claim=THERE), pointed(change(CLAIM, uid="claim-2"))),
+        (with_pv(RELEASED_, spec={"claim_ref": None}), pointed(NAMED)),
+        (with_pv(RELEASED_, spec={"claim_ref": NAMED}), None),
+        (with_pv(RELEASED_, spec={"claim_ref": change(NAMED, namespace="other")}), pointed(NAMED)),
+        (with_pv(RELEASED_, spec={"claim_ref": change(NAMED, name="data-1")}), pointed(NAMED)),
+        (with_pv(RELEASED_, phase="Available", spec={"claim_ref": None}), None),
+        (with_pv(RELEASED_, deletion_timestamp="2027-01-01T00:00:00Z"), None),
+    ],
+)
+def test_a_released_volume_is_pointed_at_the_claim_that_a_person_named(
+    world: World, plan: Plan | None
+) -> None:
+    assert of(world) == plan
+
+
+def test_data_is_given_while_the_disk_is_cordoned_or_retired_too() -> None:
+    for admin in ({}, {"cordon": True}, {"retire": True}):
+        assert of(but(GONE, admin=admin)) == made(OLD)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        but(GONE, around={"foreign": "theirs"}),
+        but(GONE, around={"never": "/data/*"}),
+        but(GONE, status={"disk": None}),
+        but(GONE, node=None),
+        but(GONE, desired=None),
+        but(GONE, desired=None, left_by_label=True),
+        but(GONE, disk={"trash": ("order-1",)}),
+        but(GONE, disk={"content": Content.BLANK}),
+        but(GONE, disk={"content": Content.UNKNOWN}),
+        but(GONE, disk={"tenancy": OTHER}),
+        but(UNKNOWN, disk={"content_note": "xfs (label backup)"}),
+        but(UNKNOWN, spec={"source": Source(device="/dev/disk/by-id/x")}),
+    ],
+)
+def test_nothing_is_made_while_anything_is_unknown_of_what_is_given(world: World) -> None:
+    assert of(world) == Plan()
+
+
+@pytest.mark.parametrize(
+    ("world", "plan"),
+    [
+        (GONE, made(OLD)),
+        (but(GONE, named_claim=THERE), made(OLD, change(CLAIM, uid="claim-2"))),
+        (FOUND, made(OTHER)),
+        (UNKNOWN, made(FRESH, path="/data/disk0")),
+        (
+            but(GONE, disk={"content": Content.DATA, "content_note": "entries of others: x"}),
+            made(FRESH, path="/data/disk0"),
+        ),
+    ],
+)
+def test_the_volume_of_what_is_on_the_disk_is_made_for_that_claim_alone(world: World, plan: Plan) -> None:
+    assert of(world) == plan
+
+
+@pytest.mark.parametrize("fields", [{}, {"admin": {"cordon": True}}])
+def test_nobody_is_given_what_nobody_asked_for(fields: dict[str, Any]) -> None:
+    for world in (BLANK, OFFERED, RELEASED):
+        assert of(but(world, **fields)) is None

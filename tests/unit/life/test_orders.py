@@ -1,0 +1,285 @@
+"""What an order names, and which one stands, to the letter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.life.worlds import (
+    BLANK,
+    BOUND,
+    COMMITTED,
+    FRESH,
+    HARDWARE,
+    NEXT,
+    OFFERED,
+    OLD,
+    OTHER,
+    RELEASED,
+    WIPED,
+    but,
+    change,
+    order,
+    pv,
+    seen,
+    work,
+)
+from tidb_volume.life import actions, orders
+from tidb_volume.life.actions import Plan
+from tidb_volume.life.look import look
+from tidb_volume.life.world import World
+from tidb_volume.value import Adopt, Answer, Identity, Order, WorkState
+
+RUNNING, FAILED, REFUSED = WorkState.RUNNING, WorkState.FAILED, WorkState.REFUSED
+
+
+def standing(of: Order, base: World = RELEASED, **told: Any) -> World:
+    """Released, and this order stands; told: what the daemon said of it."""
+    said = work(**told) if told else None
+    return but(base, spec={"order": of}, status={"work": said})
+
+
+FRESH_ORDER = Order(
+    id="order-9",
+    kind="reclaim",
+    method="files",
+    identity=HARDWARE,
+    ends=OLD,
+    next=FRESH,
+    offer=True,
+    epoch=1,
+    leader="a",
+)
+"""What is written where nothing else is said."""
+
+
+def written(plan: Plan) -> tuple[Order | None, str]:
+    assert isinstance(plan.action, actions.WriteOrder)
+    assert plan.again_at is None
+    return plan.action.order, plan.action.why
+
+
+@pytest.mark.parametrize(
+    ("world", "stands"),
+    [
+        (RELEASED, False),
+        (standing(order()), True),
+        (standing(order(ends=OTHER)), False),
+        (standing(order(next=OLD)), False),
+        (standing(order(kind="prepare")), False),
+        (standing(order(kind="prepare", answer="q-1")), True),
+        (standing(order(kind="mount", next=NEXT)), False),
+        (standing(order(), state=RUNNING), True),
+        (standing(order(), state=RUNNING, begun=True), False),
+        (standing(order(), state=WorkState.DONE), False),
+        (standing(order(), state=FAILED), False),
+        (standing(order(), state=REFUSED), False),
+        (standing(order(), state=WorkState.DONE, order_id="order-0"), True),
+    ],
+)
+def test_an_order_stands_for_a_wipe_until_it_has_its_answer_or_a_byte_is_gone(
+    world: World, stands: bool
+) -> None:
+    assert orders.stands_for_wipe(world, look(world)) is stands
+
+
+@pytest.mark.parametrize(
+    ("world", "unanswered"),
+    [
+        (RELEASED, False),
+        (standing(order()), True),
+        (standing(order(kind="prepare", ends="")), True),
+        (standing(order(withdrawn=True)), False),
+        (standing(order(), state=RUNNING), True),
+        (standing(order(), state=RUNNING, begun=True), False),
+        (standing(order(), state=WorkState.DONE), False),
+        (standing(order(), state=FAILED), False),
+        (standing(order(), state=REFUSED), False),
+    ],
+)
+def test_an_order_that_the_daemon_may_still_take_up_is_unanswered(world: World, unanswered: bool) -> None:
+    assert orders.unanswered(look(world)) is unanswered
+
+
+@pytest.mark.parametrize(
+    ("facts", "spent"),
+    [
+        ({}, False),
+        ({"failed": True}, True),
+        ({"refused": True}, True),
+        ({"refused": True, "undecided": True}, False),
+    ],
+)
+def test_what_failed_or_was_refused_for_what_passes_is_spent(facts: dict[str, bool], spent: bool) -> None:
+    assert orders.is_spent(seen(COMMITTED, **facts)) is spent
+
+
+# --- asked again ---
+
+FOUND = order(attempt=2, answer="q-1", kind="reclaim", method="zero", offer=False)
+AGAIN = change(
+    FRESH_ORDER,
+    next=NEXT,
+    method="zero",
+    offer=False,
+    attempt=2,
+    pv_name=FOUND.pv_name,
+    pv_uid=FOUND.pv_uid,
+    claim_uid=FOUND.claim_uid,
+)
+
+
+@pytest.mark.parametrize(
+    ("committed", "asked"),
+    [
+        ("order-1", change(AGAIN, answer="q-1")),
+        ("", change(AGAIN, kind="prepare")),
+    ],
+)
+def test_what_was_found_done_is_asked_again_and_without_a_commit_in_a_way_that_deletes_nothing(
+    committed: str, asked: Order
+) -> None:
+    world = but(WIPED, spec={"order": FOUND}, status={"committed": committed})
+    assert written(orders.ask_again(world, look(world))) == (asked, "asked again under this leader")
+
+
+# --- the committed wipe goes on ---
+
+ADOPTED = {"adopt": Adopt(question="q-1", action="Wipe")}
+WIPE_NOW = {"wipe_now": Answer(question="q-1")}
+GOES_ON = change(
+    FRESH_ORDER, next=NEXT, pv_name=order().pv_name, pv_uid=order().pv_uid, claim_uid=order().claim_uid
+)
+
+
+@pytest.mark.parametrize(
+    ("world", "expected"),
+    [
+        (but(COMMITTED, spec={"order": None}), FRESH_ORDER),
+        (but(COMMITTED, spec={"order": None}, admin=WIPE_NOW), change(FRESH_ORDER, answer="q-1")),
+        (but(COMMITTED, spec={"order": None}, admin=ADOPTED), change(FRESH_ORDER, answer="q-1")),
+        (but(COMMITTED, spec={"order": None}, admin=WIPE_NOW, status={"question": None}), FRESH_ORDER),
+        (but(COMMITTED, spec={"order": order(ends=OTHER, next=FRESH)}), FRESH_ORDER),
+        (COMMITTED, GOES_ON),
+        (but(COMMITTED, admin=WIPE_NOW), change(GOES_ON, answer="q-1")),
+        (but(COMMITTED, spec={"order": order(answer="q-0")}, admin=WIPE_NOW), change(GOES_ON, answer="q-0")),
+        (
+            but(COMMITTED, spec={"order": order(kind="prepare", ends=OTHER, answer="q-0")}),
+            change(GOES_ON, kind="prepare", ends=OTHER, answer="q-0", whole_disk=True),
+        ),
+    ],
+)
+def test_a_committed_wipe_goes_on_towards_the_same_tenancy_and_on_what_a_person_said_since(
+    world: World, expected: Order
+) -> None:
+    assert written(orders.go_on(world, look(world), "why")) == (expected, "why")
+    assert written(orders.go_on(world, look(world), "why", attempt=3)) == (
+        change(expected, attempt=3),
+        "why",
+    )
+
+
+# --- what is deleted ---
+
+DELETED = actions.DeletePv(name=OFFERED.pvs[0].metadata.name, uid="pv-a", resource_version="7", why="why")
+
+
+@pytest.mark.parametrize(
+    ("world", "action"),
+    [
+        (OFFERED, DELETED),
+        (but(OFFERED, spec={"order": order(ends=OTHER, pv_uid="pv-z")}), DELETED),
+        (standing(order(ends=OTHER)), actions.WriteOrder(order=None, why="not now: why")),
+        (standing(order(ends=OTHER), state=REFUSED), actions.WriteOrder(order=None, why="not now: why")),
+        (standing(order(pv_uid="pv-z")), actions.WriteOrder(order=None, why="not now: why")),
+        (standing(order(pv_uid="pv-z"), state=FAILED), DELETED),
+    ],
+)
+def test_an_order_that_a_delete_would_commit_is_taken_back_first(
+    world: World, action: actions.Action
+) -> None:
+    assert orders.take_back(world, look(world), "why") == Plan(action=action)
+
+
+def test_any_other_volume_is_deleted_as_it_was_read() -> None:
+    other = pv(OTHER, resource_version="8")
+    assert orders.delete_pv(look(COMMITTED), other, "why") == Plan(
+        action=actions.DeletePv(name=other.metadata.name, uid="pv-c", resource_version="8", why="why")
+    )
+
+
+# --- what is written ---
+
+
+def new(world: World, *, of: Order | None = None, **fields: Any) -> Order:
+    given = {"kind": "reclaim", "ends": OLD, "why": "why", **fields}
+    made, why = written(orders.write(world, look(world), again_of=of, **given))
+    assert made is not None
+    assert why == "why"
+    return made
+
+
+def test_an_order_names_what_it_was_decided_on() -> None:
+    assert new(RELEASED) == FRESH_ORDER
+    named = {"pv_name": "v", "pv_uid": "u", "claim_uid": "c", "answer": "q", "attempt": 3}
+    assert new(RELEASED, **named, next_=OTHER) == change(FRESH_ORDER, **named, next=OTHER)
+    assert new(but(RELEASED, fleet=None)).epoch == 0
+    assert new(but(RELEASED, leader="b")).leader == "b"
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "whole"),
+    [("prepare", "q", True), ("prepare", "", False), ("reclaim", "q", False), ("reclaim", "", False)],
+)
+def test_only_what_a_person_said_of_unknown_data_ends_the_whole_disk(
+    kind: str, answer: str, whole: bool
+) -> None:
+    assert new(BLANK, kind=kind, answer=answer).whole_disk is whole
+
+
+EARLIER = order(method="zero", pv_name="n", pv_uid="u", claim_uid="c", offer=False)
+
+
+def test_what_goes_on_with_another_order_takes_from_there_what_is_not_given() -> None:
+    went_on = change(FRESH_ORDER, method="zero", pv_name="n", pv_uid="u", claim_uid="c")
+    assert new(RELEASED, of=EARLIER) == went_on
+    given = {"pv_name": "n2", "pv_uid": "u2", "claim_uid": "c2"}
+    assert new(RELEASED, of=EARLIER, **given) == change(went_on, **given)
+
+
+@pytest.mark.parametrize(
+    ("world", "of", "offer"),
+    [
+        (RELEASED, None, True),
+        (but(RELEASED, admin={"cordon": True}), None, False),
+        (but(RELEASED, admin={"retire": True}), None, False),
+        (but(RELEASED, desired=None), None, False),
+        (RELEASED, EARLIER, True),
+        (WIPED, EARLIER, False),
+        (WIPED, None, True),
+        (but(WIPED, admin={"cordon": True}), order(), True),
+        (but(RELEASED, admin={"cordon": True}), order(), False),
+    ],
+)
+def test_what_is_done_is_asked_again_as_it_was_and_all_else_is_offered_if_it_may_be_by_now(
+    world: World, of: Order | None, offer: bool
+) -> None:
+    assert new(world, of=of).offer is offer
+
+
+SEEN = Identity(serial="S2")
+
+
+@pytest.mark.parametrize(
+    ("world", "identity"),
+    [
+        (but(BOUND, disk={"identity": SEEN}), HARDWARE),
+        (but(BOUND, status={"identity": None}, disk={"identity": SEEN}), SEEN),
+        (but(BOUND, status={"identity": None, "disk": None}), None),
+    ],
+)
+def test_an_order_is_for_the_recorded_disk_and_before_it_is_recorded_for_the_one_seen(
+    world: World, identity: Identity | None
+) -> None:
+    assert new(world).identity == identity
