@@ -23,6 +23,7 @@ from tidb_volume.kube.store import Store
 from tidb_volume.life import places
 from tidb_volume.obs.log import Log
 from tidb_volume.upstream import ConfigMap
+from tidb_volume.value import Fleet, InventoryStatus
 from volume_controller.act import NotLeading
 from volume_controller.cluster import Cluster, Key, Topic, Wanted
 
@@ -84,8 +85,21 @@ class InventoryKeeper:
                 found[name] = merge.load(name, copy.data)
             except ValueError as error:
                 _log.error("a stored copy of the inventory cannot be read", inventory=name, error=str(error))
+                self._say_damaged(copy, name, str(error))
                 raise
         return found
+
+    def _say_damaged(self, copy: ConfigMap, name: str, error: str) -> None:
+        """Without it nothing is known to be in force, and no volume is decided about."""
+        said = (
+            f"ConfigMap {copy.metadata.name}: {error}; nothing is done about any disk until it is mended, or"
+            " that copy is deleted: then never globs and pools of files that are gone end"
+        )
+        self._recorder.say(about(kinds.CONFIG_MAP, copy), "InventoryCopyDamaged", said, warning=True)
+        fleet = self._cluster.fleet
+        if fleet is not None:
+            others = tuple(each for each in fleet.status.inventories if each.name != name)
+            self._write_inventories(fleet, (*others, InventoryStatus(name=name, errors=(said,))))
 
     def _keep(self, name: str, data: dict[str, str]) -> None:
         """Write the copy of what is in force of one ConfigMap, unless it is there as it should be."""
@@ -195,9 +209,10 @@ class InventoryKeeper:
 
     def _write_status(self, decision: merge.Decision, desired: Desired) -> None:
         fleet = self._cluster.fleet
-        if fleet is None:
-            return
-        wanted = merge.statuses(decision, desired)
+        if fleet is not None:
+            self._write_inventories(fleet, merge.statuses(decision, desired))
+
+    def _write_inventories(self, fleet: Fleet, wanted: tuple[InventoryStatus, ...]) -> None:
         if fleet.status.inventories == wanted:
             return
         if not self._leading():
