@@ -51,8 +51,7 @@ def around(
         and foreign.may_be_used_on(pv, node)
         and foreign.covers(pv, volume, at, report)
     )
-    is_new = conflict.new_identity(volume) is not None
-    twin = conflict.twin(volume, peers, raised()) if is_new else ""
+    twin = conflict.twin(volume, peers, raised)
     return Around(
         never=places.forbidden(volume, at, forbids),
         foreign=foreign.said(tuple(sorted(theirs, key=lambda pv: pv.metadata.name))),

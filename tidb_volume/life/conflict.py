@@ -11,7 +11,7 @@ nodes see. A person can tell, and says so of one newcomer at a time (decision 03
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tidb_volume import identity, words
 from tidb_volume.value import Identity, NodeReport, Presence, Value, Volume
@@ -25,10 +25,10 @@ class Peer(Value):
 
     node: str
     identity: Identity
+    name: str
+    """The volume's path or device; the survey's name of the disk."""
     volume: str = ""
     """Empty: the survey's word alone."""
-    name: str = ""
-    """The volume's path or device; the survey's name of the disk."""
     established: bool = False
 
 
@@ -84,7 +84,7 @@ def raised(node: str, report: NodeReport | None, peers: Iterable[Peer]) -> tuple
     """
     peers = list(peers)
     elsewhere = [peer for peer in peers if peer.established and peer.node != node]
-    if report is None or not elsewhere:
+    if report is None:
         return ()
     settled = [peer.identity for peer in peers if peer.established and peer.node == node]
     own = [
@@ -109,10 +109,11 @@ def is_apart(volume: Volume, peers: Iterable[Peer]) -> bool:
     return all(peer.node != volume.spec.node_name for peer in _same(volume, peers))
 
 
-def twin(volume: Volume, peers: Iterable[Peer], raised_by_node: tuple[Peer, ...]) -> str:
+def twin(volume: Volume, peers: Iterable[Peer], raised: Callable[[], tuple[Peer, ...]]) -> str:
     """Why a newcomer's disk is not taken up, with the way out, for people; empty: it is nobody else's.
 
-    peers: everybody who shares a fact with it, the volume itself may be among them.
+    peers: everybody who shares a fact with it, the volume itself may be among them. raised: what its node
+    raises, which is asked only where nobody shows that very disk.
     """
     seen, node = new_identity(volume), volume.spec.node_name
     if seen is None:
@@ -131,6 +132,7 @@ def twin(volume: Volume, peers: Iterable[Peer], raised_by_node: tuple[Peer, ...]
         )
         said = _words(node, seen, first)
         return said if first.node == node else f"{said}; {_or_apart(volume)}"
+    raised_by_node = raised()
     if len(raised_by_node) >= MANY:
         shown = ", ".join(sorted(peer.volume for peer in raised_by_node)[:MANY])
         return (

@@ -118,8 +118,8 @@ def _holds(wanted: NodeRequirement, labels: dict[str, str]) -> bool:
             return label is None
         case "Gt" | "Lt":
             try:
-                found, bound = int(label or ""), int(wanted.values[0])
-            except (ValueError, IndexError):
+                found, bound = int(labels[wanted.key]), int(wanted.values[0])
+            except (KeyError, ValueError, IndexError):
                 return False
             return found > bound if wanted.operator == "Gt" else found < bound
     return True

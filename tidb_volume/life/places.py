@@ -60,7 +60,7 @@ def names_of(disk: SeenDisk) -> Iterator[str]:
 
 def normal(path: str) -> str:
     """A path as the kernel would walk it, without looking: one slash, no dots, nothing behind."""
-    return f"/{posixpath.normpath(path).lstrip('/')}"
+    return posixpath.normpath(f"///{path}")  # of two slashes at the beginning it would keep both
 
 
 def ways_to(path: str) -> Iterator[str]:
@@ -75,16 +75,11 @@ def ways_to(path: str) -> Iterator[str]:
 def lying_on(path: str, report: NodeReport) -> frozenset[str]:
     """The device numbers that a path of the node leads to: one, or none where no disk is behind it. Of two
     disks mounted at one place it is both, since the survey does not tell which one covers the other."""
-    path, longest = normal(path), 0
-    found: set[str] = set()
-    for disk in report.disks:
-        for name in names_of(disk):
-            if len(name) < longest or not (path == name or path.startswith(f"{name.rstrip('/')}/")):
-                continue
-            if len(name) > longest:
-                longest, found = len(name), set()
-            found.add(disk.device)
-    return frozenset(found)
+    for way in ways_to(path):
+        found = frozenset(disk.device for disk in report.disks if way in names_of(disk))
+        if found:
+            return found
+    return frozenset()
 
 
 def is_surveyed(volume: Volume, report: NodeReport | None) -> bool:
