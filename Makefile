@@ -73,9 +73,9 @@ test-deep: $(STAMP) ## the model of a disk's life with fresh seeds (SECONDS=3600
 	@$(BIN)/python -m tests.unit.life.model.deep --seconds $(SECONDS) $(ARGS)
 
 .PHONY: guards
-guards: $(STAMP) ## each guard of the daemon taken away: its tests must fail (ARGS='-k one' to choose)
+guards: $(STAMP) ## each guard taken away, each decision broken: its tests must fail (ARGS='-k one' to choose)
 	$(call timed,\
-	  $(BIN)/python -m pytest -q --without-guards tests/unit/daemon tests/disks $(ARGS))
+	  $(BIN)/python -m pytest -q --without-guards tests/unit tests/disks $(ARGS))
 
 .PHONY: mutants
 mutants: $(STAMP) ## each change to what decides and guards must fail a test (ARGS='guards.py' to choose)

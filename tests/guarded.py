@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from disk_daemon import fit, guards
@@ -31,19 +32,21 @@ def without(name: str) -> Iterator[None]:
         check.__code__ = code
 
 
-def marked() -> dict[str, list[str]]:
-    """By guard: the tests that carry its mark, as `disks/test_block.py: test_…`."""
+@cache
+def marked(mark: str = "guards") -> dict[str, list[str]]:
+    """By what a mark names first, a guard or a thing broken: the tests that carry it, as
+    `disks/test_block.py: test_…`."""
     found: dict[str, list[str]] = {}
     for path in sorted(TESTS.rglob("test_*.py")):
         for each in ast.walk(ast.parse(path.read_text())):
             if not isinstance(each, ast.FunctionDef):
                 continue
-            for name in _names(each):
+            for name in _names(each, mark):
                 found.setdefault(name, []).append(f"{path.relative_to(TESTS)}: {each.name}")
     return found
 
 
-def _names(test: ast.FunctionDef) -> Iterator[str]:
+def _names(test: ast.FunctionDef, mark: str) -> Iterator[str]:
     for each in test.decorator_list:
-        if isinstance(each, ast.Call) and ast.unparse(each.func) == "pytest.mark.guards":
-            yield from (str(ast.literal_eval(argument)) for argument in each.args)
+        if isinstance(each, ast.Call) and ast.unparse(each.func) == f"pytest.mark.{mark}":
+            yield str(ast.literal_eval(each.args[0]))

@@ -130,15 +130,18 @@ def test_a_withdrawn_order_is_journalled_before_it_is_answered_and_never_obeyed_
     assert state(obey(disk, of_another, rules)) == ("done", "")
 
 
+@pytest.mark.notices("daemon: a wipe does not hold the disk's lock")
 def test_a_second_process_stays_out_while_one_holds_the_disk(disk: Disk, rules: Rules) -> None:
     fill(disk.tenancy())
     before = disk.tree()
     holder = os.open(disk.ours, os.O_RDONLY)
-    fcntl.flock(holder, fcntl.LOCK_EX)
-    ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
-    assert (state(ended), ended.until) == (("running", "Locked"), "lock")
-    assert disk.tree() == before
-    os.close(holder)
+    try:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
+        assert (state(ended), ended.until) == (("running", "Locked"), "lock")
+        assert disk.tree() == before
+    finally:
+        os.close(holder)
 
 
 @pytest.mark.guards("not_in_use")
@@ -253,6 +256,7 @@ def test_a_process_frozen_after_a_reading_does_not_act_on_it_when_it_wakes(
     assert disk.tree() == before
 
 
+@pytest.mark.notices("daemon: a frozen process goes on with what it read before")
 def test_a_look_at_the_disk_is_not_acted_on_once_it_is_old_however_fresh_the_api_s_answer(
     disk: Disk, rules: Rules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from disk_daemon.guards import When
 from tests.guarded import CHECKS, TESTS, marked
 from tests.unit.daemon.test_fit import TABLE
 from tests.unit.daemon.test_guards import STOPS
+from tests.unit.life.model.broken import BROKEN
 from tidb_volume.inventory import policy, promises, settings
 from tidb_volume.inventory.reference import filled, table
 
@@ -81,7 +82,22 @@ def _methods() -> str:
     return table(head, promises.listing())
 
 
-TABLES = {"guards": _guards, "devices": _rules, "methods": _methods}
+def _broken() -> str:
+    """What the model's self-test breaks, and which test of one thing alone fails on it."""
+    tests = marked("notices")
+    rows = ((name, _broken_tests(name, tests.get(name, []))) for name in BROKEN)
+    return table(("broken", "the test that fails on it"), rows)
+
+
+def _broken_tests(name: str, tests: list[str]) -> str:
+    """One that leaves out a guard is missed by the tests of that guard, which its own table names."""
+    guard = name.removeprefix("daemon: ").removesuffix(" is not asked")
+    if guard in CHECKS:
+        return "those of the guard"
+    return "; ".join("{}: `{}`".format(*each.split(": ")) for each in tests)
+
+
+TABLES = {"broken": _broken, "guards": _guards, "devices": _rules, "methods": _methods}
 DOCUMENTS = [DOCS / "reliability.md", DOCS / "security.md"]
 
 
@@ -132,8 +148,15 @@ def test_every_guard_has_a_case_and_a_name_of_its_own() -> None:
     assert {name for name, _, _ in (*STOPS, *TABLE)} == set(CHECKS)
 
 
-def test_a_mark_names_a_guard_that_there_is() -> None:
+def test_a_mark_names_a_guard_that_there_is_or_a_thing_that_can_be_broken() -> None:
     assert set(marked()) <= set(CHECKS)
+    assert set(marked("notices")) <= set(BROKEN)
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_what_the_model_breaks_is_noticed_by_a_test_of_its_own_too(name: str) -> None:
+    """Whether it really fails on it is what `make guards` tries."""
+    assert _broken_tests(name, marked("notices").get(name, []))
 
 
 if __name__ == "__main__":

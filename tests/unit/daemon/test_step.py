@@ -209,6 +209,7 @@ PREPARED: list[tuple[str, Case, Verdict | str]] = [
 ]
 
 
+@pytest.mark.notices("daemon: a tenancy that is not empty is taken for unused", "written to")
 @pytest.mark.parametrize(("made", "verdict"), [row[1:] for row in PREPARED], ids=[row[0] for row in PREPARED])
 def test_a_prepare_destroys_nothing(made: Case, verdict: Verdict | str) -> None:
     found = decide(made)
@@ -235,6 +236,7 @@ def test_an_answered_order_for_the_whole_disk_takes_everything() -> None:
     assert verdict == Do(moves)
 
 
+@pytest.mark.notices("daemon: another tenancy on the disk is not looked at")
 def test_it_takes_no_tenancy_that_it_does_not_name() -> None:
     verdict = decide(answered(case(ADOPT, disk=facts(strays=("data",)), journal=None)))
     assert isinstance(verdict, Refuse)
@@ -263,6 +265,7 @@ def withdrawn(made: Case) -> Case:
     return with_order(made, withdrawn=True)
 
 
+@pytest.mark.notices("daemon: a withdrawn order is given back though bytes are gone")
 def test_a_withdrawn_order_gives_back_until_a_byte_is_gone() -> None:
     noted = entry(order=taken())
     assert decide(withdrawn(case())) == GiveBack()
@@ -282,6 +285,7 @@ def test_trash_that_the_journal_cannot_explain_is_not_given_back_as_untouched() 
     assert verdict.reason == "Withdrawn"
 
 
+@pytest.mark.notices("daemon: an order that was withdrawn is obeyed once etcd is set back")
 def test_an_order_that_was_withdrawn_once_does_not_come_back_out_of_a_restored_etcd() -> None:
     back = entry(taken_back=("order-1",))
     for disk in (facts(), ASIDE):
@@ -373,6 +377,7 @@ def test_no_order_ever_touches_a_tenancy_that_it_does_not_end(
 
 @settings(max_examples=300)
 @given(disk=DISKS, journal=JOURNALS, offer=st.booleans())
+@pytest.mark.notices("daemon: an order that was done is carried out once more")
 def test_an_order_that_the_journal_has_as_done_is_never_carried_out_again(
     disk: Any, journal: Any, offer: bool
 ) -> None:

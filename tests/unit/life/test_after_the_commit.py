@@ -251,6 +251,7 @@ def test_a_disk_that_is_not_to_be_offered_any_more_comes_to_rest_when_its_wipe_i
     assert len(sim.wiped) == 1
 
 
+@pytest.mark.notices("controller: wipes under a record made anew")
 def test_a_record_made_again_beside_a_released_volume_wipes_nothing_by_itself() -> None:
     sim = Sim(desired(AT_ONCE))
     sim.settle()
@@ -315,6 +316,7 @@ def test_a_tenancy_that_is_another_volumes_makes_a_conflict_and_asks_nobody() ->
     assert sim.status.question is None
 
 
+@pytest.mark.notices("controller: commits before the PersistentVolume is deleted")
 def test_a_claim_whose_end_was_not_heard_yet_still_has_its_disk() -> None:
     sim = Sim(desired(AT_ONCE))
     sim.settle()

@@ -10,7 +10,7 @@ from tests.unit.life.simulate import Sim, desired, pool
 from tests.unit.life.stages import bound, committed, on_offer, released
 from tidb_volume.life import actions
 from tidb_volume.upstream import Pv
-from tidb_volume.value import Adopt, Answer, Identity, Phase, Ref, Restore, WorkState
+from tidb_volume.value import Adopt, Answer, Identity, Phase, Ref, Restore, Work, WorkState
 
 FORMER = Ref(namespace="db", name="data-0")
 
@@ -78,6 +78,7 @@ REFUSED: list[tuple[str, Ref | None, str, str]] = [
 ]
 
 
+@pytest.mark.notices("controller: orders the wipe of what is asked back")
 @pytest.mark.parametrize(
     ("claim", "bound_to", "words"), [row[1:] for row in REFUSED], ids=[r[0] for r in REFUSED]
 )
@@ -109,6 +110,7 @@ def test_an_answer_to_an_earlier_question_gives_nothing_back() -> None:
     assert sim.status.phase is Phase.AVAILABLE
 
 
+@pytest.mark.notices("controller: PersistentVolumes are deleted without preconditions")
 def test_a_restore_between_order_and_delete_makes_the_delete_fail() -> None:
     sim = bound(after="0s")
     sim.release()
@@ -122,9 +124,24 @@ def test_a_restore_between_order_and_delete_makes_the_delete_fail() -> None:
     assert sim.pvs
 
 
+@pytest.mark.notices("controller: a claimRef is set without preconditions")
+def test_a_gift_decided_before_the_volume_got_another_owner_is_not_made() -> None:
+    sim = released()
+    restore(sim)
+    while not isinstance(gift := sim.plan().action, actions.SetClaimRef):
+        sim.step()
+    volume = sim.volume
+    assert volume is not None
+    sim.clear_claim_ref()
+    owner = sim.bind("db/data-9", pod=False)
+    assert sim.controller.attempt(volume, gift) == "conflict"
+    assert the_pv(sim).spec.claim_ref == Ref(namespace="db", name="data-9", uid=owner.metadata.uid)
+
+
 # --- restore, after the commit ---
 
 
+@pytest.mark.notices("controller: data is given back while the daemon may still begin")
 def test_a_restore_after_the_commit_waits_for_the_daemons_word_and_makes_the_volume_again() -> None:
     sim = committed()
     tenancy, owner = sim.status.tenancy, next(iter(sim.data)).owner
@@ -177,6 +194,20 @@ def test_a_restore_that_comes_after_the_first_unlink_is_refused_and_the_wipe_end
     sim.settle()
     assert sim.status.phase is Phase.AVAILABLE
     assert len(sim.wiped) == 1
+
+
+@pytest.mark.notices("controller: data is given back though some of it is gone")
+def test_a_daemon_that_says_that_bytes_are_gone_gives_nothing_back() -> None:
+    """Also where the report of the disk is older than that, and shows the tenancy as it was."""
+    sim = committed()
+    restore(sim)
+    sim.until(actions.WriteOrder)
+    begun = Work(order_id=sim.spec.order.id, state=WorkState.REFUSED, reason="Withdrawn", begun=True)
+    sim.cluster.change_status(work=begun)
+    sim.daemon_up = False
+    sim.settle()
+    assert not sim.pvs
+    assert sim.status.phase is Phase.WIPING
 
 
 def test_a_new_leader_asks_again_before_it_believes_that_no_byte_is_gone() -> None:

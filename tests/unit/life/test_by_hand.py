@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.life.simulate import NAME, change
 from tests.unit.life.stages import bound, committed, on_offer, released
 from tidb_volume.life import actions
@@ -13,6 +15,7 @@ from tidb_volume.value import (
 )
 
 
+@pytest.mark.notices("controller: dirt is not remembered")
 def test_a_claim_ref_cleared_by_hand_takes_the_dirty_offer_back() -> None:
     sim = released()
     sim.clear_claim_ref()
@@ -33,6 +36,7 @@ def test_a_dirty_disk_bound_by_another_claim_is_said_loudly() -> None:
     assert "DIRTY" in sim.status.state
 
 
+@pytest.mark.notices("controller: whoever deleted the PersistentVolume, it is taken for the commit")
 def test_a_pv_deleted_by_hand_while_on_offer_is_not_offered_again_by_itself() -> None:
     sim = on_offer()
     sim.delete_pvs()
@@ -41,6 +45,7 @@ def test_a_pv_deleted_by_hand_while_on_offer_is_not_offered_again_by_itself() ->
     assert not sim.pvs
 
 
+@pytest.mark.notices("controller: what lies in a tenancy's folder is clean")
 def test_a_status_deleted_by_hand_ends_in_a_question_and_not_in_an_offer() -> None:
     sim = released()
     sim.delete_pvs()
@@ -59,6 +64,7 @@ def test_a_status_deleted_under_a_bound_volume_is_made_again() -> None:
     assert sim.status.tenancy == sim.folder
 
 
+@pytest.mark.notices("controller: a delete for another reason leaves the order standing")
 def test_taking_back_a_volume_that_a_hand_put_on_offer_commits_no_wipe() -> None:
     sim = bound(after="0s")
     sim.release()
@@ -96,6 +102,7 @@ def test_a_volume_on_offer_that_no_order_made_does_not_stop_a_committed_wipe() -
     assert [pv.metadata.name for pv in sim.pvs] == [f"{NAME}-{sim.status.tenancy}"]
 
 
+@pytest.mark.notices("controller: wipes what is reserved for a claim")
 def test_a_volume_that_a_hand_pointed_at_a_claim_not_yet_heard_of_is_not_wiped() -> None:
     sim = bound(after="0s")
     sim.admin(hold=True)

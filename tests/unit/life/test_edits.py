@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.life.simulate import desired, pool
 from tests.unit.life.stages import bound, on_offer, released
 from tidb_volume.units import Instant
@@ -20,6 +22,7 @@ def test_an_entry_removed_withdraws_a_free_disk_and_wipes_nothing() -> None:
     assert not sim.wiped
 
 
+@pytest.mark.notices("controller: wipes what no entry lists")
 def test_an_entry_removed_under_a_bound_disk_is_dropped_and_never_wiped() -> None:
     sim = bound(after="0s")
     sim.want(None)

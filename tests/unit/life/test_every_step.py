@@ -85,6 +85,7 @@ def cut(at: int, *, took_effect: bool) -> tuple[Sim, str]:
     return sim, whose
 
 
+@pytest.mark.notices("daemon: the beginning of a wipe is not journalled")
 @pytest.mark.parametrize("took_effect", [False, True], ids=["before", "after"])
 def test_cut_at_any_step_a_reclaim_ends_right(took_effect: bool) -> None:
     seen: list[str] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.life.simulate import Sim
 from tests.unit.life.stages import bound, on_offer, released
 from tidb_volume.value import Adopt, Answer, Phase, Restore
@@ -28,6 +30,7 @@ def bound_and_forgotten(*, empty: bool) -> Sim:
     return sim
 
 
+@pytest.mark.notices("daemon: claims that were seen are not journalled")
 def test_a_tenancy_that_a_claim_had_is_taken_off_offer_though_it_is_empty() -> None:
     sim = bound_and_forgotten(empty=True)
     tenancy = sim.folder

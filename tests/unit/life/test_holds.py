@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.life.simulate import change
-from tests.unit.life.stages import committed, released
+from tests.unit.life.stages import bound, committed, released
+from tidb_volume.life import actions
 from tidb_volume.value import Answer, Approve, Phase, Ref, Restore
 
 HELD: list[tuple[str, dict[str, object], str]] = [
@@ -30,6 +31,7 @@ def test_what_a_person_says_holds_the_wipe(says: dict[str, object], reason: str)
         assert sim.status.reason == reason, "wipe-now lifts no hold and no gate"
 
 
+@pytest.mark.notices("controller: orders the wipe behind a gate")
 def test_a_pools_gate_stands_until_it_is_passed_for_this_very_tenancy() -> None:
     sim = released(gates=("tombstone",))
     sim.later(7200)
@@ -73,3 +75,18 @@ def test_a_hold_set_after_the_commit_waits_at_the_daemon_and_a_restore_still_wor
     sim.admin(restore=Restore(question=sim.answer()))
     sim.settle()
     assert [pv.spec.claim_ref for pv in sim.pvs] == [Ref(namespace="db", name="data-0")]
+
+
+@pytest.mark.notices("controller: volumes are written without the resourceVersion")
+def test_an_order_decided_before_a_hold_is_not_written_and_takes_no_hold_away() -> None:
+    sim = bound(after="0s")
+    sim.release()
+    sim.until(actions.CountWipe)
+    volume, decided = sim.volume, sim.plan().action
+    assert isinstance(decided, actions.WriteOrder)
+    assert volume is not None
+    sim.admin(hold=True)
+    order = sim.spec.order
+    assert sim.controller.attempt(volume, decided) == "conflict"
+    assert sim.spec.admin.hold
+    assert sim.spec.order == order

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.life.simulate import NAME, Sim
 from tests.unit.life.stages import bound, on_offer, released
 from tidb_volume.units import Instant, format_instant
@@ -48,6 +50,7 @@ def test_the_owner_is_the_claim_and_the_pod_that_uses_it() -> None:
     assert sim.status.dirty
 
 
+@pytest.mark.notices("controller: the countdown is not waited for")
 def test_a_released_disk_waits_its_time_is_wiped_once_and_is_on_offer_under_a_new_name() -> None:
     sim = released()
     old = sim.pvs[0].metadata.name
@@ -62,6 +65,7 @@ def test_a_released_disk_waits_its_time_is_wiped_once_and_is_on_offer_under_a_ne
     assert not sim.status.dirty
 
 
+@pytest.mark.notices("daemon: neither parent nor guard waits for the commit")
 def test_the_steps_of_a_wipe_come_in_the_contracts_order() -> None:
     sim = bound(after="0s")
     sim.log.clear()

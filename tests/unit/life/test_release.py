@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from disk_daemon.known import User
 from tests.unit.life.stages import bound, on_offer, released
 from tidb_volume.life import actions
@@ -14,6 +16,7 @@ from tidb_volume.value import (
 )
 
 
+@pytest.mark.notices("controller: wipes what the policy retains")
 def test_policy_retain_waits_for_ever_and_a_patch_to_delete_begins_the_countdown() -> None:
     sim = on_offer(on_release="keep")
     sim.bind()
@@ -91,6 +94,7 @@ def test_a_paused_fleet_begins_no_wipe_and_a_missing_fleet_object_none_either() 
     assert len(sim.wiped) == 1
 
 
+@pytest.mark.notices("controller and daemon: who has it mounted is not asked")
 def test_a_disk_still_in_use_is_not_ordered_to_be_wiped() -> None:
     sim = bound(after="0s")
     sim.machine.others = (User(who="a process", root=f"/.tidb-volume/{sim.folder}"),)

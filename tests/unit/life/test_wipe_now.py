@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.life.simulate import desired, pool
 from tests.unit.life.stages import released
 from tidb_volume.value import (
@@ -10,6 +12,7 @@ from tidb_volume.value import (
 )
 
 
+@pytest.mark.notices("controller: an answer to another question counts")
 def test_an_answer_counts_for_its_own_question_alone() -> None:
     sim = released()
     assert sim.status.question is not None
@@ -46,6 +49,7 @@ def test_wipe_now_under_a_hold_decides_nothing_once_the_policy_is_patched_to_ret
     assert sim.phase() is Phase.AVAILABLE
 
 
+@pytest.mark.notices("controller: wipes what its pool keeps")
 def test_wipe_now_decides_nothing_once_the_pool_keeps() -> None:
     sim = released()
     sim.admin(hold=True)
@@ -61,6 +65,7 @@ def test_wipe_now_decides_nothing_once_the_pool_keeps() -> None:
     assert not sim.wiped
 
 
+@pytest.mark.notices("controller: orders the wipe of what is held")
 def test_wipe_now_decides_on_retain_and_lifts_no_hold() -> None:
     sim = released(on_release="keep")
     sim.admin(hold=True)

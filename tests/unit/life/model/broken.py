@@ -6,14 +6,18 @@ alone, all else being as it is. Where two stand before one disaster, both are br
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from disk_daemon import guards, minded, step
+from disk_daemon import guards, journal, minded, step, witness
+from disk_daemon.known import Case, Facts
+from disk_daemon.wipe import frame
 from tests.unit.life import cluster, machine, simulate
 from tests.unit.life.model.run import run
-from tidb_volume.life import look, memory, orders, plan, release
+from tidb_volume.kube.client import Client
+from tidb_volume.life import answers, look, memory, orders, plan, release
 from tidb_volume.value import Content
 
 Put = Callable[[Any, str, Any], None]
@@ -29,6 +33,7 @@ class Break(NamedTuple):
 
 BROKEN: dict[str, Break] = {}
 BATCH = 200
+NOTHING = object()
 NEAR = {"wipe": True, "after": "0s"}
 """A released disk is wiped at once."""
 
@@ -46,7 +51,7 @@ class Everything(frozenset[str]):
 def examples_until_noticed(name: str, most: int, steps: int) -> tuple[int, str]:
     """After how many examples the model notices what is broken, and by which sentence; empty: not at all."""
     made, seed = 0, 0
-    with _broken(name):
+    with broken(name):
         while made < most:
             seed += 1
             ran = run(seed, min(BATCH, most - made), steps, shrink=False, begin=NEAR | BROKEN[name].begin)
@@ -57,11 +62,11 @@ def examples_until_noticed(name: str, most: int, steps: int) -> tuple[int, str]:
 
 
 @contextmanager
-def _broken(name: str) -> Iterator[None]:
+def broken(name: str) -> Iterator[None]:
     before: list[tuple[Any, str, Any]] = []
 
     def put(where: Any, what: str, value: Any) -> None:
-        before.append((where, what, getattr(where, what)))
+        before.append((where, what, vars(where).get(what, NOTHING)))
         setattr(where, what, value)
 
     BROKEN[name].how(put)
@@ -69,7 +74,10 @@ def _broken(name: str) -> Iterator[None]:
         yield
     finally:
         for where, what, value in reversed(before):
-            setattr(where, what, value)
+            if value is NOTHING:
+                delattr(where, what)
+            else:
+                setattr(where, what, value)
 
 
 def breaks(name: str, **begin: Any) -> Callable[[Callable[[Put], None]], Callable[[Put], None]]:
@@ -103,6 +111,7 @@ _guard("not_held", stage="committed", between="hold")
 _guard("no_gate_stands", stage="committed", between="gate")
 _guard("no_restore_is_asked", stage="committed", between="restore")
 _guard("answer_stands", stage="adopting", between="answers taken back")
+_guard("nobody_had_it", stage="bound", saved="offered", between="etcd set back")
 
 
 @breaks("daemon: neither parent nor guard waits for the commit", stage="deleted")
@@ -129,6 +138,7 @@ def _in_use(put: Put) -> None:
 @breaks("daemon: a frozen process goes on with what it read before", stage="committed", between="restore")
 def _stale_reading(put: Put) -> None:
     put(machine, "LIVE_FOR_S", float("inf"))
+    put(frame.Carrier, "_is_good", lambda self: True)
 
 
 @breaks(
@@ -141,19 +151,96 @@ def _taken_back(put: Put) -> None:
     put(step, "was_taken_back", lambda case: "")
 
 
+@breaks("daemon: an order that was done is carried out once more", stage="wiping", saved="committed")
+def _done_again(put: Put) -> None:
+    put(step, "_was_done", lambda case: False)
+
+
+@breaks("daemon: another tenancy on the disk is not looked at", stage="wiping", saved="committed")
+def _any_tenancy(put: Put) -> None:
+    put(step, "_journal_agrees", lambda case: True)
+    real = step._wipe
+
+    def wipe(case: Any) -> Any:
+        ends = case.disk.tenancies[0] if case.disk.tenancies else case.order.ends
+        return real(machine.change(case, order=machine.change(case.order, ends=ends)))
+
+    put(step, "_wipe", wipe)
+
+
+@breaks("daemon: a tenancy that is not empty is taken for unused", stage="offered", saved="offered")
+def _not_empty(put: Put) -> None:
+    put(Facts, "empty", property(lambda self: True))
+
+
+@breaks("daemon: the beginning of a wipe is not journalled", stage="wiping", between="daemon dies, restore")
+def _unjournalled(put: Put) -> None:
+    real = journal.noted
+
+    def noted(*args: Any, begun: bool, **kwargs: Any) -> Any:
+        return real(*args, begun=False, **kwargs)
+
+    put(journal, "noted", noted)
+
+
+@breaks(
+    "daemon: a withdrawn order is given back though bytes are gone",
+    stage="wiping",
+    between="daemon dies, restore",
+)
+def _given_back(put: Put) -> None:
+    put(Case, "begun", property(lambda self: False))
+    put(Case, "maybe_begun", property(lambda self: False))
+
+
+@breaks(
+    "daemon: claims that were seen are not journalled",
+    stage="bound",
+    saved="offered",
+    between="etcd set back",
+)
+def _not_noted(put: Put) -> None:
+    put(witness, "news", lambda job, facts, known: None)
+
+
+@breaks("daemon: a wipe does not hold the disk's lock", stage="committed")
+def _no_lock(put: Put) -> None:
+    put(fcntl, "flock", lambda fd, operation: None)
+    put(machine.Disk, "lock", property(lambda self: None, lambda self, value: None))
+
+
 # --- the API's preconditions ---
 
 
 @breaks("controller: PersistentVolumes are deleted without preconditions", stage="ordered", between="Retain")
 def _blind_delete(put: Put) -> None:
-    real = cluster.Cluster.delete_pv
+    real, delete = cluster.Cluster.delete_pv, Client.delete
     put(cluster.Cluster, "delete_pv", lambda self, name, uid="", rv="": real(self, name))
+    put(Client, "delete", lambda self, kind, name, **holds: delete(self, kind, name))
 
 
 @breaks("controller: PersistentVolumes are deleted with the UID alone", stage="ordered", between="Retain")
 def _uid_alone(put: Put) -> None:
-    real = cluster.Cluster.delete_pv
+    real, delete = cluster.Cluster.delete_pv, Client.delete
     put(cluster.Cluster, "delete_pv", lambda self, name, uid="", rv="": real(self, name, uid))
+    put(Client, "delete", lambda self, kind, name, uid="", **holds: delete(self, kind, name, uid=uid))
+
+
+@breaks("controller: volumes are written without the resourceVersion", stage="released", between="hold")
+def _blind_write(put: Put) -> None:
+    real, patch = cluster.Cluster.change_volume, Client.merge_patch
+    put(Client, "merge_patch", lambda self, *args, resource_version="", **how: patch(self, *args, **how))
+    put(cluster.Cluster, "change_volume", lambda self, uid="", rv="", **fields: real(self, uid, "", **fields))
+
+
+@breaks("controller: a claimRef is set without preconditions", stage="released")
+def _blind_claim_ref(put: Put) -> None:
+    real = cluster.Cluster.change_pv
+    put(
+        cluster.Cluster,
+        "change_pv",
+        lambda self, name, uid="", rv="", **fields: real(self, name, "", "", **fields),
+    )
 
 
 # --- the planner ---
@@ -196,6 +283,16 @@ def _early_commit(put: Put) -> None:
     put(memory, "_committed", committed)
 
 
+@breaks("controller: an answer to another question counts", stage="released", wipe=False)
+def _any_answer(put: Put) -> None:
+    put(answers, "_counts", lambda volume, answer: volume.status.question is not None and answer is not None)
+
+
+@breaks("controller: offers what the disk's journal does not know")
+def _offer_without_journal(put: Put) -> None:
+    put(look, "_agrees", lambda disk, tenancy: disk is not None)
+
+
 @breaks("controller: what lies in a tenancy's folder is clean")
 def _is_known(put: Put) -> None:
     def is_known(world: Any, *, used: bool = False) -> bool:
@@ -216,6 +313,21 @@ def _stays_on_offer(put: Put) -> None:
     put(memory, "used_on_offer", lambda seen: False)
 
 
+@breaks("controller: dirt is not remembered")
+def _not_dirty(put: Put) -> None:
+    real = memory.remember
+    put(
+        memory,
+        "remember",
+        lambda world, seen, now: machine.change(real(world, seen, now), dirty=False),
+    )
+
+
+@breaks("controller: a second PersistentVolume on offer is left there", stage="wiping")
+def _second(put: Put) -> None:
+    put(plan, "_second_offer", lambda world, seen: None)
+
+
 @breaks(
     "controller: a delete for another reason leaves the order standing",
     stage="ordered",
@@ -224,6 +336,28 @@ def _stays_on_offer(put: Put) -> None:
 def _order_left(put: Put) -> None:
     put(orders, "take_back", lambda world, seen, why: orders.delete(seen.pv, why))
     put(orders, "delete_pv", lambda seen, pv, why: orders.delete(pv, why))
+
+
+@breaks(
+    "controller: data is given back while the daemon may still begin", stage="committed", between="restore"
+)
+def _given_early(put: Put) -> None:
+    put(memory, "given_back", lambda seen: seen.order is not None and seen.order.withdrawn)
+
+
+@breaks(
+    "controller: data is given back though some of it is gone",
+    stage="wiping",
+    between="daemon dies, restore",
+)
+def _given_late(put: Put) -> None:
+    real = answers.gives
+
+    def gives(world: Any, seen: Any) -> Any:
+        return real(world, machine.change(seen, work=seen.work and machine.change(seen.work, begun=False)))
+
+    put(answers, "gives", gives)
+    put(memory, "given_back", lambda seen: seen.order is not None and seen.order.withdrawn and seen.refused)
 
 
 def _obstacle(word: str, name: str, **begin: Any) -> None:
@@ -248,5 +382,13 @@ _obstacle("PolicyRetain", "wipes what the policy retains", between="Retain")
 _obstacle("PoolKeeps", "wipes what its pool keeps", wipe=False, between="nothing")
 _obstacle("Held", "orders the wipe of what is held", between="hold")
 _obstacle("Gated", "orders the wipe behind a gate", between="gate")
+_obstacle("RestoreAsked", "orders the wipe of what is asked back", between="restore")
+_obstacle("Reserved", "wipes what is reserved for a claim", between="given to another")
 _obstacle("GoneByHand", "wipes what lost its PersistentVolume by hand", between="deleted by hand")
 _obstacle("DroppedReleased", "wipes what no entry lists", between="dropped")
+_obstacle("RecordLost", "wipes under a record made anew", between="volume deleted")
+
+
+@breaks("controller: the countdown is not waited for", stage="released", after="1h")
+def _no_countdown(put: Put) -> None:
+    put(release, "countdown_ends", lambda world, seen, now: now)
