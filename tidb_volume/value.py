@@ -172,6 +172,8 @@ class Order(Value):
     claim_uid: str = ""
     answer: str = ""
     """The question whose answer this order stands on; data that we did not make is ended on that alone."""
+    asked: str = ""
+    """What asked for it, for the record: a policy, or whose answer."""
     whole_disk: bool = False
     """With `answer`: what is at the mount's root goes too (adopt: Wipe), not only a tenancy's folder."""
     epoch: int = 0
@@ -219,6 +221,7 @@ class Adopt(Value):
     question: str
     action: Literal["Wipe", "Keep"]
     claim: Ref | None = None
+    by: str = ""
 
 
 class Approve(Value):
@@ -226,6 +229,7 @@ class Approve(Value):
 
     question: str
     method: str = ""
+    by: str = ""
 
 
 class Restore(Value):
@@ -233,12 +237,14 @@ class Restore(Value):
 
     question: str
     claim: Ref | None = None
+    by: str = ""
 
 
 class Answer(Value):
     """A person's plain yes to one question (wipeNow, acceptIdentity)."""
 
     question: str
+    by: str = ""
 
 
 class Admin(Value):

@@ -6,6 +6,7 @@ decision is made on what was just done; what fails leaves everything as it was, 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +14,13 @@ from typing import Any
 import msgspec
 
 from tidb_volume import names
-from tidb_volume.kube import kinds
+from tidb_volume.kube import codec, kinds, transport
 from tidb_volume.kube.client import Client
-from tidb_volume.life import actions, breaker
+from tidb_volume.life import actions, breaker, orders
 from tidb_volume.life.actions import Action
 from tidb_volume.life.world import Annotated
 from tidb_volume.units import Instant
-from tidb_volume.value import Breaker, Fleet, Phase, Volume
+from tidb_volume.value import Breaker, Fleet, Order, Phase, Volume
 from volume_controller.cluster import Cluster
 from volume_controller.snapshot import Memory
 from volume_controller.tell import Teller
@@ -71,6 +72,7 @@ class Actor:
             case actions.PatchStatus():
                 self._patch_status(volume, action)
             case actions.WriteOrder(order=order):
+                order = self._asked(order)
                 spec = msgspec.structs.replace(volume.spec, order=order)
                 self._patch_spec(volume, spec)
                 if order is not None:
@@ -109,6 +111,18 @@ class Actor:
                 if left is None:
                     self._cluster.volumes.remove(volume)
         self._teller.did(volume, action)
+
+    def _asked(self, order: Order | None) -> Order | None:
+        """The order with who set the policy that asks for it, where the server knows: for the record alone,
+        so that no wipe waits for it."""
+        if order is None or order.asked != orders.POLICY or not order.pv_name:
+            return order
+        with contextlib.suppress(transport.ApiError, transport.NoAnswer, codec.Undecodable):
+            who = self._api.manager_of(kinds.PV, order.pv_name, "spec", "persistentVolumeReclaimPolicy")
+            if who is not None:
+                by = "as the pool has it" if who.manager == self._api.manager else f"set by {who.manager}"
+                return msgspec.structs.replace(order, asked=f"{order.asked}, {by}, {who.time}")
+        return order
 
     def create(self, document: dict[str, Any]) -> None:
         """Create a TidbVolume."""

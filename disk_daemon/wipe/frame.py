@@ -7,13 +7,14 @@ looked at while it answers: neither reading says anything about the other, and w
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import time
 from collections.abc import Callable
 
 import msgspec
 
-from disk_daemon import guards, journal, kernel, observe, step
+from disk_daemon import audit, guards, journal, kernel, observe, step
 from disk_daemon.facts import folder
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended, Job, Link
@@ -31,6 +32,7 @@ from disk_daemon.known import (
     Wait,
 )
 from disk_daemon.wipe.files import ForeignMount, Tick
+from tidb_volume.audit import What
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Order, Presence, Work, WorkState
 
@@ -79,6 +81,8 @@ class Carrier:
         self._used_bytes = self._done_bytes = 0
         self._seen: Facts | None = None
         """The last look at everything, users too."""
+        self.on_record_since = ""
+        """When the record has it that this attempt began to delete."""
         self._seen_at = 0.0
         """CLOCK_BOOTTIME before the disk was last looked at."""
 
@@ -206,6 +210,8 @@ class Carrier:
         facts = self._at_work()
         assert facts.identity is not None
         entry = self._known(facts)
+        if begun:
+            self._on_record("begun", facts)
         self._store(journal.noted(entry, facts.identity, self._order, begun=begun, at=now()))
         self._begun = begun
 
@@ -213,7 +219,46 @@ class Carrier:
         facts = self._at_work()
         assert facts.identity is not None
         entry = self._known(facts)
+        self._on_record("done", facts)
         self._store(journal.finished(entry, facts.identity, self._order, at=now()))
+
+    def _on_record(self, what: What, facts: Facts, *, reason: str = "", message: str = "") -> None:
+        """Add to the node's record, before the journal says the same: a crash in between makes a line twice,
+        and loses none. The journal is synced after the start of a wipe, so that its line needs no sync of
+        its own. Raises OSError."""
+        is_start = what == "begun"
+        if not audit.belongs(self._order, what) or (is_start and self.on_record_since):
+            return
+        at = now()
+        if is_start:
+            self.on_record_since = at
+        line = audit.line_of(
+            what,
+            self._job,
+            self._order,
+            self._live.volume,
+            facts,
+            at=at,
+            begun_at=self.on_record_since,
+            bytes_gone=self._begun,
+            done_bytes=self._done_bytes,
+            done_files=self._files,
+            reason=reason,
+            message=message,
+        )
+        audit.append(self._rules.state, line, synced=not is_start)
+
+    def _end_on_record(self, ended: Ended) -> None:
+        """What became of an order that was not done. The answer is more than its record: it is given in any
+        case."""
+        work = ended.work
+        if work is None or work.state not in (WorkState.REFUSED, WorkState.FAILED):
+            return
+        what: What = "failed" if work.state is WorkState.FAILED else "refused"
+        if work.reason == "Withdrawn":
+            what = "withdrawn"
+        with contextlib.suppress(OSError):
+            self._on_record(what, ended.facts, reason=work.reason, message=work.message)
 
     # --- between two pieces of work ----------------------------------------------------------------
 
@@ -285,12 +330,16 @@ class Carrier:
         else:
             self._done_bytes = self._used_bytes if begun else 0
             work = Work(order_id=self._order.id, state=WorkState.DONE)
-        return msgspec.structs.replace(ended, work=self._measured(work, begun=begun))
+        ended = msgspec.structs.replace(ended, work=self._measured(work, begun=begun))
+        self._end_on_record(ended)
+        return ended
 
     def _failed(self, reason: str, message: str) -> Ended:
         work = Work(order_id=self._order.id, state=WorkState.FAILED, reason=reason, message=message)
         work = self._measured(work, begun=self._known_as_begun())
-        return msgspec.structs.replace(self._told(None), work=work)
+        ended = msgspec.structs.replace(self._told(None), work=work)
+        self._end_on_record(ended)
+        return ended
 
     def _told(self, facts: Facts | None) -> Ended:
         """The disk as it is now. Who uses it is what the last whole look found: what was made since is not

@@ -146,7 +146,9 @@ class DeviceCarrier(Carrier):
     def _on_folder(self) -> Ended:
         """What is left is done in the mounted file system; decided anew there, from what is seen there."""
         self._let_go()
-        return FolderCarrier(self._job, self._order, self._link, self._rules, self._tick, self._sleep).run()
+        there = FolderCarrier(self._job, self._order, self._link, self._rules, self._tick, self._sleep)
+        there.on_record_since = self.on_record_since
+        return there.run()
 
     # --- the moves ---------------------------------------------------------------------------------
 
@@ -419,6 +421,7 @@ class DeviceCarrier(Carrier):
             facts = self._look_at_hardware()
             assert facts.identity is not None
             entry = self._known(facts)
+            self._on_record("begun", facts)
             noted = journal.noted(entry, facts.identity, self._order, begun=True, at=now())
             if self._becomes_block:
                 noted = msgspec.structs.replace(noted, block=True, made=None, making=None)

@@ -273,6 +273,7 @@ def test_wipe_now_answers_the_question_that_stands(states: Tool) -> None:
     answer = states.volume(RELEASED).spec.admin.wipe_now
     assert answer is not None
     assert answer.question == "q-1"
+    assert answer.by == states.api.whoami() != ""
 
 
 @pytest.mark.parametrize(
@@ -356,6 +357,41 @@ def test_explain_says_why_a_claim_waits(states: Tool) -> None:
     assert len(verdict["considered"]) == 4
     kinds_ = {each["kind"] for one in verdict["considered"] for each in one["against"]}
     assert {"size", "bound", "released"} <= kinds_
+
+
+RECORD = [
+    {"volume": RELEASED, "what": "done", "identity": {"serial": "S-1"}},
+    {
+        "at": "2026-02-02T00:00:00Z",
+        "volume": "long-gone",
+        "what": "refused",
+        "identity": {"serial": "S-9"},
+        "reason": "HasData",
+    },
+]
+
+
+def test_history_joins_what_nodes_have_on_record_also_of_disks_that_are_gone(
+    states: Tool, tmp_path: Path
+) -> None:
+    common = {"schema": 1, "at": "2026-02-01T00:00:00Z", "node": "n", "order": "o-1", "kind": "reclaim"}
+    claim = {"namespace": "db", "name": "data-0"}
+    file = tmp_path / "audit.jsonl"
+    lines = [json.dumps({**common, "claim": claim, "asked": "wipe-now by jane", **each}) for each in RECORD]
+    file.write_text("\n".join([*lines, '{"cut']))
+    told = states.json("history", "--record", str(file), "--no-events", "--since", "9999d")
+    assert [(each["what"], each["volume"]) for each in told] == [
+        ("released", RELEASED),
+        ("wipe done", RELEASED),
+        ("wipe refused", "long-gone"),
+    ]
+    assert told[1]["note"] == "wipe-now by jane, order o-1"
+    assert "line 3" in states("history", "--record", str(file)).err
+    words = ("--record", str(file), "--no-events")
+    assert [each["volume"] for each in states.json("history", *words, "--disk", "s-9")] == ["long-gone"]
+    assert [each["what"] for each in states.json("history", RELEASED, *words)] == ["released", "wipe done"]
+    assert states.json("history", *words, "-n", "other") == []
+    assert states("history", "--record", str(tmp_path / "none")).code == Exit.USAGE
 
 
 def test_history_joins_what_volumes_keep_and_events(states: Tool) -> None:

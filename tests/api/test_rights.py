@@ -241,6 +241,17 @@ def test_who_decides_over_data_needs_more(kubectl: Kubectl, word: dict[str, Any]
     merge(kubectl, "tv node-1-data-a", {"spec": {"admin": {next(iter(word)): None}}}, "--as=operate")
 
 
+@pytest.mark.parametrize("word", ["adopt", "wipeNow", "approve", "acceptIdentity", "forget", "restore"])
+def test_nobody_answers_under_another_s_name(kubectl: Kubectl, word: str) -> None:
+    said = {**Q, **({"action": "Wipe"} if word == "adopt" else {})}
+    jane, destroy = ({"spec": {"admin": {word: {**said, "by": by}}}} for by in ("jane", "destroy"))
+    with pytest.raises(RefusedError, match="by names who says it"):
+        merge(kubectl, "tv node-1-data-a", jane, "--as=destroy")
+    merge(kubectl, "tv node-1-data-a", destroy, "--as=destroy")
+    merge(kubectl, "tv node-1-data-a", {"spec": {"admin": {"hold": True}}}, "--as=operate")
+    merge(kubectl, "tv node-1-data-a", {"spec": {"admin": None}}, "--as=operate")
+
+
 def test_who_may_update_a_volume_for_another_reason_says_nothing_of_its_disk(kubectl: Kubectl) -> None:
     kubectl("create", "clusterrole", "writer", "--verb=get,patch", "--resource=tidbvolumes.tidbvolume.io")
     kubectl("create", "clusterrolebinding", "writer", "--clusterrole=writer", "--user=writer")

@@ -1,29 +1,35 @@
 """`history`: what happened to disks, by time: offers, bindings, releases, wipes, refusals.
 
-Two records are told together: the last lines that each volume keeps of its own life, and the Events of the
-last hour, which hold the refusals and waits too.
+Three records are told together: the last lines that each volume keeps of its own life, the Events of the
+last hour, which hold the refusals and waits too, and where they are at hand the files that nodes keep of
+their wipes (docs/audit.md), which know disks too whose volume is long gone.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from tidb_volume import audit
+from tidb_volume.audit import AuditLine
 from tidb_volume.cli import speak, touch
 from tidb_volume.cli.exits import CliError, Exit
 from tidb_volume.cli.render import Line, Piece, Screen, cut, line, span, table
 from tidb_volume.kube import codec
 from tidb_volume.units import Instant, parse_duration
-from tidb_volume.value import Value, Volume
+from tidb_volume.value import Identity, Value, Volume
 
 EPILOG = (
     touch.TARGETS
     + """
-Without a volume: of all. A volume keeps its last ten lines; the API server keeps Events for an hour.
+Without a volume: of all. A volume keeps its last ten lines; the API server keeps Events for an hour; a node
+keeps every wipe in /var/lib/tidb-volume/audit.jsonl, also of disks whose volume is gone.
 
 examples:
   {prog} history node-7/nvme0
   {prog} history --since 24h -n tidb-prod
+  {prog} history --record node-7.jsonl --disk S5XBNG0R
 """
 )
 KIND = "tidbvolumes"
@@ -46,6 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     touch.configure(parser)
     parser.add_argument("--since", default="", metavar="DURATION", help="only what is younger, such as 24h")
     parser.add_argument("-n", "--namespace", default="", metavar="NAMESPACE", help="only what its claims did")
+    parser.add_argument(
+        "--disk", default="", metavar="FACT", help="only the disk with this serial, WWN or EUI"
+    )
+    parser.add_argument(
+        "--record", action="append", default=[], metavar="FILE", help="a node's audit.jsonl; may be repeated"
+    )
     parser.add_argument("--no-events", action="store_true", help="only what the volumes themselves keep")
 
 
@@ -63,7 +75,14 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     events: Sequence[codec.Event] = ()
     if not options.no_events:
         events = api.optional(lambda: api.events("involvedObject.kind=TidbVolume"), ())
-    found = tell(volumes, events, since, options.namespace)
+    lines = [line for name in options.record for line in _lines_of(name, screen)]
+    if options.disk:
+        volumes = [volume for volume in volumes if _is_of(options.disk, volume.status.identity)]
+        lines = [line for line in lines if _is_of(options.disk, line.identity)]
+    elif not every:
+        names = {volume.metadata.name for volume in volumes}
+        lines = [line for line in lines if line.volume in names]
+    found = tell(volumes, events, since, options.namespace, lines)
     if options.output in ("json", "yaml"):
         screen.document(found, options.output)
     elif options.output == "name":
@@ -77,11 +96,47 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     return Exit.OK
 
 
+def _lines_of(name: str, screen: Screen) -> list[AuditLine]:
+    """What a node's record says; what of it cannot be read is said, and the rest is told."""
+    try:
+        lines, broken = audit.read(Path(name).read_bytes())
+    except OSError as error:
+        raise CliError(f"{name}: {error.strerror}", code=Exit.USAGE) from error
+    for each in broken:
+        screen.warn(f"{name}, {each}")
+    return lines
+
+
+def _is_of(fact: str, identity: Identity | None) -> bool:
+    known = (identity.serial, identity.wwn, identity.eui) if identity is not None else ()
+    return fact.casefold() in {each.casefold() for each in known if each}
+
+
+def _of_record(line: AuditLine) -> Happened:
+    """A line of a node's record, as one of the history."""
+    deed = "wipe" if line.kind == "reclaim" or line.answer else "made ready"
+    parts = [line.asked, line.method, line.reason and f"{line.reason}: {line.message}", f"order {line.order}"]
+    if line.what in ("refused", "failed") and line.bytes_gone:
+        parts.insert(0, "bytes are gone")
+    return Happened(
+        at=line.at,
+        volume=line.volume,
+        what=f"{deed} {line.what}",
+        who=str(line.claim) if line.claim is not None else "",
+        tenancy=line.tenancy,
+        note=", ".join(part for part in parts if part),
+    )
+
+
 def tell(
-    volumes: Iterable[Volume], events: Iterable[codec.Event], since: Instant, namespace: str = ""
+    volumes: Iterable[Volume],
+    events: Iterable[codec.Event],
+    since: Instant,
+    namespace: str = "",
+    lines: Iterable[AuditLine] = (),
 ) -> list[Happened]:
-    """The history of these volumes, the oldest first; pure."""
-    found: list[Happened] = []
+    """The history of these volumes, and what nodes have on record, the oldest first; pure."""
+    found = [_of_record(line) for line in lines]
     names = set()
     for volume in volumes:
         names.add(volume.metadata.name)

@@ -20,7 +20,7 @@ from tidb_volume.cli.exits import CliError, Exit, not_found
 from tidb_volume.cli.reader import Reader
 from tidb_volume.cli.render import Line, Piece, Screen, cut, line, span, table
 from tidb_volume.inventory import braces
-from tidb_volume.kube import kinds
+from tidb_volume.kube import codec, kinds, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.units import Instant
 from tidb_volume.value import Volume
@@ -153,16 +153,29 @@ class Writer:
         self._options = options
         self._screen = screen
         self._done: list[dict[str, Any]] = []
+        self._user: str | None = None
 
     def admin(self, volume: Volume, word: dict[str, Any], what: str, *, changed: bool = True) -> Volume:
         """Set fields of `spec.admin` (None removes) and say `what`; `changed` False: it was so already."""
         name, after = volume.metadata.name, volume
+        word = {field: self._signed(said) for field, said in word.items()}
         if changed and self._options.dry_run != "client":
             after = self._api.merge_patch(
                 kinds.TIDB_VOLUME, name, {"spec": {"admin": word}}, uid=volume.metadata.uid
             )
         self.said(f"{KIND}/{name}", what, {"admin": word}, changed=changed)
         return after
+
+    def _signed(self, said: Any) -> Any:
+        """An answer, with the user's name for the record, where the server tells it; nothing else has one."""
+        if not isinstance(said, dict) or "question" not in said or self._options.dry_run == "client":
+            return said
+        if self._user is None:
+            try:
+                self._user = self._api.whoami()
+            except (transport.ApiError, transport.NoAnswer, codec.Undecodable):
+                self._user = ""
+        return {**said, "by": self._user} if self._user else said
 
     def fleet(self, word: dict[str, Any], what: str, *, uid: str, changed: bool = True) -> None:
         """Set fields of the fleet's spec and say `what`."""

@@ -69,6 +69,29 @@ class Client:
                 return None
             raise
 
+    def manager_of(self, kind: Kind[Any], name: str, *field: str) -> codec.Manager | None:
+        """Who wrote a field of an object last, such as ("spec", "volumeMode"); None where nobody is noted.
+
+        A manager is a program's name, which a client may choose freely, and no user.
+        """
+        path = kind.path(name)
+        found = codec.decode(self.transport.request("GET", path, timeout=self._timeout).body, codec.Managed)
+        owners = []
+        for each in found.metadata.managed_fields:
+            owned: Any = each.fields_v1
+            for part in field:
+                owned = owned.get(f"f:{part}") if isinstance(owned, dict) else None
+            if owned is not None:
+                owners.append(each)
+        return max(owners, key=lambda each: each.time, default=None)
+
+    def whoami(self) -> str:
+        """The user name that the server knows the caller by (KEP-3325)."""
+        body = codec.encode({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
+        path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+        answer = self.transport.request("POST", path, body=body, timeout=self._timeout)
+        return codec.decode(answer.body, codec.SelfReview).status.user_info.username
+
     def list(
         self, kind: Kind[T], namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> tuple[tuple[T, ...], str]:

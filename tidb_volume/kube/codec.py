@@ -44,6 +44,44 @@ class OnlyMeta(Value, frozen=True):
     metadata: Meta = Meta()
 
 
+class Manager(Value, frozen=True):
+    """Who wrote which fields of an object, and when (metav1.ManagedFieldsEntry)."""
+
+    manager: str = ""
+    time: str = ""
+    fields_v1: dict[str, Any] = msgspec.field(default_factory=dict, name="fieldsV1")
+
+
+class ManagedMeta(Value, frozen=True):
+    """Metadata of which only the managers matter."""
+
+    managed_fields: tuple[Manager, ...] = ()
+
+
+class Managed(Value, frozen=True):
+    """An object of which only the managers of its fields matter."""
+
+    metadata: ManagedMeta = ManagedMeta()
+
+
+class UserInfo(Value, frozen=True):
+    """Who somebody is to the API server."""
+
+    username: str = ""
+
+
+class SelfReviewStatus(Value, frozen=True):
+    """What a SelfSubjectReview is answered with."""
+
+    user_info: UserInfo = UserInfo()
+
+
+class SelfReview(Value, frozen=True):
+    """A SelfSubjectReview (authentication.k8s.io/v1)."""
+
+    status: SelfReviewStatus = SelfReviewStatus()
+
+
 class LeaseSpec(Value, frozen=True):
     """A Lease's spec (coordination.k8s.io/v1). Times are RFC 3339 with microseconds, durations seconds."""
 

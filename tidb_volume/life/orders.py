@@ -142,12 +142,35 @@ def write(
         pv_uid=pv_uid or (again_of.pv_uid if again_of else ""),
         claim_uid=claim_uid or (again_of.claim_uid if again_of else ""),
         answer=answer,
+        asked=_asked(world, kind, answer, again_of),
         whole_disk=bool(answer) and kind == "prepare",
         epoch=fleet.status.breaker.epoch if fleet is not None else 0,
         attempt=attempt,
         leader=world.leader,
     )
     return Plan(action=actions.WriteOrder(order=order, why=why))
+
+
+POLICY = "reclaim policy Delete"
+
+
+def _asked(world: World, kind: str, answer: str, again_of: Order | None) -> str:
+    """For the record: whose word an order stands on."""
+    admin, question = world.volume.spec.admin, world.volume.status.question
+    for word, said in (("wipe-now", admin.wipe_now), ("adopt: Wipe", admin.adopt)):
+        if said is not None and answer and said.question == answer:
+            return f"{word}{_by(said.by)}"
+    if again_of is not None and again_of.asked:
+        return again_of.asked
+    if kind != "reclaim":
+        return ""
+    approve = admin.approve
+    approved = approve is not None and question is not None and approve.question == question.id
+    return f"{POLICY}, approved{_by(approve.by)}" if approve is not None and approved else POLICY
+
+
+def _by(name: str) -> str:
+    return f" by {name}" if name else ""
 
 
 def _identity(world: World, seen: Seen) -> Identity | None:

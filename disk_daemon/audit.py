@@ -1,0 +1,98 @@
+"""The node's record of what was done to its disks: a line is added, and none is ever changed.
+
+It is no witness: nothing is decided by it. But a wipe that cannot be put on record does not begin, and one
+that is not on record is not done.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from disk_daemon.jobs import Job
+from disk_daemon.known import Facts
+from tidb_volume import audit
+from tidb_volume.audit import AuditLine, What
+from tidb_volume.value import Order, Volume
+
+
+def belongs(order: Order, what: What) -> bool:
+    """Mounting and unmounting take nothing away; what makes a disk ready for its first use deletes nothing
+    that anybody had, so that it has no beginning."""
+    destroys = order.kind == "reclaim" or bool(order.answer)
+    return destroys or (order.kind == "prepare" and what != "begun")
+
+
+def line_of(
+    what: What,
+    job: Job,
+    order: Order,
+    volume: Volume | None,
+    facts: Facts,
+    *,
+    at: str,
+    begun_at: str,
+    bytes_gone: bool,
+    done_bytes: int,
+    done_files: int,
+    reason: str = "",
+    message: str = "",
+) -> AuditLine:
+    """The line that says what became of an order. volume: as it was last read; at, begun_at: RFC 3339."""
+    owner = volume.status.owner if volume is not None else None
+    return AuditLine(
+        schema=audit.SCHEMA,
+        at=at,
+        what=what,
+        node=volume.spec.node_name if volume is not None else "",
+        volume=job.volume,
+        order=order.id,
+        kind=order.kind,
+        method=order.method,
+        asked=order.asked,
+        answer=order.answer,
+        identity=facts.identity or order.identity,
+        source=str(job.source),
+        tenancy=order.ends,
+        next=order.next,
+        pv_name=order.pv_name,
+        pv_uid=order.pv_uid,
+        claim=owner.claim if owner is not None else None,
+        pod=owner.pod if owner is not None else None,
+        begun_at=begun_at,
+        bytes_gone=bytes_gone,
+        done_bytes=done_bytes,
+        done_files=done_files,
+        attempt=order.attempt,
+        reason=reason,
+        message=message,
+        boot=facts.boot,
+    )
+
+
+def append(state: str, line: AuditLine, *, synced: bool = True) -> None:
+    """Add a line; once this returns it is on the disk, if it is to be `synced`. Raises OSError.
+
+    A line that was cut (no room, no power) stays as it is and ends here: nothing is ever written into it.
+    """
+    path = Path(state) / audit.FILE
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    is_new = not path.exists()
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        size = os.fstat(fd).st_size
+        is_cut = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+        text = b"\n" * is_cut + audit.written(line)
+        if os.write(fd, text) != len(text):
+            raise OSError(errno.ENOSPC, "the record of wipes has no room", str(path))
+        if synced:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    if is_new and synced:
+        fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
