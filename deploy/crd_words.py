@@ -84,6 +84,7 @@ SAID: Mapping[str, str] = {
     "VolumeStatus.owner": "Who has the disk.",
     "VolumeStatus.volume_name": "The PersistentVolume of this tenancy.",
     "VolumeStatus.volume_uid": "Its UID.",
+    "VolumeStatus.wipe_from": "When the countdown to the wipe began.",
     "VolumeStatus.wipe_at": "When the countdown to the wipe ends.",
     "VolumeStatus.capacity": "The disk's size, for people.",
     "VolumeStatus.used": "How much of it is used, in coarse steps.",

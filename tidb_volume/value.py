@@ -387,6 +387,7 @@ class VolumeStatus(Value):
     """The tenancy that this record first met already released: holds and answers of before may be lost."""
     retry: Retry | None = None
     """When a failed or refused order is followed by another."""
+    wipe_from: str = ""
     wipe_at: str = ""
     capacity: str = ""
     used: str = ""

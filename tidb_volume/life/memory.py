@@ -11,7 +11,7 @@ import msgspec
 from tidb_volume.life import answers, mounts, release
 from tidb_volume.life.look import Seen, tenancy_of
 from tidb_volume.life.world import World
-from tidb_volume.units import Instant, format_instant, parse_duration, parse_instant
+from tidb_volume.units import Instant, format_instant, parse_instant
 from tidb_volume.value import Content, DiskReport, Identity, Order, Presence, Ref, Retry, VolumeStatus
 
 RETRY_FIRST = 30.0
@@ -237,9 +237,17 @@ def _made_by_us(world: World, disk: DiskReport) -> bool:
 
 def wipe_at(world: World, seen: Seen, now: Instant) -> str:
     """When the countdown of a released disk ends; empty while someone stands against the wipe."""
-    held = release.decision(world, seen)
-    if held is not None and held.resets:
+    return "" if _is_held(world, seen) else format_instant(release.countdown_ends(world, seen, now))
+
+
+def wipe_from(world: World, seen: Seen, now: Instant) -> str:
+    """When that countdown began. It is on record beside its end, so that an edit of the wait moves the end."""
+    status = world.volume.status
+    if _is_held(world, seen) or (status.wipe_at and not status.wipe_from):
         return ""
-    if world.volume.status.wipe_at:
-        return world.volume.status.wipe_at
-    return format_instant(Instant(now + parse_duration(world.volume.spec.wipe.after)))
+    return status.wipe_from or format_instant(now)
+
+
+def _is_held(world: World, seen: Seen) -> bool:
+    held = release.decision(world, seen)
+    return held is not None and held.resets

@@ -151,7 +151,10 @@ def obstacle(world: World, seen: Seen, now: Instant) -> Obstacle | None:
 
 
 def countdown_ends(world: World, seen: Seen, now: Instant) -> Instant:
-    """When the countdown ends: the recorded deadline, or a whole wait from now where none is recorded."""
-    after = parse_duration(world.volume.spec.wipe.after)
-    recorded = world.volume.status.wipe_at
-    return parse_instant(recorded) if recorded else Instant(now + after)
+    """When the countdown ends: a whole wait, as it is by now, after it began; where its begin is not on record
+    the recorded deadline, or a whole wait from now."""
+    status = world.volume.status
+    if status.wipe_at and not status.wipe_from:
+        return parse_instant(status.wipe_at)
+    begun = parse_instant(status.wipe_from) if status.wipe_from else now
+    return Instant(begun + parse_duration(world.volume.spec.wipe.after))

@@ -56,6 +56,7 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         reason=reason,
         message=message,
         owner=owner,
+        wipe_from=memory.wipe_from(world, seen, now) if current is Phase.RELEASED else "",
         wipe_at=memory.wipe_at(world, seen, now) if current is Phase.RELEASED else "",
         capacity=format_bytes(disk.capacity_bytes) if disk is not None and measured else old.capacity,
         used=format_bytes(disk.used_bytes) if disk is not None and measured else old.used,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from disk_daemon.known import User
+from tests.unit.life.simulate import desired, pool
 from tests.unit.life.stages import bound, on_offer, released
 from tidb_volume.life import actions
-from tidb_volume.units import Instant
+from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
     Fleet,
     Meta,
@@ -59,6 +60,41 @@ def test_a_restore_between_order_and_delete_takes_the_order_back() -> None:
     assert sim.volume is not None
     assert sim.volume.spec.order is None
     assert not sim.wiped
+
+
+@pytest.mark.parametrize(("edited", "waits"), [("1d", 86400), ("2h", 7200), ("0s", 3600), ("10m", 3600)])
+def test_an_edit_of_the_wait_holds_for_a_countdown_that_runs_if_it_is_the_longer_one(
+    edited: str, waits: float
+) -> None:
+    """Found by the model: the spec said two hours, and the deadline on record was that of before."""
+    sim = released()
+    begun = sim.now
+    sim.now = Instant(sim.now + 3000)
+    sim.want(desired(pool(after=edited)))
+    sim.settle()
+    assert sim.status.reason == "Countdown"
+    assert sim.status.wipe_at == format_instant(Instant(begun + waits))
+    assert sim.status.wipe_at in sim.status.message
+    sim.now = Instant(begun + waits - 1)
+    sim.settle()
+    assert not sim.wiped
+    sim.later(2)
+    assert len(sim.wiped) == 1
+
+
+def test_a_wait_that_is_over_begins_no_wipe_when_it_is_made_longer_before_the_wipe_is_ordered() -> None:
+    sim = released()
+    sim.pause(True)
+    sim.later(4000)
+    assert sim.status.reason == "Paused"
+    sim.want(desired(pool(after="2h")))
+    sim.settle()
+    sim.pause(False)
+    sim.settle()
+    assert sim.status.reason == "Countdown"
+    assert not sim.wiped
+    sim.later(3201)
+    assert len(sim.wiped) == 1
 
 
 def test_a_hold_and_a_gate_start_the_countdown_anew_when_they_fall() -> None:
