@@ -241,7 +241,7 @@ def wipe_at(world: World, seen: Seen, now: Instant) -> str:
 
 
 def wipe_from(world: World, seen: Seen, now: Instant) -> str:
-    """When that countdown began. It is on record beside its end, so that an edit of the wait moves the end."""
+    """When that countdown began: on record beside its end, so that an edit of the wait moves the end."""
     status = world.volume.status
     if _is_held(world, seen) or (status.wipe_at and not status.wipe_from):
         return ""

@@ -622,3 +622,26 @@ def test_a_countdown_begins_anew_once_what_stands_against_the_wipe_has_fallen(
     world: World, ends: str
 ) -> None:
     assert memory.wipe_at(world, look(world), NOW) == ends
+
+
+BEGAN = {"wipe_from": "2027-01-15T07:30:00.000Z", "wipe_at": "2027-01-15T08:30:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    ("world", "begun", "ends"),
+    [
+        (but(RELEASED, status={"wipe_at": ""}), "2027-01-15T08:00:00.000Z", ENDS),
+        (but(RELEASED, status=BEGAN), "2027-01-15T07:30:00.000Z", "2027-01-15T08:30:00.000Z"),
+        (
+            but(RELEASED, status=BEGAN, spec={"wipe": WipePolicy(on_release="wipe", after="3h")}),
+            "2027-01-15T07:30:00.000Z",
+            "2027-01-15T10:30:00.000Z",
+        ),
+        (but(RELEASED, status=BEGAN, admin={"hold": True}), "", ""),
+        (RELEASED, "", RELEASED.volume.status.wipe_at),
+    ],
+    ids=["begins", "runs", "the wait was made longer", "held", "a deadline without its begin"],
+)
+def test_a_countdown_ends_a_whole_wait_after_it_began(world: World, begun: str, ends: str) -> None:
+    seen = look(world)
+    assert (memory.wipe_from(world, seen, NOW), memory.wipe_at(world, seen, NOW)) == (begun, ends)
