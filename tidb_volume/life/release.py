@@ -151,8 +151,8 @@ def obstacle(world: World, seen: Seen, now: Instant) -> Obstacle | None:
 
 
 def countdown_ends(world: World, seen: Seen, now: Instant) -> Instant:
-    """When the countdown ends: a whole wait, as it is by now, after it began. Where its begin is not on record:
-    the recorded deadline, or a whole wait from now."""
+    """When the countdown ends: a whole wait, as it is by now, after it began. Where its begin is not on
+    record: the recorded deadline, or a whole wait from now."""
     status = world.volume.status
     if status.wipe_at and not status.wipe_from:
         return parse_instant(status.wipe_at)
