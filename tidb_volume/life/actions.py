@@ -71,7 +71,7 @@ class AnnotatePv(Value):
     name: str
     uid: str
     resource_version: str
-    times: int = 1
+    times: int
     """How often this leader has done so with this one: somebody takes it away again."""
 
 

@@ -36,6 +36,12 @@ def wipe_now(world: World) -> bool:
     return _counts(world.volume, world.volume.spec.admin.wipe_now)
 
 
+def said_now(world: World) -> str:
+    """The question that a person answered with wipe-now, by its id; empty: none."""
+    asked = _question_of(world.volume, world.volume.spec.admin.wipe_now)
+    return asked.id if asked is not None else ""
+
+
 def adopt_wipe(world: World) -> bool:
     """A person answered this very question with adopt: Wipe."""
     adopt = _adopts(world.volume)

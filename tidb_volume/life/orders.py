@@ -59,11 +59,11 @@ def ask_again(world: World, seen: Seen) -> Plan:
 def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
     """A fresh order for the wipe that is committed already, towards the same next tenancy. It stands on what
     a person said since the commit, which a pool that came to keep does not bar."""
-    order, question = seen.order, world.volume.status.question
-    says_wipe = answers.wipe_now(world) or answers.adopt_wipe(world)
-    said = question.id if question is not None and says_wipe else ""
-    same = order is not None and (order.ends == world.volume.status.tenancy or bool(order.answer))
-    if order is None or not same:
+    order, said = seen.order, ""
+    if answers.wipe_now(world) or answers.adopt_wipe(world):
+        assert world.volume.status.question is not None, "a person answered it"
+        said = world.volume.status.question.id
+    if order is None or not (order.ends == world.volume.status.tenancy or order.answer):
         return write(
             world,
             seen,

@@ -54,8 +54,7 @@ def plan(now: Instant, world: World) -> Plan:
     current = world.volume.status
 
     # What must be remembered comes before what is done about it.
-    accepted = answers.accepts_identity(world) and wanted.identity != current.identity
-    if accepted or _memory(wanted) != _memory(current):
+    if answers.accepts_identity(world) or _memory(wanted) != _memory(current):
         return Plan(action=actions.PatchStatus(status=wanted, why=wanted.reason))
     step = _step(now, world, seen)
     if step.action is not None and not daemon.bars(world, step.action):
@@ -129,7 +128,7 @@ def _step(now: Instant, world: World, seen: Seen) -> Plan:
 
 
 def _next(now: Instant, world: World, seen: Seen) -> Plan:
-    if not seen.claimed and answers.forgets(world, seen):
+    if answers.forgets(world, seen):
         return _forget(world, seen)
     if world.volume.status.committed:
         return _committed(now, world, seen)
@@ -150,8 +149,8 @@ def _mount(now: Instant, world: World, seen: Seen) -> Plan:
     stands, answered = mounts.order(world), mounts.answered(world)
     if stands is not None and answered is None:
         return Plan()
-    again = memory.retry_at(world, seen)
-    if again is not None and now < again:
+    again = _not_yet(now, world, seen)
+    if again is not None:
         return Plan(again_at=again)
     return orders.write(
         world,
@@ -162,6 +161,12 @@ def _mount(now: Instant, world: World, seen: Seen) -> Plan:
         why="its journal is lost, and hardware and file system are those on record",
         attempt=stands.attempt + 1 if stands is not None else 0,
     )
+
+
+def _not_yet(now: Instant, world: World, seen: Seen) -> Instant | None:
+    """Until when what was in vain is not tried again; None: it may be."""
+    again = memory.retry_at(world, seen)
+    return again if again is not None and now < again else None
 
 
 def _second_offer(world: World, seen: Seen) -> Pv | None:
@@ -216,8 +221,8 @@ def _put_away(now: Instant, world: World, seen: Seen) -> Plan:
         return Plan()
     if order is not None and order.kind == "unmount" and not (seen.done or seen.failed or seen.refused):
         return Plan()
-    again = memory.retry_at(world, seen)
-    if again is not None and now < again:
+    again = _not_yet(now, world, seen)
+    if again is not None:
         return Plan(again_at=again)
     attempt = order.attempt + 1 if order is not None and order.kind == "unmount" else 0
     return orders.write(
@@ -257,14 +262,14 @@ def _still_clean(seen: Seen, tenancy: str) -> bool:
 
 
 def _first_order(world: World, seen: Seen, attempt: int = 0) -> Plan:
-    disk, status_now = seen.disk, world.volume.status
+    disk = seen.disk
     assert disk is not None
     if seen.disk_known:
         ends = disk.tenancy if disk.content is Content.TENANCY else disk.journal
         return orders.write(
             world, seen, kind="prepare", ends=ends, why="clean: made ready to be offered", attempt=attempt
         )
-    if release.adopt_wipe(world) and status_now.question is not None and not release.moment(world, seen):
+    if release.adopt_wipe(world) and not release.moment(world, seen):
         return _adopt(world, seen, attempt)
     return Plan()
 
@@ -298,8 +303,8 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
             return orders.ask_again(world, seen)
         return _offer(world, seen)
     if seen.failed or seen.refused:
-        again = memory.retry_at(world, seen)
-        if again is not None and now < again:
+        again = _not_yet(now, world, seen)
+        if again is not None:
             return Plan(again_at=again)
         return _first_order(world, seen, attempt=order.attempt + 1)
     if order.kind == "reclaim":
@@ -313,12 +318,14 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
 
 def _offer(world: World, seen: Seen) -> Plan:
     """Make the PersistentVolume of a tenancy that our own order made clean, if nothing speaks against it."""
-    order, disk, volume, desired = seen.order, seen.disk, world.volume, world.desired
-    assert order is not None
-    if world.pvs or seen.trouble or disk is None or desired is None or world.node is None or not seen.ready:
+    if world.pvs or seen.trouble or not seen.ready:
         return Plan()
     if show.edit_pending(world):
         return _edit(world, seen, free=True)
+    order, disk, volume = seen.order, seen.disk, world.volume
+    assert order is not None, "what is ready was ordered"
+    assert disk is not None, "what is ready was seen"
+    assert world.node is not None, "else NodeUnknown"
     hostname = world.node.metadata.labels[names.HOSTNAME]
     return Plan(
         action=actions.CreatePv(
@@ -378,30 +385,27 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
         if orders.stands_for_wipe(world, seen):
             return Plan(action=actions.WriteOrder(order=None, why=f"not now: {found.word}"))
         return Plan(again_at=found.again_at)
-    if seen.pv is None or seen.pv_state == "terminating":
-        if seen.pv is not None:
-            return Plan()
-        answered = world.volume.status.question
-        stands = order is not None and answered is not None and order.answer == answered.id
-        if stands and seen.mine and not (seen.failed or seen.refused):
-            return Plan()
-        if stands and (seen.failed or seen.refused):
-            again = memory.retry_at(world, seen)
-            if again is not None and now < again:
-                return Plan(again_at=again)
-        return _adopt(world, seen, order.attempt + 1 if order is not None and stands else 0)
+    if seen.pv_state == "terminating":
+        return Plan()
+    if seen.pv is None:
+        return _gone(now, world, seen)
     tenancy = world.volume.status.tenancy
     if tenancy not in world.mine.counted:
         return Plan(action=actions.CountWipe(tenancy=tenancy))
     attempt = 0
-    if order is not None and seen.mine and order.ends == tenancy and order.pv_uid == seen.pv.metadata.uid:
+    if (
+        order is not None
+        and order.id in world.mine.orders
+        and order.ends == tenancy
+        and order.pv_uid == seen.pv.metadata.uid
+    ):
         if not orders.is_spent(seen):
             return orders.delete(seen.pv, "the wipe is ordered")
-        again = memory.retry_at(world, seen)
-        if order.attempt and again is not None and now < again:
+        again = _not_yet(now, world, seen)
+        if order.attempt and again is not None:
             return Plan(again_at=again)
         attempt = order.attempt + 1
-    question, claim_ref = world.volume.status.question, seen.pv.spec.claim_ref
+    claim_ref = seen.pv.spec.claim_ref
     return orders.write(
         world,
         seen,
@@ -410,10 +414,22 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
         pv_name=seen.pv.metadata.name,
         pv_uid=seen.pv.metadata.uid,
         claim_uid=claim_ref.uid if claim_ref else "",
-        answer=question.id if question is not None and release.wipe_now(world) else "",
+        answer=answers.said_now(world),
         why="released, and nothing stands against the wipe",
         attempt=attempt,
     )
+
+
+def _gone(now: Instant, world: World, seen: Seen) -> Plan:
+    """Its PersistentVolume is gone, and a person said: wipe it."""
+    order, question = seen.order, world.volume.status.question
+    assert question is not None, "a person answered it"
+    if order is None or order.answer != question.id:
+        return _adopt(world, seen)
+    if seen.mine and not (seen.failed or seen.refused):
+        return Plan()
+    again = _not_yet(now, world, seen)
+    return Plan(again_at=again) if again is not None else _adopt(world, seen, order.attempt + 1)
 
 
 # --- committed: the point of no return is passed ---
@@ -421,7 +437,8 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
 
 def _committed(now: Instant, world: World, seen: Seen) -> Plan:
     order = seen.order
-    if seen.pv is not None and seen.pv_state == "offered" and not memory.offered_anew(seen):
+    if seen.pv_state == "offered" and not memory.offered_anew(seen):
+        assert seen.pv is not None, "what is on offer is there"
         # Late, or made by hand, and no tenancy of this wipe: the daemon does not begin beside it.
         return orders.delete(seen.pv, "this record does not know its tenancy")
     if answers.gives(world, seen) is not None:
@@ -443,8 +460,8 @@ def _committed(now: Instant, world: World, seen: Seen) -> Plan:
             return Plan()
         return _offer(world, seen) if seen.mine else orders.ask_again(world, seen)
     if seen.failed or seen.refused:
-        again = memory.retry_at(world, seen)
-        if again is not None and now < again:
+        again = _not_yet(now, world, seen)
+        if again is not None:
             return Plan(again_at=again)
         if release.moment(world, seen) is not None:
             return Plan()
@@ -471,7 +488,8 @@ def _take_back(world: World, seen: Seen) -> Plan:
     order = seen.order
     if order is None or (memory.given_back(seen) and not seen.mine):
         plan = orders.go_on(world, seen, "a person asked to have it back")
-        assert isinstance(plan.action, actions.WriteOrder) and plan.action.order is not None  # noqa: PT018
+        assert isinstance(plan.action, actions.WriteOrder)
+        assert plan.action.order is not None
         taken = msgspec.structs.replace(plan.action.order, withdrawn=True)
         return Plan(action=actions.WriteOrder(order=taken, why=plan.action.why))
     if not order.withdrawn:

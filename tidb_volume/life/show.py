@@ -47,8 +47,8 @@ WAITS_FOR_A_WORD = frozenset(
 def reason(world: World, seen: Seen, current: Phase, now: Instant) -> tuple[str, str]:
     """Why it stands where it stands: a word of `words.REASONS`, and its note."""
     if current is Phase.BOUND:
-        terminating = seen.pv is not None and seen.pv.metadata.deletion_timestamp is not None
-        return ("Terminating", "") if terminating else ("Claimed", "")
+        assert seen.pv is not None, "a claim has it"
+        return ("Terminating" if seen.pv.metadata.deletion_timestamp else "Claimed"), ""
     if current is Phase.AVAILABLE:
         return "OnOffer", ""
     if current is Phase.RELEASED:
@@ -68,13 +68,12 @@ def reason(world: World, seen: Seen, current: Phase, now: Instant) -> tuple[str,
 
 def _said(seen: Seen) -> str:
     """The daemon's word and sentence."""
-    if seen.work is None:
-        return ""
+    assert seen.work is not None, "it said something"
     return f"{seen.work.reason}: {seen.work.message}" if seen.work.message else seen.work.reason
 
 
 def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
-    if answers.restores(world) and not seen.done and not (seen.work and seen.work.begun):
+    if answers.restores(world) and not memory.begun(seen):
         return "TakingBack", ""
     barred, absent = release.bars_committed(world, seen), daemon.absent(world)
     if barred is not None and not memory.begun(seen):
@@ -86,7 +85,7 @@ def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
     if seen.done and seen.trouble:
         return "WaitsFor", f"it is clean; {seen.trouble}{seen.trouble_note}"
     waits = release.moment(world, seen)
-    if waits is not None and not seen.done and not (seen.work and seen.work.begun):
+    if waits is not None and not memory.begun(seen):
         return waits.word, waits.note
     return "Wiping", ""
 
@@ -108,7 +107,8 @@ def _pending_reason(world: World, seen: Seen, now: Instant) -> tuple[str, str]:
     waits = _adoption_waits(world, seen)
     if waits is not None:
         return waits.word, waits.note
-    if seen.disk is not None and is_known(world, used=True):
+    assert seen.disk is not None, "else NotObserved"
+    if is_known(world, used=True):
         return "InUse", seen.disk.in_use
     return "HasData", has_data_note(world)
 
@@ -123,8 +123,9 @@ def _waits(seen: Seen) -> str:
     """What the daemon waits for with an order that ends nobody's data; empty: for nothing. Its own queue is
     over in a moment."""
     order, work = seen.order, seen.work
-    if order is None or work is None or work.state is WorkState.DONE or work.reason in ("", "Queued"):
+    if work is None or work.state is WorkState.DONE or work.reason in ("", "Queued"):
         return ""
+    assert order is not None, "what is worked on was ordered"
     what = "not unmounted yet, " if order.kind == "unmount" else "waits for "
     return f"; {what}{_said(seen)}"
 
@@ -150,9 +151,13 @@ def has_data_note(world: World) -> str:
 def question(world: World, seen: Seen, current: Phase, now: Instant, why: str) -> Question | None:
     """What a person may decide now; the same question as before while it is about the same."""
     old = world.volume.status.question
-    same_disk = old is not None and answers.disk_in_question(world) in old.about
-    if current in (Phase.WIPING, Phase.FAILED, Phase.PENDING) and same_disk and _answered(world):
-        return old  # the order that stands, stands on this answer
+    if (
+        old is not None
+        and current in (Phase.WIPING, Phase.FAILED, Phase.PENDING)
+        and _stands_on(world, old)
+        and answers.disk_in_question(world) in old.about
+    ):
+        return old
     subject = _subject(world, seen, current, why)
     if subject is None:
         return None
@@ -201,7 +206,7 @@ def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, s
         return ("twin" if status.identity is None else "identity"), which
     waits = _adoption_waits(world, seen)
     may_be_adopted = ("HasData", "InUse", waits.word if waits is not None else "HasData")
-    if current is Phase.PENDING and why in may_be_adopted and disk is not None:
+    if why in may_be_adopted and disk is not None:
         content = f"{disk.content}:{disk.tenancy}:{disk.content_note}:{','.join(disk.trash)}"
         return "adopt", f"{content} on {answers.facts(disk.identity)}"
     return None
@@ -219,9 +224,10 @@ def _is_being_committed(world: World, seen: Seen) -> bool:
     )
 
 
-def _answered(world: World) -> bool:
-    order, question = world.volume.spec.order, world.volume.status.question
-    return order is not None and question is not None and order.answer == question.id
+def _stands_on(world: World, asked: Question) -> bool:
+    """The order that stands, stands on the answer to that question."""
+    order = world.volume.spec.order
+    return order is not None and order.answer == asked.id
 
 
 def owner(world: World, seen: Seen, current: Phase) -> Owner | None:
@@ -311,27 +317,30 @@ def dirty_handed_out(world: World, seen: Seen) -> bool:
     """Another claim than the recorded owner has the PersistentVolume in a tenancy that was already dirty, and
     no person gave it to that claim."""
     old = world.volume.status
-    if not seen.claimed or seen.pv is None or seen.pv.spec.claim_ref is None:
+    if not seen.claimed:
         return False
-    if old.reserved is not None and str(old.reserved) == str(seen.pv.spec.claim_ref):
+    assert seen.pv is not None, "a claim has it"
+    tenancy, has = tenancy_of(seen.pv), seen.pv.spec.claim_ref
+    if has is None or (old.reserved is not None and str(old.reserved) == str(has)):
         return False
-    if _journal_knows_another(seen, tenancy_of(seen.pv), seen.pv.spec.claim_ref.uid):
+    if _journal_knows_another(seen, tenancy, has.uid):
         return True
-    if not old.dirty:
+    if not old.dirty or tenancy != old.tenancy:
         return False
     if any(each.type == "DirtyHandedOut" for each in old.conditions):
-        return tenancy_of(seen.pv) == old.tenancy
+        return True
     had = old.owner.claim if old.owner else None
-    return (
-        tenancy_of(seen.pv) == old.tenancy and had is not None and had.uid != seen.pv.spec.claim_ref.uid != ""
-    )
+    return had is not None and had.uid != has.uid != ""
 
 
 def _journal_knows_another(seen: Seen, tenancy: str, claim_uid: str) -> bool:
     """The node's journal has seen another claim on this tenancy: a record of before that one hides it."""
     disk = seen.disk
-    others = [uid for uid in disk.claims if uid not in ("", claim_uid)] if disk is not None else []
-    return bool(others) and disk is not None and disk.journal == tenancy
+    return (
+        disk is not None
+        and disk.journal == tenancy
+        and any(uid not in ("", claim_uid) for uid in disk.claims)
+    )
 
 
 def edit_pending(world: World) -> bool:

@@ -22,9 +22,9 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     before = world.volume.status
     old = memory.remember(world, seen, now)
     given = memory.given_back(seen) and bool(before.committed) and not old.committed
-    accepted = _accepted(world, old, now)
+    accepted = _accepted(world, now)
     if accepted is not None:
-        nobody = msgspec.structs.replace(world.around, twin="", apart=False)
+        nobody = msgspec.structs.replace(world.around, twin="")
         world = msgspec.structs.replace(world, around=nobody)
     # What is shown follows from what is remembered now, not from what was remembered before this look.
     world = msgspec.structs.replace(world, volume=msgspec.structs.replace(world.volume, status=old))
@@ -47,7 +47,9 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     )
     conditions = show.conditions(world, seen, question, reason, now)
     disk = seen.disk
-    measured = disk is not None and disk.capacity_bytes > 0
+    capacity, used = old.capacity, old.used
+    if disk is not None and disk.capacity_bytes > 0:
+        capacity, used = format_bytes(disk.capacity_bytes), format_bytes(disk.used_bytes)
     made = order if anew else None
     return msgspec.structs.replace(
         old,
@@ -58,8 +60,8 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         owner=owner,
         wipe_from=memory.wipe_from(world, seen, now) if current is Phase.RELEASED else "",
         wipe_at=memory.wipe_at(world, seen, now) if current is Phase.RELEASED else "",
-        capacity=format_bytes(disk.capacity_bytes) if disk is not None and measured else old.capacity,
-        used=format_bytes(disk.used_bytes) if disk is not None and measured else old.used,
+        capacity=capacity,
+        used=used,
         question=question,
         history=show.history(before, old, seen, current, made, given, accepted, format_instant(now)),
         conditions=conditions,
@@ -80,13 +82,12 @@ def unread(volume: Volume, config_maps: tuple[str, ...], now: Instant) -> Volume
     return msgspec.structs.replace(before, state=state, conditions=conditions)
 
 
-def _accepted(world: World, old: VolumeStatus, now: Instant) -> Record | None:
+def _accepted(world: World, now: Instant) -> Record | None:
     """For the history: the disk that goes on record now by a person's word."""
-    before = world.volume.status
-    if not answers.accepts_identity(world) or old.identity == before.identity:
+    if not answers.accepts_identity(world):
         return None
     at = format_instant(now)
-    if before.identity is None:
+    if world.volume.status.identity is None:
         return Record(at=at, what="told apart", note="by a person, from disks of the same facts elsewhere")
     return Record(at=at, what="another disk accepted", note="the one before was NOT WIPED")
 

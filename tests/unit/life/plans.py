@@ -1,0 +1,84 @@
+"""A plan in a line, and the worlds that plans are made of."""
+
+from __future__ import annotations
+
+from tests.unit.life.worlds import (
+    BLANK,
+    COMMITTED,
+    NOW,
+    OLD,
+    RELEASED,
+    but,
+    change,
+    order,
+    work,
+)
+from tidb_volume.life import actions
+from tidb_volume.life.actions import Plan
+from tidb_volume.life.plan import plan
+from tidb_volume.life.world import Daemon, World
+from tidb_volume.units import Instant, format_instant
+from tidb_volume.value import (
+    Order,
+    Restore,
+    Retry,
+    WorkState,
+)
+
+AWAY = Daemon(ready=False, since=Instant(NOW - 1000))
+RUNNING = work(WorkState.RUNNING)
+FAILED = work(WorkState.FAILED, "EIO")
+REFUSED = work(WorkState.REFUSED, "Odd")
+RESTORE = {"restore": Restore(question="q-1")}
+
+
+def at(seconds: float, id_: str = "order-1") -> Retry:
+    return Retry(order=id_, at=format_instant(Instant(NOW + seconds)))
+
+
+def settled(world: World) -> World:
+    """With all written that is to be remembered or shown."""
+    for _ in range(5):
+        action = plan(NOW, world).action
+        if not isinstance(action, actions.PatchStatus):
+            return world
+        world = change(world, volume=change(world.volume, status=action.status))
+    raise AssertionError("it is never done with its status")
+
+
+def told(planned: Plan) -> str:
+    """A plan in a line."""
+    match planned.action:
+        case None:
+            text = ""
+        case actions.WriteOrder(order=None, why=why):
+            text = f"no order: {why}"
+        case actions.WriteOrder(order=Order() as made, why=why):
+            what = "withdrawn" if made.withdrawn else f"{made.kind} {made.ends[:1]}>{made.next[:1]}"
+            text = f"{what} {made.attempt}: {why}"
+        case actions.DeletePv(name=name, why=why):
+            text = f"delete {name[-1]}: {why}"
+        case actions.CreatePv(manifest=manifest):
+            text = f"create {manifest['metadata']['name'][-1]}"
+        case actions.CountWipe(tenancy=tenancy):
+            text = f"count {tenancy}"
+        case actions.WriteSpec(why=why):
+            text = f"spec: {why}"
+        case actions.DeleteVolume(why=why):
+            text = f"delete volume: {why}"
+        case other:
+            text = type(other).__name__
+    return f"{text}@{planned.again_at - NOW:g}" if planned.again_at is not None else text
+
+
+def step(world: World) -> str:
+    return told(plan(NOW, settled(world)))
+
+
+FIRST = but(BLANK, spec={"order": order(kind="prepare", ends="", pv_uid="", attempt=2)})
+"""The order for its first use stands, another leader's."""
+OURS = {"orders": frozenset({"order-1"})}
+COUNTED = but(RELEASED, mine={"counted": frozenset({OLD})})
+ORDERED = but(COUNTED, spec={"order": order(attempt=2)}, mine=OURS)
+WIPE = "released, and nothing stands against the wipe"
+AGAIN = but(COMMITTED, spec={"order": order(attempt=2)})
