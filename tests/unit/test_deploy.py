@@ -62,7 +62,6 @@ def test_the_daemon_orders_nothing_and_takes_no_persistent_volume_away() -> None
     assert writes == {
         ("tidbvolumes/status", "patch"),
         ("tidbvolumenodes", "create"),
-        ("tidbvolumenodes", "patch"),
         ("tidbvolumenodes/status", "patch"),
     }
 
