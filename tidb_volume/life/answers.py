@@ -18,22 +18,23 @@ ABSENT = frozenset({Presence.NOT_PRESENT, Presence.NOT_MOUNTED, Presence.STUCK, 
 def _question_of(volume: Volume, answer: Adopt | Approve | Restore | Answer | None) -> Question | None:
     """The question that stands, if this is an answer to it."""
     question = volume.status.question
-    counts = question is not None and answer is not None and answer.question == question.id
-    return question if counts else None
+    is_asked = question is not None and answer is not None and answer.question == question.id
+    return question if is_asked else None
 
 
-def _counts(volume: Volume, answer: Adopt | Approve | Restore | Answer | None) -> bool:
+def counts(volume: Volume, answer: Adopt | Approve | Restore | Answer | None) -> bool:
+    """Whether it is an answer to the question that stands."""
     return _question_of(volume, answer) is not None
 
 
 def _adopts(volume: Volume) -> Adopt | None:
     adopt = volume.spec.admin.adopt
-    return adopt if _counts(volume, adopt) else None
+    return adopt if counts(volume, adopt) else None
 
 
 def wipe_now(world: World) -> bool:
     """A person answered this very question with wipe-now."""
-    return _counts(world.volume, world.volume.spec.admin.wipe_now)
+    return counts(world.volume, world.volume.spec.admin.wipe_now)
 
 
 def said_now(world: World) -> str:
@@ -50,14 +51,14 @@ def adopt_wipe(world: World) -> bool:
 
 def approved(world: World) -> bool:
     """A person let the planned wipe happen; to ask for a wipe oneself is more than to approve of one."""
-    return _counts(world.volume, world.volume.spec.admin.approve) or wipe_now(world) or adopt_wipe(world)
+    return counts(world.volume, world.volume.spec.admin.approve) or wipe_now(world) or adopt_wipe(world)
 
 
 def named(volume: Volume) -> Ref | None:
     """The claim that is to get the data, by namespace and name: the one that `restore` or `adopt: Keep`
     names, for a restore that names none the former owner's. None: nobody asks for that."""
     admin, owner = volume.spec.admin, volume.status.owner
-    restore = admin.restore if _counts(volume, admin.restore) else None
+    restore = admin.restore if counts(volume, admin.restore) else None
     adopt = _adopts(volume)
     if restore is not None:
         claim = restore.claim or (owner.claim if owner is not None else None)
@@ -93,7 +94,7 @@ def found_at_the_root(world: World) -> bool:
 
 def restores(world: World) -> bool:
     """A person asks to have the data back, whether or not that can be done."""
-    return _counts(world.volume, world.volume.spec.admin.restore)
+    return counts(world.volume, world.volume.spec.admin.restore)
 
 
 ELSEWHERE = ", shown by other machines too"
@@ -137,17 +138,17 @@ def accepts_identity(world: World) -> bool:
 
 def forgets(world: World, seen: Seen) -> bool:
     """A person ends the record of a disk that is gone or not listed any more, and that no claim has."""
-    return _counts(world.volume, world.volume.spec.admin.forget) and not _why_not_forgotten(world, seen)
+    return counts(world.volume, world.volume.spec.admin.forget) and not _why_not_forgotten(world, seen)
 
 
 def not_taken(world: World, seen: Seen) -> str:
     """Why an answer to the question that stands is not taken, with the way out; empty: none is refused."""
     admin = world.volume.spec.admin
-    if _counts(world.volume, admin.forget):
+    if counts(world.volume, admin.forget):
         why = _why_not_forgotten(world, seen)
         if why:
             return why
-    if _counts(world.volume, admin.accept_identity) and world.around.twin and not accepts_identity(world):
+    if counts(world.volume, admin.accept_identity) and world.around.twin and not accepts_identity(world):
         return f"not accepted: {world.around.twin}"
     to = named(world.volume)
     if to is not None:

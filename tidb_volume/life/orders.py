@@ -156,7 +156,7 @@ POLICY = "reclaim policy Delete"
 
 def _asked(world: World, kind: str, answer: str, again_of: Order | None) -> str:
     """For the record: whose word an order stands on."""
-    admin, question = world.volume.spec.admin, world.volume.status.question
+    admin = world.volume.spec.admin
     for word, said in (("wipe-now", admin.wipe_now), ("adopt: Wipe", admin.adopt)):
         if said is not None and answer and said.question == answer:
             return f"{word}{_by(said.by)}"
@@ -164,9 +164,10 @@ def _asked(world: World, kind: str, answer: str, again_of: Order | None) -> str:
         return again_of.asked
     if kind != "reclaim":
         return ""
-    approve = admin.approve
-    approved = approve is not None and question is not None and approve.question == question.id
-    return f"{POLICY}, approved{_by(approve.by)}" if approve is not None and approved else POLICY
+    if not answers.counts(world.volume, admin.approve):
+        return POLICY
+    assert admin.approve is not None, "what counts was said"
+    return f"{POLICY}, approved{_by(admin.approve.by)}"
 
 
 def _by(name: str) -> str:

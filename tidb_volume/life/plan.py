@@ -90,7 +90,7 @@ def _memory(of: VolumeStatus) -> tuple[object, ...]:
         of.phase is Phase.RELEASED and of.wipe_at,
         of.question,
         of.owner,
-        of.phase if of.phase in (Phase.BOUND, Phase.RELEASED, Phase.FAILED) else "",
+        of.phase if of.phase in (Phase.BOUND, Phase.RELEASED, Phase.FAILED) else None,
     )
 
 
@@ -204,7 +204,7 @@ def _free(now: Instant, world: World, seen: Seen) -> Plan:
         if seen.trouble in _NOT_OURS and orders.unanswered(seen):
             return Plan(action=actions.WriteOrder(order=None, why=f"not any more: {seen.trouble}"))
         return _put_away(now, world, seen) if seen.trouble == "Retired" else Plan()
-    given = give.step(world, seen) if seen.pv is None and not seen.disk_known else None
+    given = give.step(world, seen) if not seen.disk_known else None
     if given is not None:
         return given
     if seen.order is not None and not seen.order.withdrawn:
@@ -215,7 +215,7 @@ def _free(now: Instant, world: World, seen: Seen) -> Plan:
 def _put_away(now: Instant, world: World, seen: Seen) -> Plan:
     """Have a retired disk unmounted that nobody has, so that it can be pulled out."""
     order = seen.order
-    if order is not None and seen.ready and not seen.mine:
+    if seen.ready and not seen.mine:
         return orders.ask_again(world, seen)  # the tenancy that it made is recorded on an answer of our own
     if not mounts.may_be_put_away(world, seen):
         return Plan()
@@ -237,8 +237,6 @@ def _why_not_on_offer(world: World, seen: Seen) -> str:
         return seen.trouble
     if show.edit_pending(world):
         return "the inventory's entry was edited"
-    if world.volume.status.dirty and not memory.offered_anew(seen):
-        return "its data is another tenant's"
     if world.volume.status.tenancy != tenancy_of(seen.pv):
         return "this record does not know its tenancy"
     if world.volume.spec.volume_mode == "Filesystem" and not _still_clean(seen, tenancy_of(seen.pv)):
@@ -248,14 +246,12 @@ def _why_not_on_offer(world: World, seen: Seen) -> str:
 
 def _still_clean(seen: Seen, tenancy: str) -> bool:
     """The disk and the journal say what the offer says. A look that is older than a claim does no harm here:
-    the delete carries the resourceVersion of an unclaimed one."""
+    the delete carries the resourceVersion of an unclaimed one. One that somebody used is dirty, not free."""
     disk = seen.disk
+    assert disk is not None, "else NotObserved"
     return (
-        disk is not None
-        and disk.content is Content.TENANCY
+        disk.content is Content.TENANCY
         and disk.tenancy == disk.journal == tenancy
-        and disk.empty
-        and not disk.claims
         and not disk.journal_broken
         and not disk.trash
     )
@@ -265,9 +261,13 @@ def _first_order(world: World, seen: Seen, attempt: int = 0) -> Plan:
     disk = seen.disk
     assert disk is not None
     if seen.disk_known:
-        ends = disk.tenancy if disk.content is Content.TENANCY else disk.journal
         return orders.write(
-            world, seen, kind="prepare", ends=ends, why="clean: made ready to be offered", attempt=attempt
+            world,
+            seen,
+            kind="prepare",
+            ends=disk.journal,
+            why="clean: made ready to be offered",
+            attempt=attempt,
         )
     if release.adopt_wipe(world) and not release.moment(world, seen):
         return _adopt(world, seen, attempt)
@@ -437,7 +437,7 @@ def _gone(now: Instant, world: World, seen: Seen) -> Plan:
 
 def _committed(now: Instant, world: World, seen: Seen) -> Plan:
     order = seen.order
-    if seen.pv_state == "offered" and not memory.offered_anew(seen):
+    if seen.pv_state == "offered":
         assert seen.pv is not None, "what is on offer is there"
         # Late, or made by hand, and no tenancy of this wipe: the daemon does not begin beside it.
         return orders.delete(seen.pv, "this record does not know its tenancy")
@@ -456,8 +456,6 @@ def _committed(now: Instant, world: World, seen: Seen) -> Plan:
     if order.id != world.volume.status.committed and not seen.mine:
         return orders.go_on(world, seen, "another leader's order that is not the committed one")
     if seen.done:
-        if not order.offer:
-            return Plan()
         return _offer(world, seen) if seen.mine else orders.ask_again(world, seen)
     if seen.failed or seen.refused:
         again = _not_yet(now, world, seen)

@@ -29,7 +29,7 @@ from tidb_volume.life import actions, orders
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import look
 from tidb_volume.life.world import World
-from tidb_volume.value import Adopt, Answer, Identity, Order, WorkState
+from tidb_volume.value import Adopt, Answer, Approve, Identity, Order, WorkState
 
 RUNNING, FAILED, REFUSED = WorkState.RUNNING, WorkState.FAILED, WorkState.REFUSED
 
@@ -48,6 +48,7 @@ FRESH_ORDER = Order(
     ends=OLD,
     next=FRESH,
     offer=True,
+    asked=orders.POLICY,
     epoch=1,
     leader="a",
 )
@@ -134,7 +135,7 @@ AGAIN = change(
     ("committed", "asked"),
     [
         ("order-1", change(AGAIN, answer="q-1")),
-        ("", change(AGAIN, kind="prepare")),
+        ("", change(AGAIN, kind="prepare", asked="")),
     ],
 )
 def test_what_was_found_done_is_asked_again_and_without_a_commit_in_a_way_that_deletes_nothing(
@@ -157,16 +158,22 @@ GOES_ON = change(
     ("world", "expected"),
     [
         (but(COMMITTED, spec={"order": None}), FRESH_ORDER),
-        (but(COMMITTED, spec={"order": None}, admin=WIPE_NOW), change(FRESH_ORDER, answer="q-1")),
-        (but(COMMITTED, spec={"order": None}, admin=ADOPTED), change(FRESH_ORDER, answer="q-1")),
+        (
+            but(COMMITTED, spec={"order": None}, admin=WIPE_NOW),
+            change(FRESH_ORDER, answer="q-1", asked="wipe-now"),
+        ),
+        (
+            but(COMMITTED, spec={"order": None}, admin=ADOPTED),
+            change(FRESH_ORDER, answer="q-1", asked="adopt: Wipe"),
+        ),
         (but(COMMITTED, spec={"order": None}, admin=WIPE_NOW, status={"question": None}), FRESH_ORDER),
         (but(COMMITTED, spec={"order": order(ends=OTHER, next=FRESH)}), FRESH_ORDER),
         (COMMITTED, GOES_ON),
-        (but(COMMITTED, admin=WIPE_NOW), change(GOES_ON, answer="q-1")),
+        (but(COMMITTED, admin=WIPE_NOW), change(GOES_ON, answer="q-1", asked="wipe-now")),
         (but(COMMITTED, spec={"order": order(answer="q-0")}, admin=WIPE_NOW), change(GOES_ON, answer="q-0")),
         (
             but(COMMITTED, spec={"order": order(kind="prepare", ends=OTHER, answer="q-0")}),
-            change(GOES_ON, kind="prepare", ends=OTHER, answer="q-0", whole_disk=True),
+            change(GOES_ON, kind="prepare", ends=OTHER, answer="q-0", whole_disk=True, asked=""),
         ),
     ],
 )
@@ -283,3 +290,38 @@ def test_an_order_is_for_the_recorded_disk_and_before_it_is_recorded_for_the_one
     world: World, identity: Identity | None
 ) -> None:
     assert new(world).identity == identity
+
+
+# --- for the record: who asked for it ---
+
+NAMED_WIPE = {"wipe_now": Answer(question="q-1", by="jane")}
+NAMED_ADOPT = {"adopt": Adopt(question="q-1", action="Wipe", by="joe")}
+APPROVED = {"approve": Approve(question="q-1", by="jim")}
+SAID_BEFORE = order(asked="wipe-now by jack")
+
+
+@pytest.mark.parametrize(
+    ("world", "fields", "asked"),
+    [
+        (RELEASED, {}, orders.POLICY),
+        (RELEASED, {"answer": "q-1"}, orders.POLICY),
+        (RELEASED, {"kind": "prepare"}, ""),
+        (RELEASED, {"kind": "prepare", "of": SAID_BEFORE}, "wipe-now by jack"),
+        (RELEASED, {"of": order()}, orders.POLICY),
+        (RELEASED, {"of": SAID_BEFORE}, "wipe-now by jack"),
+        (but(RELEASED, admin=NAMED_WIPE), {"answer": "q-1", "of": SAID_BEFORE}, "wipe-now by jane"),
+        (but(RELEASED, admin=NAMED_WIPE), {"answer": "q-0"}, orders.POLICY),
+        (but(RELEASED, admin=NAMED_WIPE), {}, orders.POLICY),
+        (but(RELEASED, admin={"wipe_now": Answer(question="")}), {}, orders.POLICY),
+        (but(RELEASED, admin={"wipe_now": Answer(question="q-1")}), {"answer": "q-1"}, "wipe-now"),
+        (but(RELEASED, admin=NAMED_ADOPT), {"answer": "q-1", "kind": "prepare"}, "adopt: Wipe by joe"),
+        (but(RELEASED, admin={**NAMED_ADOPT, **NAMED_WIPE}), {"answer": "q-1"}, "wipe-now by jane"),
+        (but(RELEASED, admin=APPROVED), {}, f"{orders.POLICY}, approved by jim"),
+        (but(RELEASED, admin=APPROVED), {"kind": "prepare"}, ""),
+        (but(RELEASED, admin=APPROVED, status={"question": None}), {}, orders.POLICY),
+        (but(RELEASED, admin={"approve": Approve(question="q-0", by="jim")}), {}, orders.POLICY),
+        (but(RELEASED, admin={"approve": Approve(question="q-1")}), {}, f"{orders.POLICY}, approved"),
+    ],
+)
+def test_an_order_says_whose_word_it_stands_on(world: World, fields: dict[str, Any], asked: str) -> None:
+    assert new(world, **fields).asked == asked

@@ -46,7 +46,7 @@ from tests.unit.life.worlds import (
     work,
 )
 from tidb_volume import names
-from tidb_volume.life import actions
+from tidb_volume.life import actions, orders
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import Annotated, World
 from tidb_volume.units import Instant, format_instant
@@ -196,6 +196,7 @@ BLOCK = but(
 
 @rows(
     (with_pv(OFFERED, **ENDING), ""),
+    (but(with_pv(OFFERED, **ENDING), mine={"deleted": frozenset({"pv-a"})}), ""),
     (but(OFFERED, admin={"cordon": True}), "delete a: Cordoned"),
     (but(OFFERED, desired=None), "delete a: Dropped"),
     (but(OFFERED, pool={"name": "gold"}), EDITED),
@@ -300,6 +301,8 @@ UNLISTED = but(BLANK, desired=None)
         f"prepare >d 0: {READY}",
     ),
     (but(MADE, mine=OURS, disk={"empty": False}), ""),
+    (but(MADE, disk={"empty": False}), ""),
+    (but(FIRST, spec={"order": order(kind="prepare", ends="", answer="q-0")}, mine=OURS), ""),
     (
         but(MADE, mine=OURS, disk={"in_use": "pod x"}),
         "",
@@ -451,6 +454,11 @@ def test_a_released_disk(world: World, planned: str) -> None:
 
 BACK = but(COMMITTED, admin=RESTORE)
 TAKEN = but(BACK, spec={"order": order(withdrawn=True, attempt=2)})
+ENDED = but(
+    COMMITTED,
+    spec={"order": order(kind="prepare", ends="", answer="q-1", pv_uid="")},
+    status={"dirty": False, "tenancy": "", "owner": None, "volume_uid": "", "volume_name": ""},
+)
 GIVEN = but(TAKEN, status={"work": work(WorkState.REFUSED, "Withdrawn")})
 
 
@@ -464,6 +472,10 @@ GIVEN = but(TAKEN, status={"work": work(WorkState.REFUSED, "Withdrawn")})
     (TAKEN, ""),
     (GIVEN, "create a"),
     (but(GIVEN, mine={"orders": frozenset()}), "withdrawn 0: a person asked to have it back"),
+    (with_pv(but(GIVEN, pvs=(pv(OTHER),)), **ENDING), ""),
+    # What was nobody's, and is ended on a person's answer.
+    (but(ENDED, pool={"after": "1s", "name": "gold"}), "spec: the inventory says so"),
+    (but(ENDED, pool={"on_release": "keep", "name": "gold"}), ""),
     (but(TAKEN, mine={"orders": frozenset()}), ""),
     (but(BACK, status={"work": work(WorkState.RUNNING, begun=True)}), ""),
     # What came since.
@@ -523,6 +535,7 @@ BASE = Order(
     ends=OLD,
     next=FRESH,
     offer=True,
+    asked=orders.POLICY,
     epoch=1,
     leader="a",
 )
@@ -534,13 +547,13 @@ BASE = Order(
         (COUNTED, change(BASE, pv_name=PV_OLD, pv_uid="pv-a", claim_uid=CLAIM.uid)),
         (
             but(COUNTED, admin=WIPE_NOW),
-            change(BASE, pv_name=PV_OLD, pv_uid="pv-a", claim_uid=CLAIM.uid, answer="q-1"),
+            change(BASE, pv_name=PV_OLD, pv_uid="pv-a", claim_uid=CLAIM.uid, answer="q-1", asked="wipe-now"),
         ),
         (but(COUNTED, admin=ADOPT), change(BASE, pv_name=PV_OLD, pv_uid="pv-a", claim_uid=CLAIM.uid)),
         (with_pv(COUNTED, spec={"claim_ref": None}), change(BASE, pv_name=PV_OLD, pv_uid="pv-a")),
         (
             but(GONE, mine={"counted": frozenset({"q-1"})}),
-            change(BASE, kind="prepare", answer="q-1", whole_disk=True, pv_name=PV_OLD),
+            change(BASE, kind="prepare", answer="q-1", whole_disk=True, pv_name=PV_OLD, asked="adopt: Wipe"),
         ),
         (
             but(
@@ -548,9 +561,9 @@ BASE = Order(
                 disk={"content": Content.DATA, "tenancy": OTHER},
                 status={"question": question("adopt", ABOUT.replace("::", f":{OTHER}:"))},
             ),
-            change(BASE, kind="prepare", ends=OTHER, answer="q-1", whole_disk=True),
+            change(BASE, kind="prepare", ends=OTHER, answer="q-1", whole_disk=True, asked="adopt: Wipe"),
         ),
-        (FREE, change(BASE, kind="prepare")),
+        (FREE, change(BASE, kind="prepare", asked="")),
         (
             but(COMMITTED, around={"foreign": "p"}),
             order(withdrawn=True),

@@ -12,6 +12,7 @@ from tests.unit.life.plans import (
     COUNTED,
     FAILED,
     FIRST,
+    ORDERED,
     RESTORE,
     WIPE,
     at,
@@ -23,6 +24,7 @@ from tests.unit.life.worlds import (
     BLANK,
     BOUND,
     CLAIM,
+    COMMITTED,
     HARDWARE,
     NOW,
     OFFERED,
@@ -63,6 +65,7 @@ REMEMBERED: list[tuple[World, dict[str, Any]]] = [
     (but(COUNTED, admin=RESTORE), {"reserved": None}),
     (COUNTED, {"volume_uid": "pv-0"}),
     (COUNTED, {"wipe_at": ""}),
+    (ORDERED, {"wipe_at": ""}),
     (COUNTED, {"question": None}),
     (COUNTED, {"owner": None}),
     (COUNTED, {"phase": Phase.BOUND}),
@@ -115,6 +118,29 @@ def test_what_is_shown_is_written_once_nothing_is_left_to_do(fields: dict[str, A
     assert planned.action.why == "OnOffer"
 
 
+@pytest.mark.parametrize(
+    "fields", [{"phase": Phase.AVAILABLE}, {"wipe_at": "2027-01-15T08:00:00.000Z"}, {"message": "x"}]
+)
+def test_what_is_only_shown_is_written_after_what_is_done(fields: dict[str, Any]) -> None:
+    assert told(plan(NOW, but(settled(BLANK), status=fields))).startswith("prepare")
+
+
+def test_a_disk_that_was_accepted_is_on_record_before_an_order_names_it() -> None:
+    """Also where the question stays, since an order stands on its answer."""
+    place = " in its place: serial=S2 model=M size_bytes=1073741824"
+    world = but(
+        COMMITTED,
+        spec={"order": order(id="order-8", answer="q-1")},
+        status={"question": question("release", f"{OLD}{place}")},
+        disk={"identity": change(HARDWARE, serial="S2"), "presence": Presence.WRONG_DISK},
+    )
+    before = settled(world)
+    assert told(plan(NOW, before)).startswith("reclaim")
+    action = plan(NOW, but(before, admin={"accept_identity": Answer(question="q-1")})).action
+    assert isinstance(action, actions.PatchStatus)
+    assert action.status.question == before.volume.status.question
+
+
 def test_used_space_alone_is_no_reason_to_write() -> None:
     assert plan(NOW, but(settled(OFFERED), status={"used": "1Gi"})) == Plan()
 
@@ -145,6 +171,8 @@ def since(seconds: float, world: World = FIRST, **status: Any) -> World:
         (since(0, but(BLANK, status={"disk": None})), "@1"),
         (since(0, but(COUNTED, daemon=AWAY)), "PatchStatus"),
         (since(0, OFFERED), "PatchStatus"),
+        (since(0, but(OFFERED, daemon=Daemon(ready=False, since=NOW))), "PatchStatus@30"),
+        (since(0, but(COMMITTED, daemon=Daemon(ready=False, since=NOW))), "@30"),
         (since(0, but(FIRST, daemon=Daemon(ready=False, since=NOW))), "@30"),
         (since(0, but(BLANK, daemon=Daemon(ready=False, since=Instant(NOW - 10)))), "@20"),
         (since(0, but(BLANK, daemon=AWAY)), "PatchStatus"),

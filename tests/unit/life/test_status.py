@@ -91,6 +91,7 @@ def test_a_released_disk_counts_down() -> None:
         reason="Countdown",
         message=after.message,
         wipe_at="2027-01-15T09:00:00.000Z",
+        wipe_from=AT,
         question=asked,
         history=(Record(at=AT, what="released", tenancy=OLD, who="db/data-0"),),
     )
