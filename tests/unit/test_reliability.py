@@ -17,7 +17,7 @@ from disk_daemon.guards import When
 from tests.guarded import CHECKS, TESTS, marked
 from tests.unit.daemon.test_fit import TABLE
 from tests.unit.daemon.test_guards import STOPS
-from tests.unit.life.model.broken import BROKEN
+from tests.unit.life.model.broken import BROKEN, recorded
 from tidb_volume.inventory import policy, promises, settings
 from tidb_volume.inventory.reference import filled, table
 
@@ -83,10 +83,17 @@ def _methods() -> str:
 
 
 def _broken() -> str:
-    """What the model's self-test breaks, and which test of one thing alone fails on it."""
-    tests = marked("notices")
-    rows = ((name, _broken_tests(name, tests.get(name, []))) for name in BROKEN)
-    return table(("broken", "the test that fails on it"), rows)
+    """What can be broken, whether the model notices it, and which test of one thing alone fails on it."""
+    tests, after = marked("notices"), recorded()
+    rows = (
+        (
+            name,
+            f"not alone: behind it stands {each.behind}" if each.behind else f"{after[name]}",
+            _broken_tests(name, tests.get(name, [])),
+        )
+        for name, each in BROKEN.items()
+    )
+    return table(("broken", "the model notices it after", "the test that fails on it"), rows)
 
 
 def _broken_tests(name: str, tests: list[str]) -> str:
@@ -157,6 +164,11 @@ def test_a_mark_names_a_guard_that_there_is_or_a_thing_that_can_be_broken() -> N
 def test_what_the_model_breaks_is_noticed_by_a_test_of_its_own_too(name: str) -> None:
     """Whether it really fails on it is what `make guards` tries."""
     assert _broken_tests(name, marked("notices").get(name, []))
+
+
+def test_what_the_model_does_not_notice_has_something_behind_it_that_is_said() -> None:
+    after = {name for name, examples in recorded().items() if examples}
+    assert after == {name for name, each in BROKEN.items() if not each.behind}
 
 
 if __name__ == "__main__":

@@ -348,6 +348,7 @@ ORDERS = st.builds(
 )
 
 
+@pytest.mark.notices("daemon: an order that was done ends whatever tenancy there is")
 @settings(max_examples=400)
 @given(given_order=ORDERS, disk=DISKS, journal=JOURNALS)
 def test_no_order_ever_touches_a_tenancy_that_it_does_not_end(

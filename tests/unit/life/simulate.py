@@ -55,6 +55,7 @@ from tidb_volume.value import (
 __all__ = ["NAME", "NODE", "START", "Sim", "change", "desired", "pool", "tenancy"]
 
 FLEET_VOLUMES = 100
+SCATTER = 0x851F42D4C957F2D
 IDENTITY = Identity(virtual="8:17", size_bytes=1 << 30, fs_uuid="made-by-the-admin")
 
 
@@ -91,7 +92,8 @@ class Controller:
         return World(
             volume=volume,
             desired=self.wanted,
-            fresh=Fresh(order=f"order-{n}", tenancy=tenancy(n), question=f"q-{n}"),
+            # Later tenancies come before earlier ones as often as not: they are random.
+            fresh=Fresh(order=f"order-{n}", tenancy=tenancy(n * SCATTER % (1 << 60)), question=f"q-{n}"),
             leader=self.name,
             node=node,
             node_names_with_hostname=(NODE,) if node else (),
@@ -217,6 +219,7 @@ class Node:
     def __init__(self, cluster: Cluster, machine: Machine) -> None:
         self.cluster, self.machine = cluster, machine
         self.about_to_begin: Callable[[Order, Disk, bool], None] = lambda order, disk, anew: None
+        self.observed: Callable[[Volume], None] = lambda volume: None
         self.unreadable = ""
         """Why the daemons can neither read the API nor write to it; empty: they can."""
         self.kubelet_hangs = False
@@ -276,6 +279,7 @@ class Node:
             self.machine.note(
                 Job(id=1, kind="observe", tenancy=volume.status.tenancy, claim_uid=_claim(volume))
             )
+            self.observed(volume)
             report, order = self._report(volume), volume.spec.order
             current = daemon.work is not None and order is not None and daemon.work.order_id == order.id
             work = daemon.work if current and volume.status.work is None else None

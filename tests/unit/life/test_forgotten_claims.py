@@ -45,6 +45,19 @@ def test_a_tenancy_that_a_claim_had_is_taken_off_offer_though_it_is_empty() -> N
     assert sim.folder == tenancy
 
 
+@pytest.mark.notices("controller and daemon: neither dirt nor who had it is remembered")
+def test_an_empty_tenancy_that_a_hand_puts_on_offer_is_taken_back_all_the_same() -> None:
+    sim = bound()
+    for items in sim.disk.tenancies.values():
+        items.clear()
+    sim.release()
+    sim.settle()
+    sim.clear_claim_ref()
+    sim.settle()
+    assert not sim.pvs
+    assert sim.status.phase is not Phase.AVAILABLE
+
+
 def test_a_claim_that_binds_before_the_daemon_looks_is_said_to_have_got_a_used_disk() -> None:
     sim = bound_and_forgotten(empty=True)
     sim.bind("db/thief", pod=False)

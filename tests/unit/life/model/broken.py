@@ -7,11 +7,13 @@ alone, all else being as it is. Where two stand before one disaster, both are br
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from disk_daemon import guards, journal, minded, step, witness
+from disk_daemon import claims, guards, journal, minded, step
 from disk_daemon.known import Case, Facts
 from disk_daemon.wipe import frame
 from tests.unit.life import cluster, machine, simulate
@@ -29,9 +31,13 @@ class Break(NamedTuple):
     how: Callable[[Put], None]
     begin: dict[str, Any]
     """With what the examples begin: where the disaster is near."""
+    behind: str = ""
+    """What stands behind it, so that nothing comes of it alone, and there is nothing to notice for the model;
+    empty: it has to."""
 
 
 BROKEN: dict[str, Break] = {}
+NOTICED = Path(__file__).parent / "noticed.toml"
 BATCH = 200
 NOTHING = object()
 NEAR = {"wipe": True, "after": "0s"}
@@ -61,6 +67,21 @@ def examples_until_noticed(name: str, most: int, steps: int) -> tuple[int, str]:
     return made, ""
 
 
+def recorded() -> dict[str, int]:
+    """After how many examples the model noticed what is broken, when that was last tried."""
+    return {name: int(after) for name, after in tomllib.loads(NOTICED.read_text()).items()}
+
+
+def record(after: Mapping[str, int]) -> None:
+    """Keep that, of what was tried now and of the rest as it was; what is not there any more goes."""
+    all_of_it = (recorded() if NOTICED.exists() else {}) | after
+    lines = [f'"{name}" = {all_of_it[name]}' for name in BROKEN if name in all_of_it]
+    said = (
+        "# Written by `python -m tests.unit.life.model.deep --self-test --record`, for docs/reliability.md."
+    )
+    NOTICED.write_text("\n".join([said, *lines, ""]))
+
+
 @contextmanager
 def broken(name: str) -> Iterator[None]:
     before: list[tuple[Any, str, Any]] = []
@@ -80,9 +101,11 @@ def broken(name: str) -> Iterator[None]:
                 setattr(where, what, value)
 
 
-def breaks(name: str, **begin: Any) -> Callable[[Callable[[Put], None]], Callable[[Put], None]]:
+def breaks(
+    name: str, behind: str = "", **begin: Any
+) -> Callable[[Callable[[Put], None]], Callable[[Put], None]]:
     def register(how: Callable[[Put], None]) -> Callable[[Put], None]:
-        BROKEN[name] = Break(how, begin)
+        BROKEN[name] = Break(how, begin, behind)
         return how
 
     return register
@@ -111,7 +134,7 @@ _guard("not_held", stage="committed", between="hold")
 _guard("no_gate_stands", stage="committed", between="gate")
 _guard("no_restore_is_asked", stage="committed", between="restore")
 _guard("answer_stands", stage="adopting", between="answers taken back")
-_guard("nobody_had_it", stage="bound", saved="offered", between="etcd set back")
+_guard("nobody_had_it", stage="bound", saved="offered", between="emptied, etcd set back, edited", wipe=True)
 
 
 @breaks("daemon: neither parent nor guard waits for the commit", stage="deleted")
@@ -151,12 +174,23 @@ def _taken_back(put: Put) -> None:
     put(step, "was_taken_back", lambda case: "")
 
 
-@breaks("daemon: an order that was done is carried out once more", stage="wiping", saved="committed")
+@breaks(
+    "daemon: an order that was done is carried out once more",
+    "the next tenancy, which is on the disk and is none that the order ends",
+    stage="committed",
+    saved="committed",
+    between="next tenant, etcd set back",
+)
 def _done_again(put: Put) -> None:
     put(step, "_was_done", lambda case: False)
 
 
-@breaks("daemon: another tenancy on the disk is not looked at", stage="wiping", saved="committed")
+@breaks(
+    "daemon: another tenancy on the disk is not looked at",
+    stage="committed",
+    saved="committed",
+    between="two tenants later, etcd set back",
+)
 def _any_tenancy(put: Put) -> None:
     put(step, "_journal_agrees", lambda case: True)
     real = step._wipe
@@ -168,12 +202,33 @@ def _any_tenancy(put: Put) -> None:
     put(step, "_wipe", wipe)
 
 
-@breaks("daemon: a tenancy that is not empty is taken for unused", stage="offered", saved="offered")
+@breaks(
+    "daemon: an order that was done ends whatever tenancy there is",
+    stage="committed",
+    saved="committed",
+    between="next tenant, etcd set back",
+)
+def _done_again_on_any(put: Put) -> None:
+    _done_again(put)
+    _any_tenancy(put)
+
+
+@breaks(
+    "daemon: a tenancy that is not empty is taken for unused",
+    stage="offered",
+    saved="offered",
+    between="used, and etcd set back",
+)
 def _not_empty(put: Put) -> None:
     put(Facts, "empty", property(lambda self: True))
 
 
-@breaks("daemon: the beginning of a wipe is not journalled", stage="wiping", between="daemon dies, restore")
+@breaks(
+    "daemon: the beginning of a wipe is not journalled",
+    stage="wiping",
+    frozen=1,
+    between="daemon dies, restore",
+)
 def _unjournalled(put: Put) -> None:
     real = journal.noted
 
@@ -186,6 +241,7 @@ def _unjournalled(put: Put) -> None:
 @breaks(
     "daemon: a withdrawn order is given back though bytes are gone",
     stage="wiping",
+    frozen=1,
     between="daemon dies, restore",
 )
 def _given_back(put: Put) -> None:
@@ -197,13 +253,13 @@ def _given_back(put: Put) -> None:
     "daemon: claims that were seen are not journalled",
     stage="bound",
     saved="offered",
-    between="etcd set back",
+    between="emptied, and etcd set back",
 )
 def _not_noted(put: Put) -> None:
-    put(witness, "news", lambda job, facts, known: None)
+    put(claims, "news", lambda job, facts, known: None)
 
 
-@breaks("daemon: a wipe does not hold the disk's lock", stage="committed")
+@breaks("daemon: a wipe does not hold the disk's lock", stage="committed", between="both daemons, restore")
 def _no_lock(put: Put) -> None:
     put(fcntl, "flock", lambda fd, operation: None)
     put(machine.Disk, "lock", property(lambda self: None, lambda self, value: None))
@@ -226,14 +282,25 @@ def _uid_alone(put: Put) -> None:
     put(Client, "delete", lambda self, kind, name, uid="", **holds: delete(self, kind, name, uid=uid))
 
 
-@breaks("controller: volumes are written without the resourceVersion", stage="released", between="hold")
+@breaks(
+    "controller: volumes are written without the resourceVersion",
+    stage="released",
+    between="counted, then held",
+    then="stale leader",
+)
 def _blind_write(put: Put) -> None:
     real, patch = cluster.Cluster.change_volume, Client.merge_patch
     put(Client, "merge_patch", lambda self, *args, resource_version="", **how: patch(self, *args, **how))
     put(cluster.Cluster, "change_volume", lambda self, uid="", rv="", **fields: real(self, uid, "", **fields))
 
 
-@breaks("controller: a claimRef is set without preconditions", stage="released")
+@breaks(
+    "controller: a claimRef is set without preconditions",
+    stage="released",
+    wipe=False,
+    between="asked back, then bound",
+    then="stale leader",
+)
 def _blind_claim_ref(put: Put) -> None:
     real = cluster.Cluster.change_pv
     put(
@@ -283,12 +350,16 @@ def _early_commit(put: Put) -> None:
     put(memory, "_committed", committed)
 
 
-@breaks("controller: an answer to another question counts", stage="released", wipe=False)
+@breaks(
+    "controller: an answer to another question counts", stage="released", wipe=False, between="stale answer"
+)
 def _any_answer(put: Put) -> None:
     put(answers, "_counts", lambda volume, answer: volume.status.question is not None and answer is not None)
 
 
-@breaks("controller: offers what the disk's journal does not know")
+@breaks(
+    "controller: offers what the disk's journal does not know", stage="committed", between="written by hand"
+)
 def _offer_without_journal(put: Put) -> None:
     put(look, "_agrees", lambda disk, tenancy: disk is not None)
 
@@ -313,7 +384,7 @@ def _stays_on_offer(put: Put) -> None:
     put(memory, "used_on_offer", lambda seen: False)
 
 
-@breaks("controller: dirt is not remembered")
+@breaks("controller: dirt is not remembered", "the journal, which has seen the claim")
 def _not_dirty(put: Put) -> None:
     real = memory.remember
     put(
@@ -323,7 +394,21 @@ def _not_dirty(put: Put) -> None:
     )
 
 
-@breaks("controller: a second PersistentVolume on offer is left there", stage="wiping")
+@breaks(
+    "controller and daemon: neither dirt nor who had it is remembered",
+    stage="bound",
+    between="emptied, claimRef cleared",
+)
+def _nobody_remembers(put: Put) -> None:
+    _not_dirty(put)
+    _not_noted(put)
+
+
+@breaks(
+    "controller: a second PersistentVolume on offer is left there",
+    stage="committed",
+    between="made again beside another",
+)
 def _second(put: Put) -> None:
     put(plan, "_second_offer", lambda world, seen: None)
 
@@ -339,7 +424,11 @@ def _order_left(put: Put) -> None:
 
 
 @breaks(
-    "controller: data is given back while the daemon may still begin", stage="committed", between="restore"
+    "controller: data is given back while the daemon may still begin",
+    stage="committed",
+    frozen=5,
+    between="restore",
+    then="leader and daemon",
 )
 def _given_early(put: Put) -> None:
     put(memory, "given_back", lambda seen: seen.order is not None and seen.order.withdrawn)
@@ -347,7 +436,9 @@ def _given_early(put: Put) -> None:
 
 @breaks(
     "controller: data is given back though some of it is gone",
+    "the disk, which does not show the tenancy any more",
     stage="wiping",
+    frozen=1,
     between="daemon dies, restore",
 )
 def _given_late(put: Put) -> None:
@@ -379,11 +470,11 @@ def _obstacle(word: str, name: str, **begin: Any) -> None:
 
 
 _obstacle("PolicyRetain", "wipes what the policy retains", between="Retain")
-_obstacle("PoolKeeps", "wipes what its pool keeps", wipe=False, between="nothing")
+_obstacle("PoolKeeps", "wipes what its pool keeps", between="pool keeps")
 _obstacle("Held", "orders the wipe of what is held", between="hold")
 _obstacle("Gated", "orders the wipe behind a gate", between="gate")
-_obstacle("RestoreAsked", "orders the wipe of what is asked back", between="restore")
-_obstacle("Reserved", "wipes what is reserved for a claim", between="given to another")
+_obstacle("RestoreAsked", "orders the wipe of what is asked back", between="asked back in vain")
+_obstacle("Reserved", "wipes what is reserved for a claim", between="given to one that leaves")
 _obstacle("GoneByHand", "wipes what lost its PersistentVolume by hand", between="deleted by hand")
 _obstacle("DroppedReleased", "wipes what no entry lists", between="dropped")
 _obstacle("RecordLost", "wipes under a record made anew", between="volume deleted")

@@ -99,6 +99,7 @@ class Hands(People):
 
     @rule(what=st.sampled_from(["status", "order", "volume", "crd", "fleet", "annotation", "labels"]))
     def something_is_deleted(self, what: str) -> None:
+        self.note_commit()
         volume = self.cluster.etcd.volume
         if what == "fleet":
             self.cluster.etcd.fleet = None
@@ -117,6 +118,10 @@ class Hands(People):
             self.cluster.change_volume(spec=change(volume.spec, order=None))
         else:
             self.unseen |= self.careless
+            released = [
+                pv for pv in self.cluster.etcd.pvs.values() if pv.status.phase in ("Released", "Failed")
+            ]
+            self.unrecorded |= {pv.metadata.uid for pv in released}
             self.cluster.delete_volume()
             if what == "crd":  # every object of these kinds
                 self.cluster.etcd.fleet = None

@@ -67,6 +67,7 @@ class Machines(Controllers):
 
     @rule(broken=st.booleans())
     def the_journal_is_lost(self, broken: bool) -> None:
+        self.witnessed.clear()
         if not broken:
             self.unwitnessed |= {tenancy for tenancy, _ in self.granted}
         self.machine.journals = (

@@ -26,7 +26,7 @@ from tests.unit.life.simulate import Controller
 from tidb_volume import names, words
 from tidb_volume.life import actions
 from tidb_volume.life.actions import Action
-from tidb_volume.units import Instant
+from tidb_volume.units import Instant, parse_duration
 from tidb_volume.upstream import Pv
 from tidb_volume.value import Order, Phase, Volume
 
@@ -48,7 +48,20 @@ class Observer(State):
         for at in self.machine.running.values():
             same = at.disk is disk and (order.whole_disk or at.tenancy == order.ends)
             assert not same or at.tenancy in self.forged, "wiped under a container"
+        if order.kind == "prepare" and not order.answer:
+            assert order.ends not in self.witnessed, "taken for unused, and a claim had it"
         self.check_erasure(order, disk)
+
+    def a_daemon_has_seen(self, volume: Volume) -> None:
+        """What its journal has to know from now on: that somebody has the tenancy handed over last."""
+        slot, owner = self.machine.slot, volume.status.owner
+        entry = self.machine.journal_of(slot.identity) if slot is not None and self.machine.mounted else None
+        if not isinstance(entry, Entry) or slot is None or slot.lock is not None or not entry.handed:
+            return
+        on_record = owner is not None and owner.claim is not None and volume.status.tenancy == entry.handed
+        runs = any(at.disk is slot and at.tenancy == entry.handed for at in self.machine.running.values())
+        if on_record or runs:
+            self.witnessed.add(entry.handed)
 
     def obstacles(self) -> set[str]:
         """What stands against a wipe that has not begun; a pause against any."""
@@ -70,20 +83,41 @@ class Observer(State):
         paused = self.since.get("paused", now)
         assert now - paused <= LIVE_FOR_S or gone <= 1, f"{gone} deleted in a pause"
         self.erased += gone
+        self.note_commit()
+        self.note_claims()
         self.since = {each: self.since.get(each, now) for each in self.obstacles()}
+
+    def note_commit(self) -> None:
+        """Until when which order was committed: a daemon may have read it right before it was taken back."""
+        volume = self.cluster.etcd.volume
+        if volume is not None and volume.status.committed:
+            self.committed[volume.status.committed] = self.cluster.now
+
+    def note_claims(self) -> None:
+        """Since when which PersistentVolume is released, and who has one."""
+        now, pvs = self.cluster.now, self.cluster.etcd.pvs.values()
+        ended = {pv.metadata.uid for pv in pvs if pv.status.phase in ("Released", "Failed")}
+        self.released = {uid: self.released.get(uid, now) for uid in ended}
+        for pv in pvs:
+            if pv.status.phase == "Bound" and pv.spec.claim_ref is not None:
+                self.was_bound.add((tenancy_of(pv), pv.spec.claim_ref.uid))
+                self.unrecorded.discard(pv.metadata.uid)
 
     def check_erasure(self, order: Order, disk: Disk) -> None:
         volume = self.cluster.etcd.volume
         where = [order.id, *disk.trash]
         going: set[Item] = set()
+        tenancies: set[str] = set()
         for trash in where:
-            for items in disk.trash.get(trash, {}).values():
+            for place, items in disk.trash.get(trash, {}).items():
                 going |= items
+                tenancies |= {place.removeprefix("ours/")} if items else set()
         if not going:
             return
         living = {claim.metadata.uid: key for key, claim in self.cluster.etcd.claims.items()}
-        assert volume is not None
-        assert volume.status.committed == order.id, "wiped without a commit"
+        committed = volume is not None and volume.status.committed == order.id
+        ago = self.cluster.now - self.committed.get(order.id, Instant(0.0))
+        assert committed or ago <= LIVE_FOR_S, "wiped without a commit"
         for pv in self.cluster.etcd.pvs.values():
             made = self.by_hand.get(pv.metadata.uid, Instant(0.0))
             late = self.cluster.now - made <= LIVE_FOR_S
@@ -95,7 +129,7 @@ class Observer(State):
             assert order.answer in self.said_wipe, "wiped on an answer that nobody gave"
             assert going <= self.said_wipe[order.answer], "wiped what nobody was asked about"
             return
-        assert order.ends in self.ended | self.unwitnessed, "wiped what was not let go"
+        assert tenancies <= self.ended | self.unwitnessed, "wiped what was not let go"
         for item in going:
             assert item.owner != STRANGER, "wiped unknown data"
             assert item.owner not in living, "wiped the data of a claim that is there"
@@ -103,6 +137,9 @@ class Observer(State):
     def check_action(self, who: Controller, volume: Volume, action: Action, late: bool) -> None:
         """A write that the server takes: is it right, by all that is known?"""
         etcd = self.cluster.etcd
+        self.note_commit()
+        if isinstance(action, actions.WriteOrder) and action.order is not None and action.order.answer:
+            assert action.order.answer in self.said_wipe, "ordered on an answer that nobody gave"
         match action:
             case actions.SetClaimRef(name=name, patch=patch):
                 self.grant(volume, patch["spec"]["claimRef"], tenancy_of(etcd.pvs[name]))
@@ -120,27 +157,17 @@ class Observer(State):
                 approved = any(each is not None and each.question == question for each in said)
                 manual = who.view.fleet is not None and who.view.fleet.spec.mode == "manual"
                 assert approved or not manual, "ordered a wipe that nobody approved of"
+                restore = spec.admin.restore
+                assert restore is None or restore.question != question, (
+                    "ordered the wipe of what is asked back"
+                )
+                now = spec.admin.wipe_now is not None and spec.admin.wipe_now.question == question
+                assert now or order.pv_uid not in self.unrecorded, "ordered the wipe under a record made anew"
+                waited = self.cluster.now - self.released.get(order.pv_uid, self.cluster.now)
+                after = parse_duration(spec.wipe.after)
+                assert now or waited >= after, f"ordered a wipe after {waited} s of {after}"
             case actions.DeletePv(uid=uid):
-                pv = next(pv for pv in etcd.pvs.values() if pv.metadata.uid == uid)
-                claim = pv.spec.claim_ref
-                asked = volume.spec.admin.wipe_now
-                if pv.status.phase in ("Released", "Failed"):
-                    wiped_now = asked is not None and asked.question in self.said_wipe
-                    policy = pv.spec.persistent_volume_reclaim_policy
-                    kept = volume.spec.wipe.on_release == "keep"
-                    wiped_now = wiped_now and asked is not None and asked.question in self.said_on_kept
-                    if (policy != "Delete" or kept) and not wiped_now:
-                        forget = volume.spec.admin.forget
-                        assert forget is not None, "deleted what is kept"
-                        assert forget.question == self.question_of(volume), "deleted what is kept"
-                        return
-                    assert claim is not None
-                    living = {each.metadata.uid for each in etcd.claims.values()}
-                    assert claim.uid not in living, "deleted the volume of a claim that is there"
-                    self.ended.add(tenancy_of(pv))
-                else:
-                    assert pv.status.phase != "Bound", "deleted a bound volume"
-                    assert claim is None or not claim.uid, "deleted a claimed volume"
+                self.check_delete(volume, next(pv for pv in etcd.pvs.values() if pv.metadata.uid == uid))
             case actions.CreatePv(manifest=manifest) if not late:
                 tenancy = manifest["metadata"]["labels"][names.LABEL_TENANCY]
                 ours = [pv for pv in etcd.pvs.values() if pv.metadata.uid not in self.by_hand]
@@ -154,9 +181,34 @@ class Observer(State):
                 for disk in self.disks:
                     assert reserved or not disk.tenancies.get(tenancy), "a dirty disk on offer"
                 order = volume.spec.order
-                assert reserved or (order is not None and order.id in who.mine.orders)
+                own = order is not None and order.id in who.mine.orders
+                assert reserved or own, "offered on a done of another leader's order"
             case _:
                 pass
+
+    def check_delete(self, volume: Volume, pv: Pv) -> None:
+        """A controller deletes this PersistentVolume, on what it knows of the volume."""
+        claim, admin, question = pv.spec.claim_ref, volume.spec.admin, self.question_of(volume)
+        if pv.status.phase not in ("Released", "Failed"):
+            assert pv.status.phase != "Bound", "deleted a bound volume"
+            assert claim is None or not claim.uid, "deleted a claimed volume"
+            return
+        asked = admin.wipe_now.question if admin.wipe_now is not None else ""
+        wiped_now = asked == question and asked in self.said_wipe
+        kept = pv.spec.persistent_volume_reclaim_policy != "Delete" or volume.spec.wipe.on_release == "keep"
+        if kept and not (wiped_now and asked in self.said_on_kept):
+            assert admin.forget is not None, "deleted what is kept"
+            assert admin.forget.question == question, "deleted what is kept"
+            return
+        assert claim is not None
+        living = {each.metadata.uid for each in self.cluster.etcd.claims.values()}
+        assert claim.uid not in living, "deleted the volume of a claim that is there"
+        owner = volume.status.owner
+        on_record = owner is not None and owner.claim is not None and owner.claim.uid == claim.uid
+        had = on_record or (tenancy_of(pv), claim.uid) in self.was_bound
+        kept_for = (tenancy_of(pv), str(claim)) in self.given
+        assert had or wiped_now or not kept_for, "deleted what is reserved for a claim"
+        self.ended.add(tenancy_of(pv))
 
     def question_of(self, volume: Volume) -> str:
         return volume.status.question.id if volume.status.question is not None else "none"
@@ -171,6 +223,7 @@ class Observer(State):
         assert asked, "given to a claim, and nobody said so"
         assert any(each.claim is None or str(each.claim) == key for each in asked), "given to another claim"
         self.granted.add((tenancy, key))
+        self.given.add((tenancy, key))
         self.ended.discard(tenancy)
 
     def run_pods(self) -> None:
@@ -230,12 +283,13 @@ class Observer(State):
             if pv.status.phase == "Available" and not pv.metadata.deletion_timestamp
         ]
         if status.phase is Phase.AVAILABLE:
-            assert len(offered) == 1
+            assert len(offered) == 1, "several volumes stay on offer"
         for pv in offered:
             if (tenancy_of(pv), str(pv.spec.claim_ref)) in self.granted:
                 continue
             for disk in self.disks:
                 assert not disk.tenancies.get(tenancy_of(pv)), "a dirty disk stays on offer"
+            assert tenancy_of(pv) not in self.witnessed, "what a claim had stays on offer"
 
     @invariant()
     def what_is_shown_has_words(self) -> None:

@@ -74,6 +74,19 @@ class State(RuleBasedStateMachine):
         """Questions whose answers were taken back, and when."""
         self.since: dict[str, Instant] = {}
         """What stands against a wipe, and since when."""
+        self.committed: dict[str, Instant] = {}
+        """Orders that are or were committed, and when that was last seen."""
+        self.released: dict[str, Instant] = {}
+        """UIDs of PersistentVolumes that are released, and since when."""
+        self.was_bound: set[tuple[str, str]] = set()
+        """(tenancy, UID of a claim that was bound to it)."""
+        self.given: set[tuple[str, str]] = set()
+        """(tenancy, claim that a controller pointed its PersistentVolume at, or made it for)."""
+        self.unrecorded: set[str] = set()
+        """UIDs of released PersistentVolumes beside which the volume's object was deleted, with all that was
+        said there."""
+        self.witnessed: set[str] = set()
+        """Tenancies that a daemon has seen somebody have; its journal was not lost since."""
         self.erased = 0
         """How many pieces of data were deleted by the last look."""
         self.unwitnessed: set[str] = set()

@@ -26,7 +26,7 @@ class Tenants(Observer):
     @precondition(lambda self: self.cluster.etcd.claims)
     @rule(key=st.sampled_from(CLAIMS))
     def a_tenant_leaves(self, key: str) -> None:
-        key = key if key in self.cluster.etcd.claims else next(iter(self.cluster.etcd.claims))
+        key = key if key in self.cluster.etcd.claims else next(iter(self.cluster.etcd.claims), key)
         self.a_pod_ends(key, kubelet=True)
         self.a_claim_is_deleted(key)
         self.kubernetes_acts()
@@ -62,6 +62,16 @@ class Tenants(Observer):
         if kubelet:
             self.run_pods()
 
+    @precondition(lambda self: self.cluster.etcd.pods)
+    @rule(key=st.sampled_from(CLAIMS))
+    def a_pod_ends_and_leaves_nothing(self, key: str) -> None:
+        """It removed all its files, or never wrote one; the claim stays."""
+        pod = self.cluster.etcd.pods.pop(key, None)
+        at = self.machine.running.get(pod.metadata.uid) if pod is not None else None
+        self.run_pods()
+        if at is not None and at.tenancy in at.disk.tenancies and at not in self.machine.running.values():
+            at.disk.tenancies[at.tenancy].clear()
+
     @precondition(lambda self: self.cluster.etcd.claims)
     @rule(key=st.sampled_from(CLAIMS))
     def a_claim_is_deleted(self, key: str) -> None:
@@ -94,6 +104,7 @@ class Tenants(Observer):
         self.cluster.now = Instant(self.cluster.now + LIVE_FOR_S + 1)
         self.cluster.etcd = self.saved.copy()
         self.late.clear()
+        self.unrecorded.clear()
         for pv in self.cluster.etcd.pvs.values():
             # On offer again, though somebody used it since: no one can know until the daemon looks.
             used = any(disk.tenancies.get(tenancy_of(pv)) for disk in self.disks)

@@ -60,6 +60,7 @@ class Life(Hands):
         of = pool(on_release="wipe" if wipe else "keep", after=after)
         self.set_up(desired(of), dirty=dirty, spare=spare)
         self.node.about_to_begin = self.about_to_begin
+        self.node.observed = self.a_daemon_has_seen
         self.come_to(stage, saved)
         if frozen:
             self.a_daemon_works(0, frozen)
@@ -154,6 +155,7 @@ class Life(Hands):
             acted = self.step(self.leader)
             writes += acted
             acted |= self.cluster.kube()
+            self.note_claims()
             self.run_pods()
             for each in self.daemons:
                 acted |= self.node.obey(each) if each is daemon or each.child else False
