@@ -70,6 +70,7 @@ DISK = desired(BASE).disks[DEVICE]
         ({}, {}, ()),
         ({}, {"name": "r"}, (Edit.SHAPE,)),
         ({"volume_mode": "Block", "fs_type": ""}, {}, (Edit.SHAPE, Edit.WIPE)),
+        ({"volume_mode": "Block"}, {}, (Edit.SHAPE, Edit.WIPE)),
         ({"fs_type": "ext4"}, {}, (Edit.SHAPE,)),
         ({"mount_by": "kubelet"}, {}, (Edit.SHAPE,)),
         ({}, {"wipe": "zero"}, (Edit.WIPE,)),

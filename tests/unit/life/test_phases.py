@@ -39,6 +39,9 @@ ROWS: list[tuple[str, So, Phase]] = [
         Phase.AVAILABLE,
     ),
     ("a hand made its volume again, and a claim has it", So(pv="claimed", committed=True), Phase.BOUND),
+    ("a hand put it on offer past that point", So(pv="offered", let_go=True, committed=True), Phase.WIPING),
+    ("an order failed that destroys nothing", So(outcome="failed"), Phase.PENDING),
+    ("an order failed that was never committed", So(pv="released", outcome="failed"), Phase.RELEASED),
 ]
 
 
