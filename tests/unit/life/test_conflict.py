@@ -134,6 +134,7 @@ def test_only_disks_of_different_nodes_can_be_told_apart(peers: list[Peer], apar
     assert conflict.is_apart(NEW, peers) is apart
     assert ("acceptIdentity" in said) is apart
     assert ("the same disk" in said) is not apart
+    assert conflict.is_apart(FIRST, peers), "what is on record is nobody else's"
 
 
 # --- who shows a disk, fact by fact ---
@@ -191,6 +192,9 @@ def test_what_is_on_record_elsewhere_is_raised_for_the_disks_that_the_node_shows
     assert conflict.raised("n", survey(), [one]) == ()
     assert conflict.raised("n", report, [of(volume(name="w", recorded=TWO)), one]) == (one,)
     assert conflict.raised("n", report, []) == ()
+    virtual = Identity(virtual="8:1:77", size_bytes=100)
+    backed = survey(SeenDisk(name="loop0", device="7:0", identity=virtual))
+    assert conflict.raised("n", backed, [of(volume(recorded=virtual))]) == (), "its own is none of others"
 
 
 BESIDE = of(volume(name="w", source="/data/w", recorded=ONE))

@@ -122,7 +122,7 @@ def test_nothing_is_made_while_anything_is_unknown_of_what_is_given(world: World
         (FOUND, made(OTHER)),
         (UNKNOWN, made(FRESH, path="/data/disk0")),
         (
-            but(GONE, disk={"content": Content.DATA, "content_note": "entries of others: x"}),
+            but(GONE, disk={"content": Content.DATA, "content_note": "entries of others: x", "tenancy": ""}),
             made(FRESH, path="/data/disk0"),
         ),
     ],
