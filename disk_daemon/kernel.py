@@ -31,6 +31,7 @@ _libc.prctl.argtypes = [c_int, c_ulong, c_ulong, c_ulong, c_ulong]
 
 _OPENAT2 = 437
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}.get(platform.machine(), -1)
+_KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine(), -1)
 
 # linux/openat2.h
 _NO_XDEV, _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x01, 0x02, 0x04, 0x08
@@ -39,6 +40,8 @@ _CLONE_NEWNS = 0x00020000
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _IOPRIO_WHO_PROCESS, _IOPRIO_IDLE = 1, 3 << 13
 _RENAME_NOREPLACE = 1
+# linux/kcmp.h
+_KCMP_FILES = 2
 _FS_IOC_GETFLAGS, _FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 _FS_IOC_GETFSUUID = 0x80111500
 FS_IMMUTABLE, FS_APPEND = 0x10, 0x20
@@ -142,6 +145,16 @@ def remembered(path: str, directory: int | None = None, *, follow: bool = True) 
         raise _failed(path)
     mode, inode, of_major, of_minor, major, minor = _STATX.unpack_from(found)
     return Remembered(mode, inode, os.makedev(of_major, of_minor), os.makedev(major, minor))
+
+
+def share_descriptors(one: int, other: int) -> bool:
+    """Whether two threads have one table of open descriptors (kcmp(2)). Numbers are those of our own
+    namespace of processes. OSError where it cannot be told (ESRCH: one is gone; EPERM: we may not know)."""
+    zero = c_ulong(0)
+    same = _libc.syscall(c_long(_KCMP), c_int(one), c_int(other), c_int(_KCMP_FILES), zero, zero)
+    if same < 0:
+        raise _failed("kcmp")
+    return bool(same == 0)
 
 
 def mount_id(fd: int) -> int:

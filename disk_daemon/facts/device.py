@@ -179,7 +179,9 @@ def _who(
                 found += mounts.holders(device, "", tables)
                 numbers.add(os.makedev(*map(int, device.split(":"))))
         if not mounted and (job.order is not None or not found):
-            found += openers.users(numbers, tables, rules, all_of_them=job.order is not None)
+            ordered = job.order is not None
+            sent_too = ordered and facts.raw.mode == "Block"
+            found += openers.users(numbers, tables, rules, all_of_them=ordered, sent_too=sent_too)
     except (OSError, ValueError) as error:
         return tuple(found), folder.why(error)
     return tuple(found), ""

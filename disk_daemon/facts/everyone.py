@@ -140,7 +140,7 @@ def _has(pid: str, device: int, mapped: bytes) -> str:
         if asked:
             continue
         asked = folder is not None
-        if any(about.st_dev == device for about in process.descriptors(thread)):
+        if any(about.st_dev == device for _, about in process.descriptors(thread)):
             return "has a file on it open"
         program = process.about(f"{thread}/exe")
         if program is not None and program.st_dev == device:

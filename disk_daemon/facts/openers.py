@@ -6,15 +6,16 @@ mapped into its memory and the descriptor closed. All of them are compared by de
 any name and lie on any file system, so what /proc/PID/maps says of a mapping (the node's inode, on the file
 system that holds the node) does not tell: each mapped file is asked (/proc/PID/map_files).
 
-Not seen: descriptors of a thread that has a table of its own, and what only the kernel holds beyond these
-(sockets in whose queue a descriptor lies, files registered with an io_uring, targets).
+A descriptor may be sent to somebody who does not read it (SCM_RIGHTS): nothing tells of what it is, so before
+a raw device is wiped whoever has such a socket may have it.
+
+Not seen: what only the kernel holds beyond these (files registered with an io_uring, targets).
 """
 
 from __future__ import annotations
 
 import stat
 from collections.abc import Collection, Iterable, Iterator
-from itertools import chain
 
 from disk_daemon.facts import loops, mounts, process
 from disk_daemon.facts.folder import Rules
@@ -23,20 +24,26 @@ from disk_daemon.known import User
 
 
 def users(
-    devices: Collection[int], tables: Collection[mounts.Table], rules: Rules, *, all_of_them: bool
+    devices: Collection[int],
+    tables: Collection[mounts.Table],
+    rules: Rules,
+    *,
+    all_of_them: bool,
+    sent_too: bool = False,
 ) -> tuple[User, ...]:
     """Bind mounts of a node of one of the devices, loop devices on it, and processes that have it.
 
     devices: numbers (st_rdev). tables: of all mount namespaces. all_of_them: without it the look ends with
     the first kind that is found, since processes cost a stat for each descriptor on the machine; that one is
-    there is known then, but not all who are. To be called in the host's mount namespace. Raises OSError where
+    there is known then, but not all who are. sent_too: see `users_of_processes`. To be called in the host's
+    mount namespace. Raises OSError where
     it cannot be told: what may not be looked at may be a user.
     """
     process.check_that_we_may_look()
     found = (*_loops(devices, rules), *_bound(devices, tables, rules))
     if found and not all_of_them:
         return found
-    return (*found, *users_of_processes(devices, process.pids(), rules))
+    return (*found, *users_of_processes(devices, process.pids(), rules, sent_too=sent_too))
 
 
 def _loops(devices: Collection[int], rules: Rules) -> Iterator[User]:
@@ -70,41 +77,53 @@ def _leads_to(target: str, pid: int, devices: Collection[int]) -> bool:
     return stat.S_ISBLK(about.st_mode) and about.st_rdev in devices
 
 
-def users_of_processes(devices: Collection[int], pids: Iterable[str], rules: Rules) -> tuple[User, ...]:
-    """Those of some processes that have one of the devices open or mapped; this one is none. OSError as in
-    `users`."""
+def users_of_processes(
+    devices: Collection[int], pids: Iterable[str], rules: Rules, *, sent_too: bool = False
+) -> tuple[User, ...]:
+    """Those of some processes that have one of the devices open or mapped; this one is none. sent_too: and
+    those that were sent a descriptor which they have not read. OSError as in `users`."""
     own, found, known = process.own(), [], set[bytes]()
     for pid in pids:
         if pid == own or int(pid) in rules.hidden:
             continue
         try:
-            how = _how_it_has(pid, devices, known)
+            how = _how_it_has(pid, devices, known, sent_too=sent_too)
         except PermissionError as error:
             if process.has_nothing(pid):
                 continue
             said = f"what {process.name(pid)} has open cannot be seen: {error.strerror}"
             raise PermissionError(error.errno, said) from error
         if how:
-            found.append(User(who=f"{process.name(pid)} has it {how}", root="", pid=int(pid)))
+            found.append(User(who=f"{process.name(pid)} {how}", root="", pid=int(pid)))
     return tuple(found)
 
 
-def _how_it_has(pid: str, devices: Collection[int], known: set[bytes]) -> str:
+def _how_it_has(pid: str, devices: Collection[int], known: set[bytes], *, sent_too: bool) -> str:
     """How a process has one of the devices, for people; empty: it has none of them.
 
-    Threads share descriptors and memory. The first one's are asked for all of them, or another's where the
-    first has ended before the others. Descriptors come first: who maps the device and then closes it has one
-    of both at any moment.
+    Threads share memory and, most of them, descriptors. The first one's are asked for all of them, or
+    another's where the first has ended before the others. Descriptors come first: who maps the device and
+    then closes it has one of both at any moment.
     """
-    for thread in chain((pid,), process.other_threads(pid)):
-        has_some = False
-        for about in process.descriptors(f"/proc/{thread}"):
-            has_some = True
-            if about.st_rdev in devices and stat.S_ISBLK(about.st_mode):
-                return "open"
+    apart = process.with_a_table_of_their_own(pid)
+    for thread in (pid, *apart):
+        how = _how_a_thread_has(thread, devices, sent_too=sent_too)
+        if how:
+            return how
+    for thread in (pid, *apart):
         for about in process.mapped(f"/proc/{thread}", known):
             if about.st_rdev in devices and stat.S_ISBLK(about.st_mode):
-                return "mapped"
-        if has_some or not process.has_ended(thread):
+                return "has it mapped"
+        if not process.has_ended(thread):
             break
+    return ""
+
+
+def _how_a_thread_has(thread: str, devices: Collection[int], *, sent_too: bool) -> str:
+    folder = f"/proc/{thread}"
+    for number, about in process.descriptors(folder):
+        if about.st_rdev in devices and stat.S_ISBLK(about.st_mode):
+            return "has it open"
+        if sent_too and stat.S_ISSOCK(about.st_mode) and process.carries_descriptors(folder, number):
+            return "was sent a descriptor that it has not read, maybe of this"
     return ""

@@ -10,9 +10,10 @@ import errno
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 
-from disk_daemon.kernel import Remembered, remembered
+from disk_daemon.kernel import Remembered, remembered, share_descriptors
 from disk_daemon.shown import shown
 
 GONE = (errno.ENOENT, errno.ESRCH)
@@ -24,6 +25,9 @@ _KERNEL_THREAD = 0x00200000
 _MAPPING = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ (?!00:00 0 )(\S+ \d+)( .*)$", re.MULTILINE)
 """A line of `maps` that is of a file: its range, device and inode as the kernel has them, and its name."""
 _LOOKS = 5
+_ON_THE_WAY = re.compile(rb"^scm_fds:\s*[1-9]", re.MULTILINE)
+"""In the fdinfo of a socket in the Unix domain (net/unix/af_unix.c, unix_show_fdinfo)."""
+_MOMENTS_S = (0.01, 0.1, 0.3, 0.6)
 _POD = re.compile(rb"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
 
 
@@ -78,6 +82,20 @@ def other_threads(pid: str) -> Iterator[str]:
             yield name
 
 
+def with_a_table_of_their_own(pid: str) -> list[str]:
+    """The ids of a process's threads that have not the first one's descriptors; any may do so, with
+    unshare(CLONE_FILES). One of which it cannot be told counts as such."""
+    comparable = own() == str(os.getpid())
+    return [each for each in other_threads(pid) if not (comparable and _share_descriptors(pid, each))]
+
+
+def _share_descriptors(pid: str, thread: str) -> bool:
+    try:
+        return share_descriptors(int(pid), int(thread))
+    except OSError:
+        return False
+
+
 def has_ended(thread: str) -> bool:
     """Whether a process's first thread, or another, has ended; others of it may go on."""
     state, _ = _state(thread)
@@ -102,8 +120,9 @@ def _state(thread: str) -> tuple[bytes, int]:
     return state, int(fields[5])
 
 
-def descriptors(folder: str) -> Iterator[Remembered]:
-    """What the open descriptors of a process or a thread lead to. PermissionError: we may not know.
+def descriptors(folder: str) -> Iterator[tuple[str, Remembered]]:
+    """The number of each open descriptor of a process or a thread, and what it leads to. PermissionError: we
+    may not know.
 
     A stat each is nearly all of what a look at a whole machine costs; to read the links instead costs the
     kernel as much (bench/scans.py), and does not tell.
@@ -125,9 +144,25 @@ def descriptors(folder: str) -> Iterator[Remembered]:
             except OSError as error:
                 _check_unanswered(error, each, fd)
                 continue
-            yield seen
+            yield each, seen
     finally:
         os.close(fd)
+
+
+def carries_descriptors(folder: str, number: str) -> bool:
+    """Whether descriptors that somebody has sent (SCM_RIGHTS) lie unread in the socket that one leads to. Of
+    what they are, nothing tells. One that is about to be read is given a moment."""
+    for pause_s in (*_MOMENTS_S, 0.0):
+        try:
+            found = _ON_THE_WAY.search(read(f"{folder}/fdinfo/{number}"))
+        except OSError as error:
+            if error.errno in GONE:
+                return False
+            raise
+        if found is None:
+            return False
+        time.sleep(pause_s)
+    return True
 
 
 def mapped(folder: str, known: set[bytes]) -> Iterator[Remembered]:

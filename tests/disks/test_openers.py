@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from tidb_volume.value import Presence
 
 BLOCK: dict[str, Any] = {"volume_mode": "Block"}
 BOTH = pytest.mark.parametrize("job", [{}, BLOCK], ids=["filesystem", "block"])
+_CLONE_FILES = 0x00000400
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
@@ -84,6 +88,60 @@ def test_a_process_whose_first_thread_has_ended_is_still_seen(raw: RawDisk, rule
         said = prepared(raw, rules, BLOCK)[2]
         holder.kill()
     assert f"(pid {holder.pid}) has it open" in said
+
+
+def has_in_one_thread(node: str) -> object:
+    """Which anybody may do: a table of descriptors that no other thread has."""
+    there = threading.Event()
+
+    def work() -> None:
+        assert _libc.unshare(_CLONE_FILES) == 0
+        os.open(node, os.O_RDWR)
+        there.set()
+        signal.sigwait({signal.SIGUSR2})
+
+    threading.Thread(target=work, daemon=True).start()
+    assert there.wait(10)
+    return None
+
+
+def has_on_its_way(node: str) -> object:
+    """In the queue of a socket, and nowhere else."""
+    here, there = socket.socketpair()
+    fd = os.open(node, os.O_RDWR)
+    socket.send_fds(here, [b"x"], [fd])
+    os.close(fd)
+    return here, there
+
+
+def has_sent_to_who_has_not_accepted(node: str) -> object:
+    listening, here = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    listening.bind("\0" + os.urandom(8).hex())
+    listening.listen()
+    here.connect(listening.getsockname())
+    fd = os.open(node, os.O_RDWR)
+    socket.send_fds(here, [b"x"], [fd])
+    os.close(fd)
+    return listening, here
+
+
+HIDDEN: list[tuple[Callable[[str], object], str]] = [
+    (has_in_one_thread, "has it open"),
+    (has_on_its_way, "was sent a descriptor that it has not read"),
+    (has_sent_to_who_has_not_accepted, "was sent a descriptor that it has not read"),
+]
+
+
+@pytest.mark.parametrize(("use", "words"), HIDDEN, ids=lambda each: getattr(each, "__name__", ""))
+@pytest.mark.guards("not_in_use")
+def test_who_hides_a_descriptor_is_waited_for(
+    raw: RawDisk, rules: Rules, use: Callable[[str], object], words: str
+) -> None:
+    with program(lambda: use(raw.loop)) as pid:
+        *what, said = prepared(raw, rules, BLOCK)
+        assert what == ["running", "InUse"]
+        assert f"(pid {pid}) {words}" in said
+    assert prepared(raw, rules, BLOCK) == ("done", "", "")
 
 
 # --- what cannot be seen ----------------------------------------------------------------------------------
