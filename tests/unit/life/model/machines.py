@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from disk_daemon.known import Broken
+from disk_daemon.known import Broken, Entry
 from tests.unit.life.machine import Daemon
 from tests.unit.life.model.controllers import Controllers
 from tidb_volume.identity import hardware_key
@@ -69,7 +69,7 @@ class Machines(Controllers):
     def the_journal_is_lost(self, broken: bool) -> None:
         self.witnessed.clear()
         if not broken:
-            self.unwitnessed |= {tenancy for tenancy, _ in self.granted}
+            self.no_journal_knows_what_was_given()
         self.machine.journals = (
             {hardware_key(disk.identity): Broken(why="damaged") for disk in self.disks} if broken else {}
         )
@@ -79,6 +79,20 @@ class Machines(Controllers):
         """The disks stay; the daemon's records were on the one that did not."""
         self.the_machine_reboots("same")
         self.the_journal_is_lost(broken=False)
+
+    @rule()
+    def the_machine_is_restored_from_a_snapshot(self) -> None:
+        """Of the disk that it runs from, with the daemon's records; its other disks are as they were."""
+        self.the_machine_reboots("same")
+        self.machine.journals = dict(self.saved_journals)
+        for entry in self.machine.journals.values():
+            if isinstance(entry, Entry) and entry.order is not None and not entry.order.begun:
+                self.unproven.add(entry.order.ends)
+        self.witnessed.clear()
+        self.no_journal_knows_what_was_given()
+
+    def no_journal_knows_what_was_given(self) -> None:
+        self.unwitnessed |= {tenancy for tenancy, _ in self.granted}
 
     @rule(there=st.booleans())
     def the_daemons_reach_the_api(self, there: bool) -> None:

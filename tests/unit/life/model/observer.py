@@ -176,7 +176,7 @@ class Observer(State):
                 if reserved:
                     self.grant(volume, manifest["spec"]["claimRef"], tenancy)
                     assert etcd.volume is not None
-                    erased = {each.order.ends for each in self.machine.erased}
+                    erased = {each.order.ends for each in self.machine.erased} - self.unproven
                     assert tenancy not in erased, "given back, and some of it is gone"
                 for disk in self.disks:
                     assert reserved or not disk.tenancies.get(tenancy), "a dirty disk on offer"

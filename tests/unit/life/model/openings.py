@@ -39,6 +39,20 @@ def _cut_and_asked_back(life: Hands) -> None:
     life.a_person_gives_it_back("db/data-0", "former", 0)
 
 
+def _older_machine_and_etcd(life: Hands) -> None:
+    life.the_machine_is_restored_from_a_snapshot()
+    _older_etcd(life)
+
+
+def _cut_set_back_and_asked_back(life: Hands) -> None:
+    """The journal that knew that bytes are gone is one that knows the order, and of none."""
+    life.a_daemon_works(0, 3)
+    life.saved_journals = dict(life.machine.journals)
+    life.a_daemon_works(0, 4)
+    life.the_machine_is_restored_from_a_snapshot()
+    life.a_person_gives_it_back("db/data-0", "former", 0)
+
+
 def _used_and_forgotten(life: Hands) -> None:
     """Nobody of ours looks while the claim has it."""
     life.a_tenant_moves_in("db/data-0")
@@ -182,6 +196,9 @@ OPENINGS: dict[str, Callable[[Hands], None]] = {
     "daemon dies, restore": _cut_and_asked_back,
     "swapped": lambda life: life.the_machine_reboots("swapped"),
     "unmounted": lambda life: life.the_machine_reboots("unmounted"),
+    "machine set back": lambda life: life.the_machine_is_restored_from_a_snapshot(),
+    "machine and etcd set back": _older_machine_and_etcd,
+    "daemon dies, machine set back, restore": _cut_set_back_and_asked_back,
     "journal lost": lambda life: life.the_journal_is_lost(broken=False),
     "container stays": _container_stays,
     "used, and etcd set back": _used_and_forgotten,

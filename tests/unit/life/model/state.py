@@ -51,6 +51,8 @@ class State(RuleBasedStateMachine):
         """Calls on their way: who decided, about which volume, what, when."""
         self.saved: Any = None
         """What etcd held when it was saved."""
+        self.saved_journals: dict[str, Any] = {}
+        """What the machine's own disk held then."""
         self.ended: set[str] = set()
         """Tenancies whose PersistentVolume was deleted by a controller while it was released, and rightly."""
         self.said_wipe: dict[str, frozenset[Item]] = {}
@@ -90,7 +92,9 @@ class State(RuleBasedStateMachine):
         self.erased = 0
         """How many pieces of data were deleted by the last look."""
         self.unwitnessed: set[str] = set()
-        """Tenancies that were given back, and of which the journal that knew it was lost."""
+        """Tenancies that were given back, and of which the journal that knew it was lost or is older."""
+        self.unproven: set[str] = set()
+        """Tenancies of which bytes were gone when the journal became one from right before they went."""
         self.unseen: set[str] = set()
         """Tenancies that an older etcd put on offer after they were used."""
 

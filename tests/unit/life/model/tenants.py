@@ -92,6 +92,7 @@ class Tenants(Observer):
     @rule()
     def etcd_is_saved(self) -> None:
         self.saved = self.cluster.etcd.copy()
+        self.saved_journals = dict(self.machine.journals)
 
     @precondition(lambda self: self.saved is not None)
     @rule(forget=st.booleans())
