@@ -20,6 +20,7 @@ from tidb_volume.life import (
     annotation,
     answers,
     daemon,
+    foreign,
     give,
     memory,
     mounts,
@@ -237,6 +238,8 @@ def _why_not_on_offer(world: World, seen: Seen) -> str:
         return seen.trouble
     if show.edit_pending(world):
         return "the inventory's entry was edited"
+    if not foreign.may_be_used_on(seen.pv, world.node):
+        return "its node has another hostname label by now"
     if world.volume.status.tenancy != tenancy_of(seen.pv):
         return "this record does not know its tenancy"
     if world.volume.spec.volume_mode == "Filesystem" and not _still_clean(seen, tenancy_of(seen.pv)):

@@ -7,8 +7,10 @@ import pytest
 from tests.unit.life.machine import Item
 from tests.unit.life.simulate import Sim, change
 from tests.unit.life.stages import bound, on_offer
+from tidb_volume import names
 from tidb_volume.life import actions
 from tidb_volume.life.around import Around
+from tidb_volume.life.foreign import may_be_used_on
 from tidb_volume.value import Answer, Condition, Phase, Presence
 
 FOREIGN = Around(foreign="theirs (/data/disk0/x)")
@@ -224,3 +226,32 @@ def test_a_disk_told_apart_was_nobodys_before_and_what_is_on_it_is_asked_for_as_
     surround(sim, Around())
     assert (sim.status.phase, sim.status.reason) == (Phase.PENDING, "HasData")
     assert not sim.wiped
+
+
+def named(sim: Sim, hostname: str) -> None:
+    assert sim.cluster.node is not None
+    labels = {names.HOSTNAME: hostname}
+    sim.cluster.node = change(sim.cluster.node, metadata=change(sim.cluster.node.metadata, labels=labels))
+    sim.settle()
+
+
+def test_an_offer_for_a_hostname_that_the_node_has_no_more_is_made_anew() -> None:
+    """No pod could use it, or one on another node of that name would wait for a folder that is not there."""
+    sim = on_offer()
+    before = sim.pvs[0]
+    named(sim, "host-2")
+    assert sim.status.phase is Phase.AVAILABLE
+    (pv,) = sim.pvs
+    assert pv.metadata.name != before.metadata.name
+    assert may_be_used_on(pv, sim.cluster.node)
+    assert not may_be_used_on(before, sim.cluster.node)
+    why = [each.why for each in sim.log if isinstance(each, actions.DeletePv)]
+    assert why == ["its node has another hostname label by now"]
+
+
+def test_a_volume_that_a_claim_has_stays_whatever_its_node_is_called() -> None:
+    sim = bound()
+    before = sim.pvs
+    named(sim, "host-2")
+    assert sim.status.phase is Phase.BOUND
+    assert sim.pvs == before
