@@ -16,7 +16,7 @@ import time
 
 import msgspec
 
-from disk_daemon import api
+from disk_daemon import apart, api
 from disk_daemon.children import Children
 from disk_daemon.facts import mounts
 from disk_daemon.keeper import Keeper
@@ -70,6 +70,9 @@ class _Requests:
 
 def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
     """The daemon, until SIGTERM. Returns the exit status."""
+    stays = apart.move(zygote_pid, options.host_pid)
+    if stays:
+        _log.warning("a disk that hangs may hold up the end of this container", why=stays)
     loop = Loop(time.monotonic)
     stop = transport.Stop()
     config = slim.from_kubeconfig(options.kubeconfig) if options.kubeconfig else slim.in_cluster()
@@ -118,7 +121,7 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
         chance=random.Random(),  # noqa: S311 - spreads load, keeps no secret
     )
     watcher = threading.Thread(target=watch.run, name="watch", daemon=True)
-    http_server = _http(options.metrics_address, keeper, volumes)
+    http_server = _http(options.metrics_address, keeper, volumes, own_groups=not stays)
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: loop.stop())
@@ -134,6 +137,7 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
         loop.run(keeper.next_at, keeper.on_time)
     finally:
         children.end()
+        apart.remove(options.host_pid)
         stop.set()
         over.close()
         http_server.stop()
@@ -145,7 +149,7 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
     return status
 
 
-def _http(address: str, keeper: Keeper, volumes: store.Store[Volume]) -> http.Server:
+def _http(address: str, keeper: Keeper, volumes: store.Store[Volume], *, own_groups: bool) -> http.Server:
     metrics = Metrics()
     metrics.process()
     metrics.snapshot("daemon_disks", "Disks by presence.", lambda: _by_presence(keeper), ("presence",))
@@ -155,6 +159,11 @@ def _http(address: str, keeper: Keeper, volumes: store.Store[Volume]) -> http.Se
         lambda: [Sample(count, {"state": state}) for state, count in sorted(keeper.orders.items())],
         ("state",),
         counts=True,
+    )
+    metrics.snapshot(
+        "daemon_children_apart",
+        "1: what touches disks is in a control group beside its pod's; 0: a hung disk may keep the pod.",
+        lambda: [Sample(int(own_groups))],
     )
     metrics.snapshot("daemon_disk_bytes", "Capacity of each disk.", lambda: _bytes(keeper), ("volume",))
     host, _, port = address.rpartition(":")

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from disk_daemon import kernel, mounting, survey, witness, zygote
+from disk_daemon import alone, kernel, mounting, survey, witness, zygote
 from disk_daemon.facts.folder import Rules
-from disk_daemon.jobs import Ask, Job, Message, Recalled, Tell
+from disk_daemon.jobs import Ask, Hangs, Job, Message, Recalled, Tell
 from disk_daemon.known import Live
 from disk_daemon.wipe import carry
 from tidb_volume.value import Work
@@ -47,6 +47,17 @@ class Line:
         self._line.send(msgspec.json.encode(message))
 
 
+def _at(job: Job, link: Line, rules: Rules) -> Message:
+    """What came of the job at its disk."""
+    match job.kind:
+        case "order":
+            return carry.carry(job, link, rules, tick=lambda what: None)
+        case "mount":
+            return mounting.from_journal(job, rules)
+        case _:
+            return witness.observe(job, rules)
+
+
 def worker(rules: Rules, host_pid: int) -> zygote.Work:
     """The work of every child of this daemon. host_pid: a process in the host's mount namespace."""
 
@@ -56,16 +67,16 @@ def worker(rules: Rules, host_pid: int) -> zygote.Work:
             kernel.enter_mounts_of(host_pid)
             link = Line(line)
             match job.kind:
-                case "order":
-                    link.say(carry.carry(job, link, here, tick=lambda what: None))
-                case "observe":
-                    link.say(witness.observe(job, here))
                 case "survey":
                     link.say(survey.survey(here))
                 case "recall":
                     link.say(Recalled(disks=mounting.recall(here)))
-                case "mount":
-                    link.say(mounting.from_journal(job, here))
+                case _:
+                    with alone.held(here.state, job.volume) as lock:
+                        if isinstance(lock, Hangs):
+                            link.say(lock)
+                        else:
+                            link.say(_at(job, link, msgspec.structs.replace(here, kept=(lock,))))
         except BaseException:
             traceback.print_exc(file=sys.stderr)
             sys.stderr.flush()

@@ -92,7 +92,14 @@ class Mounted(Value, frozen=True, tag="mounted"):
     said: str
 
 
-Message = Ask | Tell | Ended | Surveyed | Recalled | Mounted
+class Hangs(Value, frozen=True, tag="hangs"):
+    """The disk was not touched: an earlier process of ours hangs at it. `said`: which, for people."""
+
+    said: str
+    pids: tuple[int, ...] = ()
+
+
+Message = Ask | Tell | Ended | Surveyed | Recalled | Mounted | Hangs
 
 
 class Link(Protocol):

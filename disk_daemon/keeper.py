@@ -18,7 +18,7 @@ import msgspec
 from disk_daemon import kernel, minded
 from disk_daemon.children import Child, Children
 from disk_daemon.facts import mounts
-from disk_daemon.jobs import Ask, Ended, Job, Message, Mounted, Recalled, Surveyed, Tell
+from disk_daemon.jobs import Ask, Ended, Hangs, Job, Message, Mounted, Recalled, Surveyed, Tell
 from disk_daemon.known import Facts, Live
 from disk_daemon.loop import READ
 from disk_daemon.minded import NEVER, Minded
@@ -257,6 +257,10 @@ class Keeper:
                 self._told(known, message.work)
             case Ended() if known is not None:
                 self._ended(known, child, message)
+            case Hangs() if known is not None:
+                self._hangs(known, child, message)
+            case Hangs():
+                _log.warning("mount", volume=child.job.volume, said=message.said)
 
     def exited(self, child: Child, status: int) -> None:
         """A child is gone, after all that it said."""
@@ -465,11 +469,27 @@ class Keeper:
         self._kill(child)
         seconds = round(child.patience_s)
         _log.warning("disk does not answer", volume=known.name, job=child.job.kind, seconds=seconds)
+        self._unanswered(known, f"no answer for {seconds} s; its process was ended, or hangs in the kernel")
+        self._report_all()
+
+    def _hangs(self, known: Minded, child: Child, found: Hangs) -> None:
+        """An earlier process hangs at the disk, one of another daemon's perhaps; its end is waited for."""
+        now = self._clock()
+        known.observe_at = now + minded.OBSERVE_EVERY_S
+        self._unanswered(known, found.said)
+        self._let_go(known)
+        if child.job.order is not None:
+            minded.wait(known, "lock", now)
+            known.retry_at = now + minded.LONGEST_RETRY_S
+            known.work = self._work(known, WorkState.RUNNING, "Locked", found.said)
+        self._follow(known, found.pids)
+        self._report_all()
+
+    def _unanswered(self, known: Minded, said: str) -> None:
+        """The disk is as it was seen last, but does not answer."""
         before = known.ended or Ended(seen_at=0.0, facts=Facts(presence=Presence.STUCK))
-        said = f"no answer for {seconds} s; its process was ended, or hangs in the kernel"
         facts = msgspec.structs.replace(before.facts, presence=Presence.STUCK, message=said)
         known.ended = msgspec.structs.replace(before, facts=facts, seen_at=kernel.boottime())
-        self._report_all()
 
     def _work(self, known: Minded, state: WorkState, reason: str, message: str) -> Work:
         """A word of the parent's own. What a child or an earlier daemon said to be begun stays so."""

@@ -38,8 +38,9 @@ class Found(msgspec.Struct, frozen=True):
     ambivalent: bool = False
 
 
-def run(namespace: int, argv: list[str], fd: int) -> tuple[int, str, str]:
+def run(namespace: int, argv: list[str], fd: int, kept: tuple[int, ...] = ()) -> tuple[int, str, str]:
     """Run a program on an open device, named by the word `{}` in argv. namespace: a descriptor, -1: this one.
+    kept: descriptors of locks that it holds on to as long as it is there.
 
     Returns its exit status and what it printed on stdout and stderr. OSError: it could not be started.
     """
@@ -54,7 +55,7 @@ def run(namespace: int, argv: list[str], fd: int) -> tuple[int, str, str]:
         [f"/proc/self/fd/{fd}" if word == "{}" else word for word in argv],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        pass_fds=(fd,),
+        pass_fds=(fd, *kept),
         env=_ENVIRONMENT,
         cwd="/",
         preexec_fn=become,
@@ -64,13 +65,14 @@ def run(namespace: int, argv: list[str], fd: int) -> tuple[int, str, str]:
     return done.returncode, out, err.strip()
 
 
-def probe(namespace: int, fd: int) -> Found:
+def probe(namespace: int, fd: int, kept: tuple[int, ...] = ()) -> Found:
     """What is on a device, by libblkid's own look at it; udev's data may be stale (kubernetes #59050).
+    namespace, kept: as `run` has them.
 
     What contradicts itself is found all the same: it is not nothing. OSError where nobody can tell.
     """
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    seen = found(*run(namespace, ["blkid", "-p", "-D", "-o", "export", "{}"], fd))
+    seen = found(*run(namespace, ["blkid", "-p", "-D", "-o", "export", "{}"], fd, kept))
     if not seen.words:
         _read_ends(fd)
     return seen

@@ -287,7 +287,7 @@ def _refuse_shared(fd: int, facts: Facts, rules: Rules) -> None:
     """Before an order ends what a tenant left: it is not what other machines may have mounted."""
     assert facts.raw is not None
     assert facts.raw.build is not None
-    built = build.with_content(facts.raw.build, tools.probe(rules.tools, fd), fd)
+    built = build.with_content(facts.raw.build, tools.probe(rules.tools, fd, rules.kept), fd)
     objection = fit.unfit(built, tenants=True)
     if objection is not None:
         raise _absent(facts.name, objection)
@@ -320,7 +320,7 @@ def _probed(fd: int, facts: Facts, rules: Rules, *, making: bool) -> tools.Found
     """
     assert facts.raw is not None
     assert facts.raw.build is not None
-    found = tools.probe(rules.tools, fd)
+    found = tools.probe(rules.tools, fd, rules.kept)
     built = build.with_content(facts.raw.build, found, fd)
     if making:
         built = msgspec.structs.replace(built, ambivalent=False)

@@ -41,6 +41,8 @@ class Rules(msgspec.Struct, frozen=True):
     command line sets it."""
     tools: int = -1
     """The mount namespace that our programs are in, as a descriptor; -1: this one."""
+    kept: tuple[int, ...] = ()
+    """Descriptors of locks that our programs inherit (alone.py)."""
 
     def place(self, volume: str) -> str:
         """Where the file system of a device entry is mounted."""

@@ -102,6 +102,19 @@ def has_ended(thread: str) -> bool:
     return state in b"ZX"
 
 
+def stands_still(pid: str) -> int | None:
+    """How often a process has waited for something, if it waits in state D now; the same number some time
+    later is the same wait. None: it does something else, or is gone."""
+    try:
+        status = read(f"/proc/{pid}/status")
+    except OSError as error:
+        if error.errno in GONE:
+            return None
+        raise
+    waits = int(status.partition(b"\nvoluntary_ctxt_switches:")[2].split(None, 1)[0])
+    return waits if b"\nState:\tD" in status else None
+
+
 def has_nothing(pid: str) -> bool:
     """Whether what we may not look at has nothing open for all that: a thread of the kernel's own, or a
     process that has ended, with all its threads."""

@@ -6,10 +6,13 @@ daemon itself answers, ends when it is told to, and works on the other disks.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -17,7 +20,7 @@ import psutil
 import pytest
 
 from disk_daemon.facts.folder import Rules
-from tests.disks.bench import NEXT, identity_of, reclaim
+from tests.disks.bench import NEXT, OLD, identity_of, reclaim
 from tests.disks.device import SECRET, prepare
 from tests.disks.failing import Failing, Fault, failing_disk
 from tests.disks.program import Controller, Daemon, work_is
@@ -129,6 +132,47 @@ def test_a_wipe_that_hangs_holds_up_neither_the_other_disks_nor_the_end_of_the_d
     controller.until("the end of the wipe", work_is(WorkState.DONE), 60)
     assert failing.disk.is_zero()
     until("the old process to be gone", lambda: not hangs.is_running())
+
+
+def test_however_often_the_daemon_is_started_anew_one_process_hangs_and_the_wipe_is_done_once(
+    api: Client, failing: Failing, well: Failing, rules: Rules, daemon: Daemon
+) -> None:
+    controller, other = block(api, failing, rules), block(api, well, rules)
+    failing.file.fail(Fault(does="hang"))
+    controller.order(reclaim(identity_of(failing.disk, rules)))
+    until("it to hang", lambda: hung_at(failing))
+    tenancies = (OLD, NEXT, "cccccccccccc", "dddddddddddd")
+    for number, (ends, begins) in enumerate(pairwise(tenancies)):
+        daemon.kill()
+        daemon.restart()
+        until("it to be told", lambda: counts_as_stuck(daemon), 60)
+        controller.until("the wait", lambda volume: work_of(volume).reason == "Locked", 60)
+        order = reclaim(identity_of(well.disk, rules), id=f"other-{number}", ends=ends, next=begins)
+        other.order(order)
+        other.until("the other disk's wipe", work_is(WorkState.DONE, order.id))
+        assert len(hung_at(failing)) == 1
+    assert "hangs in the kernel" in work_of(controller.volume()).message
+    failing.file.fail()
+    controller.until("the end of the wipe", work_is(WorkState.DONE), 60)
+    assert failing.disk.is_zero()
+    until("the old process to be gone", lambda: not hung_at(failing))
+
+
+def counts_as_stuck(daemon: Daemon) -> bool:
+    with suppress(ValueError, OSError):  # it has no port yet
+        return 'daemon_disks{presence="Stuck"} 1' in metrics(daemon)
+    return False
+
+
+def hung_at(failing: Failing) -> list[psutil.Process]:
+    """Processes in state D that have the disk open."""
+    found = []
+    for each in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, OSError):
+            links = [os.readlink(link) for link in Path(f"/proc/{each.pid}/fd").iterdir()]
+            if each.status() == psutil.STATUS_DISK_SLEEP and failing.disk.loop in links:
+                found.append(each)
+    return found
 
 
 def test_a_disk_that_hangs_while_it_is_looked_at_is_stuck_and_comes_back(

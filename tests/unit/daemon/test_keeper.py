@@ -18,7 +18,7 @@ import pytest
 
 from disk_daemon import keeper, kernel, telling, zygote
 from disk_daemon.children import Child, Children
-from disk_daemon.jobs import Ended, Job, Message, Record, Surveyed
+from disk_daemon.jobs import Ended, Hangs, Job, Message, Record, Surveyed
 from disk_daemon.keeper import Keeper
 from disk_daemon.known import User
 from disk_daemon.loop import Loop
@@ -41,6 +41,8 @@ from tidb_volume.value import (
 )
 
 HANGS, CRASHES, WIPES, USED = "/hangs", "/crashes", "/wipes", "/used"
+HELD = "/held"
+"""A process of an earlier daemon hangs there; its pid follows."""
 
 
 def work(job: Job, line: socket.socket) -> None:
@@ -51,6 +53,10 @@ def work(job: Job, line: socket.socket) -> None:
         return
     if job.source.path.startswith(HANGS):
         signal.pause()
+    holder = job.source.path.removeprefix(HELD)
+    if holder.isdigit() and os.path.exists(f"/proc/{holder}"):
+        say(line, Hangs(said=f"blkid (pid {holder}) hangs", pids=(int(holder),)))
+        return
     if job.source.path.startswith(CRASHES):
         os._exit(3)
     made = Ended(
@@ -321,6 +327,44 @@ def test_a_disk_that_does_not_answer_is_stuck_and_holds_up_no_other(world: World
     assert len([job for job in world.spawned if job.volume == "hung"]) == 1
     world.until("its process to be gone", lambda: all(c.job.volume != "hung" for c in world.children.all))
     assert len([job for job in world.spawned if job.volume == "hung"]) == 1
+
+
+def test_where_an_earlier_process_hangs_it_says_so_and_goes_on_when_that_is_gone(world: World) -> None:
+    holder = os.fork()
+    if holder == 0:
+        signal.pause()
+    world.keeper.volume_changed(listed("held", f"{HELD}{holder}", order()))
+    world.until("the wait", lambda: world.last("held")[1] is not None)
+    disk, said = world.last("held")
+    assert said is not None
+    assert (said.state, said.reason) == (WorkState.RUNNING, "Locked")
+    assert said.message == f"blkid (pid {holder}) hangs"
+    world.until("the look", lambda: len(world.spawned) > 1 and world.idle())
+    disk, _ = world.last("held")
+    assert disk is not None
+    assert (disk.presence, disk.message) == (Presence.STUCK, f"blkid (pid {holder}) hangs")
+    os.kill(holder, signal.SIGKILL)
+    os.waitpid(holder, 0)
+    world.until("the end", lambda: is_done(world.last("held")[1]))
+    assert presence_of(world, "held") is Presence.OK
+
+
+def test_what_was_begun_stays_so_while_an_earlier_process_hangs(world: World) -> None:
+    begun = Work(order_id=order().id, state=WorkState.RUNNING, begun=True)
+    world.keeper.volume_changed(listed("held", f"{HELD}{os.getpid()}", order(), work=begun))
+    world.until("the wait", lambda: world.last("held")[1] is not None)
+    said = world.last("held")[1]
+    assert said is not None
+    assert (said.reason, said.begun) == ("Locked", True)
+
+
+def is_done(work: Work | None) -> bool:
+    return work is not None and work.state is WorkState.DONE
+
+
+def presence_of(world: World, name: str) -> Presence | None:
+    disk = world.last(name)[0]
+    return disk.presence if disk is not None else None
 
 
 def at_work(world: World) -> list[str]:
