@@ -99,7 +99,7 @@ def _measure(disk: Disk, rules: Rules, rounds: int) -> None:
         "mounts": lambda: mounts.users(number, str(disk.path), mounts.tables()),
         "open_floor": lambda: _each_descriptor(os.stat),
         "links": lambda: _each_descriptor(os.readlink),
-        "everyone": lambda: everyone.users(device, tuple(mounts.tables()), rules.nodes),
+        "everyone": lambda: everyone.users(device, tuple(mounts.tables()), rules.nodes, rules.state),
         "openers": lambda: openers.users_of_processes({loop}, process.pids(), rules),
     }
     took: dict[str, list[float]] = {name: [] for name in looks}

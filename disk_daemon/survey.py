@@ -28,7 +28,6 @@ _NEVER = ("ram", "zram", "fd", "sr", "nbd")
 _OF_POD = re.compile(r"/pods/[0-9a-f-]{36}/")
 LINKS_BELOW = (("/", 1), ("/mnt", 3), ("/media", 2), ("/srv", 2))
 """Where other provisioners keep symlinks to disks (/mnt/disks, /mnt/local-storage/CLASS), and how deep."""
-_MAY_HANG = ("nfs", "cifs", "smb", "ceph", "fuse", "gluster", "lustre", "9p", "afs", "beegfs", "autofs")
 _ENTRIES = 1024
 _HOPS = 8
 
@@ -77,7 +76,7 @@ def by_device(table: Sequence[Mount]) -> tuple[dict[str, list[str]], dict[str, l
 
     What shows folders of the system's own file system (nobody can list that disk) is left out.
     """
-    system = _mount_over("/", table)
+    system = mounts.over("/", table)
     whole: dict[str, list[str]] = {}
     part: dict[str, list[str]] = {}
     for mount in table:
@@ -155,7 +154,7 @@ def _leading(table: Sequence[Mount]) -> tuple[dict[str, list[str]], dict[str, li
 
     Where a link leads is told by the mount table: to ask the file system there could hang.
     """
-    system = _mount_over("/", table)
+    system = mounts.over("/", table)
     of_disks = [each for each in table if system is None or each.device != system.device]
     below = dict(LINKS_BELOW)
     for mount in of_disks:
@@ -163,8 +162,8 @@ def _leading(table: Sequence[Mount]) -> tuple[dict[str, list[str]], dict[str, li
             below.setdefault(os.path.dirname(mount.target), 1)
     links: dict[str, str] = {}
     for root, depth in below.items():
-        over = _mount_over(root, table)
-        if over is not None and not over.fs_type.startswith(_MAY_HANG):
+        over = mounts.over(root, table)
+        if over is not None and not mounts.is_served(over):
             links.update(_symlinks(root, depth))
     names: dict[str, list[str]] = {}
     folders: dict[str, list[str]] = {}
@@ -175,7 +174,7 @@ def _leading(table: Sequence[Mount]) -> tuple[dict[str, list[str]], dict[str, li
             if name:
                 names.setdefault(name, []).append(link)
             continue
-        over = _mount_over(end, table)
+        over = mounts.over(end, table)
         if over is not None and over in of_disks and not over.device.startswith("0:"):
             folders.setdefault(over.device, []).append(link)
     return names, folders
@@ -196,16 +195,6 @@ def _parents(path: str) -> Iterable[str]:
     while path not in ("/", ""):
         path = os.path.dirname(path)
         yield path
-
-
-def _mount_over(path: str, table: Sequence[Mount]) -> Mount | None:
-    """The mount that a path lies on: the one with the longest target, of two at one target the later."""
-    best: Mount | None = None
-    for mount in table:
-        over = mount.target in (path, "/") or path.startswith(f"{mount.target}/")
-        if over and (best is None or len(mount.target) >= len(best.target)):
-            best = mount
-    return best
 
 
 def _block_device(path: str) -> str:

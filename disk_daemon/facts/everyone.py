@@ -31,15 +31,21 @@ MOST = 50
 _LAYERS = re.compile(r",(?:lowerdir|upperdir|workdir)\+?=((?:\\,|[^,])*)")
 
 
-def users(device: int, tables: tuple[mounts.Table, ...], nodes: str) -> tuple[User, ...]:
+def users(device: int, tables: tuple[mounts.Table, ...], nodes: str, state: str) -> tuple[User, ...]:
     """At most MOST of those who have the file system of that number (st_dev). This process and the host's own
     mounts of it are none.
 
-    tables: of all mount namespaces. nodes: a folder where device nodes may be made. To be called in the
-    host's mount namespace. Raises OSError where it cannot be told: what may not be looked at may be a user.
+    tables: of all mount namespaces. nodes: a folder where device nodes may be made. state: the daemon's
+    folder on the host. To be called in the host's mount namespace. Raises OSError where it cannot be told:
+    what may not be looked at may be a user.
     """
     number = hardware.number(device)
-    found = chain(_copies(tables, number), _layers(tables, device), _loops(device, nodes), _processes(device))
+    found = chain(
+        _copies(tables, number),
+        _layers(tables, device),
+        _loops(device, tables, nodes, state),
+        _processes(device),
+    )
     return tuple(islice(found, MOST))
 
 
@@ -99,9 +105,9 @@ def _is_on(path: str, device: int) -> bool:
         return False
 
 
-def _loops(device: int, nodes: str) -> Iterator[User]:
+def _loops(device: int, tables: tuple[mounts.Table, ...], nodes: str, state: str) -> Iterator[User]:
     """Loop devices whose file is on it: the kernel has the file open, and no process."""
-    for loop, backing in loops.backings(nodes):
+    for loop, backing in loops.backings(nodes, state, tables):
         if backing.device == device:
             file = process.read(str(loop / "loop" / "backing_file")).rstrip(b"\n")
             yield User(who=f"{loop.name}, whose file {shown(file)} is on it", root="/")

@@ -145,7 +145,7 @@ def look_at_everyone(fd: int, path: str, rules: Rules) -> Facts:
     try:
         tables = tuple(mounts.tables())
         users = mounts.users(facts.device, path, tables)
-        found = everyone.users(os.fstat(fd).st_dev, tables, rules.nodes)
+        found = everyone.users(os.fstat(fd).st_dev, tables, rules.nodes, rules.state)
     except (OSError, ValueError) as error:
         said = why(error)
         return msgspec.structs.replace(facts, users_unknown=said, everyone_unknown=said)

@@ -24,6 +24,7 @@ from disk_daemon.shown import escaped
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _POD = re.compile(r"/pods/([0-9a-f-]{36})/")
+_SERVED = ("nfs", "cifs", "smb", "ceph", "fuse", "gluster", "lustre", "9p", "afs", "beegfs", "autofs")
 _NO_MOUNTS = errno.EINVAL
 """What mountinfo answers for a process that has given up its namespace and waits to be reaped."""
 
@@ -78,6 +79,27 @@ def by_id(table: bytes, wanted: int) -> Mount | None:
     """The mount with that id."""
     at = (b"\n" + table).find(b"\n%d " % wanted)
     return next(parse(table[at:].partition(b"\n")[0])) if at >= 0 else None
+
+
+def over(path: str, table: Iterable[Mount]) -> Mount | None:
+    """The mount that a path lies on: the one with the longest target, of two at one target the later."""
+    best: Mount | None = None
+    for mount in table:
+        covers = mount.target in (path, "/") or path.startswith(f"{mount.target}/")
+        if covers and (best is None or len(mount.target) >= len(best.target)):
+            best = mount
+    return best
+
+
+def is_served(mount: Mount) -> bool:
+    """Whether no block device but a server has what is mounted, on another machine or a program here, which
+    may not answer."""
+    return mount.device.startswith("0:") and mount.fs_type.startswith(_SERVED)
+
+
+def may_have_served(table: bytes) -> bool:
+    """Whether it is worth decoding a whole table to look for such mounts."""
+    return any(f" - {kind}".encode() in table for kind in _SERVED)
 
 
 def concerning(table: bytes, path: str, device: str) -> list[bytes]:

@@ -40,14 +40,14 @@ def users(
     it cannot be told: what may not be looked at may be a user.
     """
     process.check_that_we_may_look()
-    found = (*_loops(devices, rules), *_bound(devices, tables, rules))
+    found = (*_loops(devices, tables, rules), *_bound(devices, tables, rules))
     if found and not all_of_them:
         return found
     return (*found, *users_of_processes(devices, process.pids(), rules, sent_too=sent_too))
 
 
-def _loops(devices: Collection[int], rules: Rules) -> Iterator[User]:
-    for loop, backing in loops.backings(rules.nodes):
+def _loops(devices: Collection[int], tables: Collection[mounts.Table], rules: Rules) -> Iterator[User]:
+    for loop, backing in loops.backings(rules.nodes, rules.state, tables):
         if backing.node in devices:
             yield User(who=f"loop device {loop.name} on it", root="")
 

@@ -241,9 +241,9 @@ def test_a_loop_device_that_cannot_be_asked_may_lie_on_anything(
 ) -> None:
     backing = fake_loop(tmp_path / "sys", "7:1048000")
     with pytest.raises(OSError, match="what loop7 lies on cannot be seen"):
-        list(loops.backings(rules.nodes, tmp_path / "sys"))
+        list(loops.backings(rules.nodes, rules.state, (), tmp_path / "sys"))
     backing.unlink()
-    assert list(loops.backings(rules.nodes, tmp_path / "sys")) == []
+    assert list(loops.backings(rules.nodes, rules.state, (), tmp_path / "sys")) == []
 
 
 @BOTH
