@@ -88,7 +88,7 @@ def _give(rig: Rig) -> Action:
 def _annotate(rig: Rig) -> Action:
     taken_off = {"metadata": {"annotations": {names.PROVISIONED_BY: None}}}
     meta = rig.api.merge_patch(kinds.PV, PV_NAME, taken_off).metadata
-    return actions.AnnotatePv(name=meta.name, uid=meta.uid, resource_version=meta.resource_version)
+    return actions.AnnotatePv(name=meta.name, uid=meta.uid, resource_version=meta.resource_version, times=1)
 
 
 ACTS: list[tuple[Callable[[Rig], Action], Kind[Any], str]] = [
