@@ -11,7 +11,7 @@ from typing import Literal
 from tidb_volume import names
 from tidb_volume.identity import same_file_system
 from tidb_volume.life.world import World
-from tidb_volume.shape import shape
+from tidb_volume.shape import BLOCK, shape
 from tidb_volume.upstream import Pv
 from tidb_volume.value import Content, DiskReport, Order, Presence, Ref, Value, VolumeSpec, Work, WorkState
 
@@ -225,6 +225,11 @@ def _trouble(world: World) -> tuple[str, str]:
     return "", ""
 
 
+def is_open(disk: DiskReport) -> bool:
+    """Somebody has the raw device, if only to read its health; meanwhile nobody looks whether it is zero."""
+    return disk.made == BLOCK and disk.in_use != ""
+
+
 def is_known(world: World, *, used: bool = False) -> bool:
     """Whether what is on the disk agrees with the record. used: also where somebody uses it just now, so that
     it is not to be offered before that ends."""
@@ -242,7 +247,7 @@ def is_known(world: World, *, used: bool = False) -> bool:
         # A record without a tenancy is a new one: the entry is back, and the journal decides.
         recorded = disk.tenancy == status.tenancy or not status.tenancy
         return (
-            disk.empty
+            (disk.empty or (used and is_open(disk)))
             and disk.tenancy == disk.journal
             and recorded
             and unclaimed

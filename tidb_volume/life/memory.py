@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from tidb_volume.life import answers, mounts, release
-from tidb_volume.life.look import Seen, tenancy_of
+from tidb_volume.life.look import Seen, is_open, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant, parse_instant
 from tidb_volume.value import Content, DiskReport, Identity, Order, Presence, Ref, Retry, VolumeStatus
@@ -131,7 +131,7 @@ def used_on_offer(seen: Seen) -> bool:
         disk.presence is Presence.OK
         and disk.content is Content.TENANCY
         and disk.tenancy == tenancy_of(seen.pv)
-        and (not disk.empty or bool(disk.claims))
+        and (bool(disk.claims) or not (disk.empty or is_open(disk)))
     )
 
 

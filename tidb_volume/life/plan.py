@@ -242,8 +242,10 @@ def _why_not_on_offer(world: World, seen: Seen) -> str:
         return "its node has another hostname label by now"
     if world.volume.status.tenancy != tenancy_of(seen.pv):
         return "this record does not know its tenancy"
-    if world.volume.spec.volume_mode == "Filesystem" and not _still_clean(seen, tenancy_of(seen.pv)):
+    if not _still_clean(seen, tenancy_of(seen.pv)):
         return "the disk does not agree that this tenancy is on offer"
+    if world.volume.spec.volume_mode == "Block" and seen.disk is not None and seen.disk.in_use:
+        return "somebody has the raw device, and may write to it"
     return ""
 
 

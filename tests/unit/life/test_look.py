@@ -388,7 +388,12 @@ def test_what_is_on_the_disk_is_known_where_every_witness_agrees(world: World, k
 def test_what_is_known_and_in_use_is_known_to_be_in_use() -> None:
     for base in (WITHDRAWN, but(WITHDRAWN, disk={"in_use": "pod x"})):
         assert is_known(base, used=True)
-    assert not is_known(but(WITHDRAWN, disk={"in_use": "pod x", "empty": False}), used=True)
+    used = {"in_use": "pod x", "empty": False}
+    assert not is_known(but(WITHDRAWN, disk=used), used=True)
+    # Whether a raw device is zero nobody looks while somebody has it.
+    assert is_known(but(WITHDRAWN, disk={**used, "made": "Block"}), used=True)
+    assert not is_known(but(WITHDRAWN, disk={**used, "made": "Block"}))
+    assert not is_known(but(WITHDRAWN, disk={"empty": False, "made": "Block"}), used=True)
 
 
 def test_the_facts_that_are_passed_on_as_they_are() -> None:

@@ -187,6 +187,7 @@ def test_a_disk_that_a_claim_has(world: World, planned: str) -> None:
 
 EDITED = "delete a: the inventory's entry was edited"
 DIFFERS = "delete a: the disk does not agree that this tenancy is on offer"
+OPENED = "delete a: somebody has the raw device, and may write to it"
 BLOCK = but(
     OFFERED,
     spec={"source": DEVICE, "volume_mode": "Block", "wipe": WipePolicy(on_release="wipe", method="zero")},
@@ -219,7 +220,11 @@ BLOCK = but(
         but(OFFERED, disk={"trash": ("order-0",)}, spec={"order": order()}),
         "no order: not now: the disk does not agree that this tenancy is on offer",
     ),
-    (but(BLOCK, disk={"content": Content.DATA}), ""),
+    (but(BLOCK, disk={"content": Content.DATA}), DIFFERS),
+    (but(BLOCK, disk={"content": Content.BLANK, "tenancy": "", "journal": ""}), DIFFERS),
+    (but(BLOCK, disk={"in_use": "smartd"}), OPENED),
+    (but(BLOCK, disk={"in_use": "smartd", "empty": False, "made": "Block"}), OPENED),
+    (but(BLOCK, disk={"empty": False, "made": "Block"}), "delete a: its data is another tenant's"),
     (BLOCK, ""),
 )
 def test_an_offer_stays_while_all_agrees(world: World, planned: str) -> None:
