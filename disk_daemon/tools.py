@@ -112,12 +112,15 @@ def _read_ends(fd: int) -> None:
             start += len(os.pread(fd, end - start, start)) or end - start
 
 
-def make_filesystem(namespace: int, fd: int, fs_type: str, uuid: str) -> None:
-    """mkfs, with a UUID of ours and without discards. OSError where it fails, with its own words."""
+def make_filesystem(namespace: int, fd: int, fs_type: str, uuid: str, kept: tuple[int, ...] = ()) -> None:
+    """mkfs, with a UUID of ours and without discards. OSError where it fails, with its own words.
+
+    namespace, kept: as `run` has them.
+    """
     argv = {
         "xfs": ["mkfs.xfs", "-q", "-f", "-K", "-m", f"uuid={uuid}", "{}"],
         "ext4": ["mkfs.ext4", "-q", "-F", "-E", "nodiscard", "-U", uuid, "{}"],
     }[fs_type]
-    status, _, err = run(namespace, argv, fd)
+    status, _, err = run(namespace, argv, fd, kept)
     if status != 0:
         raise OSError(errno.EIO, f"mkfs.{fs_type} ended with {status}: {err}")

@@ -405,10 +405,10 @@ class DeviceCarrier(Carrier):
         blockdev.flush(self._exclusive)
         self._let_go()
         self._tick("mkfs")
-        tools.make_filesystem(self._rules.tools, self._fd, making.fs_type, making.uuid)
+        tools.make_filesystem(self._rules.tools, self._fd, making.fs_type, making.uuid, self._rules.kept)
         self._tick("read back")
         blockdev.flush(self._fd)
-        found = tools.probe(self._rules.tools, self._fd)
+        found = tools.probe(self._rules.tools, self._fd, self._rules.kept)
         if (found.uuid, found.fs_type) != (making.uuid, making.fs_type):
             raise OSError(
                 errno.EIO, f"mkfs made {making.fs_type} {making.uuid}, and {found.words} is read back"
@@ -452,7 +452,7 @@ class DeviceCarrier(Carrier):
         """A claimed disk whose record is lost: what the order names must be found, else all is as before."""
         raw, order = case.disk.raw, self._order
         assert raw is not None
-        fs_type = tools.probe(self._rules.tools, self._fd).fs_type
+        fs_type = tools.probe(self._rules.tools, self._fd, self._rules.kept).fs_type
         made = Made(uuid=raw.uuid, fs_type=fs_type, options=self._job.mount_options)
         if not raw.at_place:
             self._tick("mount")

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ import pytest
 from disk_daemon import alone, blockdev, tools
 from disk_daemon.facts.folder import Rules
 from disk_daemon.jobs import Hangs
-from tests.disks.failing import Failing, Fault, failing_disk
+from tests.disks.failing import Failing, Fault, Kind, failing_disk
 
 pytestmark = pytest.mark.long  # tests that run beside it open every loop device
 NAME = "volume-a"
@@ -91,25 +93,34 @@ def test_a_process_that_hangs_is_named_until_it_is_back(failing: Failing, rules:
         assert found(rules) is None
 
 
-def test_a_program_that_hangs_after_its_child_was_ended_is_found(failing: Failing, rules: Rules) -> None:
+def reads(failing: Failing, lock: int) -> None:
+    fd = os.open(failing.disk.loop, os.O_RDONLY | os.O_CLOEXEC)
+    direct = "exec dd iflag=direct if=$0 of=/dev/null bs=4k count=1"
+    tools.run(-1, ["sh", "-c", direct, "{}"], fd, (lock,))
+
+
+def makes(failing: Failing, lock: int) -> None:
+    fd = os.open(failing.disk.loop, os.O_RDWR | os.O_CLOEXEC)
+    tools.make_filesystem(-1, fd, "ext4", str(uuid.uuid4()), (lock,))
+
+
+@pytest.mark.parametrize(
+    ("work", "name", "at"), [(reads, "dd", ("read",)), (makes, "mkfs.ext4", ("write", "sync"))]
+)
+def test_a_program_that_hangs_after_its_child_was_ended_is_found(
+    failing: Failing, rules: Rules, work: Callable[[Failing, int], None], name: str, at: tuple[Kind, ...]
+) -> None:
     """The child waits for it, and so can be ended; the program keeps the lock."""
-    failing.file.fail(Fault(("read",), "hang"))
-
-    def run(lock: int) -> None:
-        fd = os.open(failing.disk.loop, os.O_RDONLY | os.O_CLOEXEC)
-        tools.run(
-            -1, ["sh", "-c", "exec dd iflag=direct if=$0 of=/dev/null bs=4k count=1", "{}"], fd, (lock,)
-        )
-
-    with holder(rules, run) as pid:
+    failing.file.fail(Fault(at, "hang"))
+    with holder(rules, partial(work, failing)) as pid:
         (program,) = until_it_has_children(pid)
         until_it_hangs(failing, program)
     hangs = found(rules)
     assert hangs is not None
     assert hangs.pids == (program,)
-    assert hangs.said.startswith(f"dd (pid {program})")
+    assert hangs.said.startswith(f"{name} (pid {program})")
     failing.file.fail()
-    descriptor_ends(program)
+    until_it_is_gone(program)
     assert found(rules) is None
 
 
@@ -121,7 +132,7 @@ def until_it_has_children(pid: int) -> list[int]:
     return list(map(int, children))
 
 
-def descriptor_ends(pid: int) -> None:
+def until_it_is_gone(pid: int) -> None:
     end = time.monotonic() + 20
     while Path(f"/proc/{pid}").exists() and state(pid) not in "ZX":
         assert time.monotonic() < end

@@ -233,7 +233,7 @@ def test_a_file_system_that_was_made_and_is_not_on_the_disk_fails_the_wipe(
     assert state(obey(raw, prepare(identity_of(raw, rules)), rules)) == ("done", "")
     order = reclaim(identity_of(raw, rules), method="format")
     with monkeypatch.context() as lying:
-        lying.setattr(tools, "make_filesystem", lambda namespace, fd, fs_type, uuid: None)
+        lying.setattr(tools, "make_filesystem", lambda *_: None)
         assert state(obey(raw, order, rules)) == ("failed", "EIO")
     assert not raw.is_mounted
     assert entry_of(raw, rules).handed == OLD
