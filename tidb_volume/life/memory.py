@@ -237,17 +237,13 @@ def _made_by_us(world: World, disk: DiskReport) -> bool:
 
 def wipe_at(world: World, seen: Seen, now: Instant) -> str:
     """When the countdown of a released disk ends; empty while someone stands against the wipe."""
-    return "" if _is_held(world, seen) else format_instant(release.countdown_ends(world, seen, now))
+    held = release.decision(world, seen) is not None
+    return "" if held else format_instant(release.countdown_ends(world, seen, now))
 
 
 def wipe_from(world: World, seen: Seen, now: Instant) -> str:
     """When that countdown began: on record beside its end, so that an edit of the wait moves the end."""
     status = world.volume.status
-    if _is_held(world, seen) or (status.wipe_at and not status.wipe_from):
+    if release.decision(world, seen) is not None or (status.wipe_at and not status.wipe_from):
         return ""
     return status.wipe_from or format_instant(now)
-
-
-def _is_held(world: World, seen: Seen) -> bool:
-    held = release.decision(world, seen)
-    return held is not None and held.resets

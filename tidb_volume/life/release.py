@@ -22,8 +22,6 @@ class Obstacle(Value):
 
     word: str
     note: str = ""
-    resets: bool = False
-    """The countdown begins anew once this has fallen."""
     again_at: Instant | None = None
 
 
@@ -37,7 +35,7 @@ def open_gates(world: World) -> tuple[str, ...]:
 def manual(world: World) -> bool:
     """Whether each wipe waits for an approval: the pool's mode, where it has none the fleet's."""
     of_pool = world.desired.pool.mode if world.desired is not None else ""
-    of_fleet = world.fleet.spec.mode if world.fleet is not None else "auto"
+    of_fleet = world.fleet.spec.mode if world.fleet is not None else None
     return (of_pool or of_fleet) == "manual"
 
 
@@ -50,31 +48,32 @@ def is_kept(world: World, seen: Seen) -> bool:
 
 
 def decision(world: World, seen: Seen) -> Obstacle | None:
-    """What a person or program holds against the wipe; None: it is wanted."""
+    """What a person or program holds against the wipe, so that the countdown begins anew once it has fallen;
+    None: the wipe is wanted."""
     spec = world.volume.spec
     if not world.listed:
-        return Obstacle(word="DroppedReleased", resets=True)
+        return Obstacle(word="DroppedReleased")
     if world.volume.status.unrecorded and not (wipe_now(world) or adopt_wipe(world)):
-        return Obstacle(word="RecordLost", resets=True)
+        return Obstacle(word="RecordLost")
     if restores(world):
-        return Obstacle(word="RestoreAsked", note=_to(world), resets=True)
+        return Obstacle(word="RestoreAsked", note=_to(world))
     if seen.pv_state == "reserved":
         to = _reserved_for(seen)
         if not (wipe_now(world) and world.claim is None and to.uid):
-            return Obstacle(word="Reserved", note=str(to), resets=True)
+            return Obstacle(word="Reserved", note=str(to))
     if seen.pv is None or seen.pv_state in ("terminating", "offered"):
         if not adopt_wipe(world):
             return _gone(seen)
     elif not wipe_now(world):
         if seen.pv.spec.persistent_volume_reclaim_policy != "Delete":
-            return Obstacle(word="PolicyRetain", resets=True)
+            return Obstacle(word="PolicyRetain")
         if spec.wipe.on_release == "keep":
-            return Obstacle(word="PoolKeeps", resets=True)
+            return Obstacle(word="PoolKeeps")
     if spec.admin.hold:
-        return Obstacle(word="Held", resets=True)
+        return Obstacle(word="Held")
     gates = open_gates(world)
     if gates:
-        return Obstacle(word="Gated", note=", ".join(gates), resets=True)
+        return Obstacle(word="Gated", note=", ".join(gates))
     return None
 
 
@@ -99,9 +98,9 @@ def bars_committed(world: World, seen: Seen) -> Obstacle | None:
 
 def _gone(seen: Seen) -> Obstacle:
     if not seen.undecided:
-        return Obstacle(word="GoneByHand", resets=True)
+        return Obstacle(word="GoneByHand")
     assert seen.work is not None, "it is the work that was refused"
-    return Obstacle(word="WipeRefused", note=seen.work.message or seen.work.reason, resets=True)
+    return Obstacle(word="WipeRefused", note=seen.work.message or seen.work.reason)
 
 
 def _to(world: World) -> str:

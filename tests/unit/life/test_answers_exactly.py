@@ -91,6 +91,7 @@ def test_an_answer_counts_for_the_question_that_stands(
     world: World, wipe_now: bool, adopt_wipe: bool, approved: bool
 ) -> None:
     assert answers.wipe_now(world) is wipe_now
+    assert answers.said_now(world) == ("q-1" if wipe_now else "")
     assert answers.adopt_wipe(world) is adopt_wipe
     assert answers.approved(world) is approved
 
@@ -145,6 +146,7 @@ ELSEWHERE = "that claim is bound to {}; scale its user to 0, delete that claim, 
     ("world", "to", "why"),
     [
         (RELEASED, None, ""),
+        (but(RELEASED, pvs=()), None, ""),
         (RESTORE, FORMER, ""),
         (there(""), change(FORMER, uid="claim-2"), ""),
         (there(OURS), change(FORMER, uid="claim-2"), ""),

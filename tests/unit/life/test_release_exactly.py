@@ -113,7 +113,7 @@ def test_policy_and_pool_keep_what_has_a_volume(world: World, kept: bool) -> Non
 
 
 def said(word: str, note: str = "") -> Obstacle:
-    return Obstacle(word=word, note=note, resets=True)
+    return Obstacle(word=word, note=note)
 
 
 REFUSED = work(WorkState.REFUSED, "HasData", message="12 entries")
@@ -267,3 +267,7 @@ def test_a_countdown_that_is_not_on_record_begins_now() -> None:
     assert release.countdown_ends(RELEASED, look(RELEASED), NOW) == NOW
     anew = but(RELEASED, status={"wipe_at": ""}, spec={"wipe": WipePolicy(after="90s")})
     assert release.countdown_ends(anew, look(anew), NOW) == NOW + 90
+    begun = but(RELEASED, status={"wipe_from": "2027-01-15T07:50:00.000Z"})
+    assert release.countdown_ends(begun, look(begun), NOW) == NOW + 3000, (
+        "the wait is the one in force by now"
+    )
