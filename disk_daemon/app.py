@@ -13,10 +13,11 @@ import signal
 import socket
 import threading
 import time
+from functools import partial
 
 import msgspec
 
-from disk_daemon import apart, api
+from disk_daemon import apart, api, uevents
 from disk_daemon.children import Children
 from disk_daemon.facts import mounts
 from disk_daemon.keeper import Keeper
@@ -102,6 +103,11 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
     loop.add(zygote.fileno(), READ, reap)
     table = os.open(f"/proc/{options.host_pid}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
     loop.add(table, CHANGED, keeper.mounts_changed)
+    messages = uevents.opened()
+    if messages is None:
+        _log.warning("the kernel does not tell of disks that come and go; they are looked for once a minute")
+    else:
+        loop.add(messages.fileno(), READ, partial(_heard, messages, keeper))
 
     def changed(change: store.Change[Volume]) -> None:
         new = change.new
@@ -145,8 +151,15 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
             requests.thread.end(END_S)
             watcher.join(END_S)
         os.close(table)
+        if messages is not None:
+            messages.close()
         _log.info("ended", status=status)
     return status
+
+
+def _heard(messages: socket.socket, keeper: Keeper) -> None:
+    if uevents.disks_moved(messages):
+        keeper.disks_moved()
 
 
 def _http(address: str, keeper: Keeper, volumes: store.Store[Volume], *, own_groups: bool) -> http.Server:

@@ -68,8 +68,10 @@ def worker(rules: Rules, host_pid: int) -> zygote.Work:
             link = Line(line)
             match job.kind:
                 case "survey":
+                    mounting.hide_strays(here)
                     link.say(survey.survey(here))
                 case "recall":
+                    mounting.hide_strays(here)
                     link.say(Recalled(disks=mounting.recall(here)))
                 case _:
                     with alone.held(here.state, job.volume) as lock:

@@ -45,6 +45,8 @@ MOUNT_PATIENCE_S = 300.0
 BEGIN_PATIENCE_S = 30.0
 """So long the API waits for mounts at the start; disks that take longer are mounted beside it."""
 SURVEY_EVERY_S = 60.0
+SURVEY_SOON_S = 0.1
+"""After a disk has come or gone: a machine's come and go together."""
 
 _log = Log(__name__)
 
@@ -236,6 +238,10 @@ class Keeper:
                 minded.woken(known)
         self._survey_in(1.0)
         self._reconsider()
+
+    def disks_moved(self) -> None:
+        """A disk has come or gone: a device node may lead to another one by now."""
+        self._survey_in(SURVEY_SOON_S)
 
     def said(self, child: Child, message: Message) -> None:
         """A child said something."""

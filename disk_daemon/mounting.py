@@ -20,7 +20,8 @@ from disk_daemon.jobs import Job, Mounted
 from disk_daemon.known import Entry, Made
 from disk_daemon.observe import said
 from tidb_volume import names
-from tidb_volume.value import VolumeMode
+from tidb_volume.identity import same_hardware
+from tidb_volume.value import Identity, VolumeMode
 
 _PLACE_MODE, _NODES_MODE, _NODE_MODE = 0o700, 0o755, 0o600
 
@@ -117,6 +118,30 @@ def hide(tenancy: str, rules: Rules) -> None:
     if names.is_tenancy(tenancy):
         with suppress(FileNotFoundError):
             os.unlink(f"{rules.nodes.rstrip('/')}/{tenancy}")
+
+
+def hide_strays(rules: Rules) -> None:
+    """Remove each tenancy's device node whose number leads to another disk by now, or to none.
+
+    A number is free once its disk was pulled out and nobody has it open, and the next disk that is plugged in
+    gets it: a pod that starts then would write to that one. A node that is gone is made again from the
+    journal, and running pods do not miss it. One that the journal does not know was made by hand, and stays.
+    """
+    for entry in journal.every(rules.state):
+        if entry.block and names.is_tenancy(entry.handed):
+            with suppress(FileNotFoundError):
+                about = os.lstat(f"{rules.nodes.rstrip('/')}/{entry.handed}")
+                if not _is_of(about.st_rdev, entry.identity, rules):
+                    hide(entry.handed, rules)
+
+
+def _is_of(number: int, meant: Identity, rules: Rules) -> bool:
+    """Whether a device number surely leads to the disk that is meant."""
+    try:
+        seen = hardware.identity(hardware.number(number), virtual_disks=rules.virtual_disks)
+    except (OSError, hardware.Virtual):
+        return False
+    return same_hardware(meant, seen)
 
 
 def from_journal(job: Job, rules: Rules) -> Mounted:

@@ -377,3 +377,44 @@ def test_a_file_systems_disk_is_zeroed_before_it_is_made_anew_where_the_pool_say
     assert state(obey(raw, reclaim(identity_of(raw, rules), method=method), rules)) == ("done", "")
     assert not raw.holds(SECRET)
     assert raw.is_mounted
+
+
+def attached(loop: str, image: Path) -> None:
+    """Another disk behind the same number: as when one is pulled out and the next one plugged in."""
+    subprocess.run(["losetup", "-d", loop], check=True)
+    subprocess.run(["losetup", loop, str(image)], check=True)
+
+
+def test_a_node_that_leads_to_another_disk_by_now_is_taken_away_and_made_again_for_its_own(
+    offered: RawDisk, rules: Rules, tmp_path: Path
+) -> None:
+    """Else a pod that starts then would write to whatever disk got the number."""
+    other = tmp_path / "other.img"
+    other.write_bytes(bytes(SIZE_BYTES))
+    mounting.hide_strays(rules)
+    assert node_of(rules, OLD).is_block_device()
+
+    attached(offered.loop, other)
+    mounting.hide_strays(rules)
+    assert not node_of(rules, OLD).exists()
+    assert not boot(offered, rules).ok
+    assert not node_of(rules, OLD).exists()
+
+    attached(offered.loop, offered.image)
+    assert boot(offered, rules).ok
+    mounting.hide_strays(rules)
+    assert node_of(rules, OLD).is_block_device()
+
+
+def test_a_node_without_a_disk_is_taken_away_and_one_made_by_hand_is_not(
+    offered: RawDisk, rules: Rules
+) -> None:
+    by_hand = node_of(rules, OTHER)
+    os.mknod(by_hand, 0o60600, os.stat(offered.loop).st_rdev)
+    subprocess.run(["losetup", "-d", offered.loop], check=True)
+    try:
+        mounting.hide_strays(rules)
+        assert not node_of(rules, OLD).exists()
+        assert by_hand.is_block_device()
+    finally:
+        subprocess.run(["losetup", offered.loop, str(offered.image)], check=True)

@@ -219,6 +219,13 @@ def surveys(world: World) -> list[Job]:
     return [job for job in world.spawned if job.kind == "survey"]
 
 
+def test_a_disk_that_comes_or_goes_has_the_machine_surveyed_at_once(world: World) -> None:
+    world.until("the first survey", lambda: len(surveys(world)) == 1 and world.idle())
+    world.keeper.disks_moved()
+    world.now += 0.5
+    world.until("another one", lambda: len(surveys(world)) == 2 and world.idle())
+
+
 def test_a_report_does_not_wait_long_for_a_survey_and_is_written_again_with_it(world: World) -> None:
     world.api.no_surveys = True
     world.keeper.volume_changed(listed("v", "/data/a"))
