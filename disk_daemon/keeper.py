@@ -47,6 +47,8 @@ BEGIN_PATIENCE_S = 30.0
 SURVEY_EVERY_S = 60.0
 SURVEY_SOON_S = 0.1
 """After a disk has come or gone: a machine's come and go together."""
+SURVEY_PAUSE_S = 2.0
+"""Between two surveys for that: a bad cable makes a disk come and go without end."""
 
 _log = Log(__name__)
 
@@ -142,6 +144,7 @@ class Keeper:
         self._ids = count(1)
         self._mounts: dict[str, list[bytes]] = {}
         self._survey_at = 0.0
+        self._surveyed_at = -SURVEY_PAUSE_S
         self._surveyor: Child | None = None
         self._recalling: dict[int, Child] = {}
         """At the start: children that read the journal or mount what it has, by job."""
@@ -241,7 +244,7 @@ class Keeper:
 
     def disks_moved(self) -> None:
         """A disk has come or gone: a device node may lead to another one by now."""
-        self._survey_in(SURVEY_SOON_S)
+        self._survey_in(max(SURVEY_SOON_S, self._surveyed_at + SURVEY_PAUSE_S - self._clock()))
 
     def said(self, child: Child, message: Message) -> None:
         """A child said something."""
@@ -322,6 +325,7 @@ class Keeper:
         if self._begin_until <= now:
             self._has_begun()
         if self._surveyor is None and self._survey_at <= now:
+            self._surveyed_at = now
             self._survey_at = now + SURVEY_EVERY_S
             self._surveyor = self._spawn(Job(id=next(self._ids), kind="survey"), LOOK_PATIENCE_S)
         elif self._surveyor is not None and self._surveyor.is_overdue(now) and not self._surveyor.was_killed:

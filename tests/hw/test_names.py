@@ -7,7 +7,7 @@ import pytest
 
 from tests.cluster.system import until
 from tests.disks.bench import NEXT, OLD
-from tests.hw.bench import RULES, Slot, done, recall, reclaim, state
+from tests.hw.bench import RULES, Slot, done, recall, reclaim, state, survey
 from tests.hw.disks import Shelf
 from tests.hw.machine import Disk, Machine
 from tidb_volume import names
@@ -123,6 +123,12 @@ def test_another_disk_in_its_slot_is_the_wrong_one(machine: Machine, shelf: Shel
         machine.run(f"echo of-another | dd of=/dev/{name} conv=notrunc status=none; sync")
         assert state(slot.obey(reclaim(identity))) == ("refused", "WrongDisk")
         assert new.holds(b"of-another")
+        # It has the number of the one before, and so the node that pods of that one's tenancy would open.
+        listing = f"ls {RULES.nodes}"
+        assert OLD in machine.run(listing).out.split()
+        assert machine.run(f"head -c 10 {RULES.nodes}/{OLD}").out == "of-another"
+        survey(machine)
+        assert OLD not in machine.run(listing).out.split()
         slot.source = Source(device=path, serial=str(old.says["serial"]))
         assert slot.facts().presence is Presence.WRONG_DISK
 

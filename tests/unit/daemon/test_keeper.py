@@ -221,9 +221,17 @@ def surveys(world: World) -> list[Job]:
 
 def test_a_disk_that_comes_or_goes_has_the_machine_surveyed_at_once(world: World) -> None:
     world.until("the first survey", lambda: len(surveys(world)) == 1 and world.idle())
+    world.now += 10
     world.keeper.disks_moved()
     world.now += 0.5
     world.until("another one", lambda: len(surveys(world)) == 2 and world.idle())
+    for _ in range(10):
+        world.keeper.disks_moved()
+        world.now += 0.1
+        world.until("nothing", world.idle)
+    assert len(surveys(world)) == 2, "not for each of many"
+    world.now += 1
+    world.until("one for all of them", lambda: len(surveys(world)) == 3 and world.idle())
 
 
 def test_a_report_does_not_wait_long_for_a_survey_and_is_written_again_with_it(world: World) -> None:
