@@ -98,7 +98,7 @@ def _broken() -> str:
 
 def _broken_tests(name: str, tests: list[str]) -> str:
     """One that leaves out a guard is missed by the tests of that guard, which its own table names."""
-    guard = name.removeprefix("daemon: ").removesuffix(" is not asked")
+    guard = name.rpartition(": ")[2].removesuffix(" is not asked")
     if guard in CHECKS:
         return "those of the guard"
     return "; ".join("{}: `{}`".format(*each.split(": ")) for each in tests)

@@ -78,7 +78,7 @@ def desired(of: PoolSettings | None = None, **more: object) -> DesiredDisk:
 
 def spec_of(wanted: DesiredDisk) -> VolumeSpec:
     wipe = WipePolicy(on_release=wanted.pool.on_release, after=wanted.pool.after, method="files")
-    return VolumeSpec(node_name=NODE, pool=wanted.pool.name, source=SOURCE, wipe=wipe)
+    return VolumeSpec(node_name=NODE, pool=wanted.pool.name, source=wanted.source, wipe=wipe)
 
 
 class Objects(msgspec.Struct):
@@ -99,6 +99,9 @@ class Cluster:
     """The API server. Only `now`, `node` and `daemon` are beside what etcd holds."""
 
     def __init__(self, wanted: DesiredDisk, fleet: Fleet | None = None) -> None:
+        self.name = wanted.name
+        self.neighbour: Cluster | None = None
+        """Another volume of the same node, with objects of its own."""
         self.now = START
         self.ids = itertools.count(1)
         self.rv = itertools.count(100)
@@ -136,7 +139,7 @@ class Cluster:
     def create_volume(self, spec: VolumeSpec) -> Volume:
         if self.etcd.volume is not None:
             raise Conflict("AlreadyExists")
-        meta = Meta(name=NAME, uid=self.uid("v"), resource_version=self.version())
+        meta = Meta(name=self.name, uid=self.uid("v"), resource_version=self.version())
         self.etcd.volume = Volume(metadata=meta, spec=spec)
         return self.etcd.volume
 

@@ -112,6 +112,8 @@ class Machine:
         self.presence: Presence | None = None
         """Forced by a test: what the daemon says instead of what there is."""
         self.erased: list[Erased] = []
+        self.other: Machine | None = None
+        """The same machine, seen from another slot: with journals and disks in common."""
 
     def journal_of(self, identity: Identity) -> Journal:
         """The node's record of this hardware."""
@@ -126,7 +128,7 @@ class Machine:
         empty = len(disk.tenancies) == 1 and not any(disk.tenancies.values())
         users = tuple(
             User(who=f"pod {pod}", root=f"/.tidb-volume/{at.tenancy}")
-            for pod, at in self.running.items()
+            for pod, at in (*self.running.items(), *(self.other.running.items() if self.other else ()))
             if at.disk is disk
         )
         return Facts(

@@ -33,8 +33,9 @@ from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life import actions, answers, breaker
 from tidb_volume.life.actions import Action, Plan
 from tidb_volume.life.around import Around
+from tidb_volume.life.conflict import peer_of, twin
 from tidb_volume.life.foreign import disk_of
-from tidb_volume.life.look import pick_pv
+from tidb_volume.life.look import pick_pv, tenancy_of
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import Annotated, Fresh, Mine, World
 from tidb_volume.units import Instant
@@ -68,7 +69,7 @@ class Controller:
         self.left_by_label = False
         self.around = Around()
         self.mine = Mine()
-        self.view = Objects()
+        self.view, self.beside = Objects(), Objects()
         self.transient_since = Instant(0.0)
         self.log: list[Action] = []
         self.catch_up()
@@ -76,6 +77,8 @@ class Controller:
     def catch_up(self) -> None:
         """See everything as it is."""
         self.view = self.cluster.etcd.copy()
+        neighbour = self.cluster.neighbour
+        self.beside = neighbour.etcd.copy() if neighbour is not None else Objects()
 
     def refresh(self) -> None:
         """Read the volume and its PersistentVolumes from the server, as after a conflict."""
@@ -85,7 +88,7 @@ class Controller:
     def world(self, volume: Volume) -> World:
         view, node = self.view, self.cluster.node
         n = next(self.cluster.ids)
-        pvs = tuple(pv for pv in view.pvs.values() if disk_of(pv) == NAME)
+        pvs = tuple(pv for pv in view.pvs.values() if disk_of(pv) == self.cluster.name)
         picked = pick_pv(pvs)
         claim = self._claim(picked.spec.claim_ref if picked is not None else None)
         key = f"{claim.metadata.namespace}/{claim.metadata.name}" if claim is not None else ""
@@ -99,7 +102,7 @@ class Controller:
             node_names_with_hostname=(NODE,) if node else (),
             daemon=self.cluster.daemon,
             pvs=pvs,
-            elsewhere=self.elsewhere,
+            elsewhere=self.elsewhere or self._elsewhere(volume),
             claim=claim,
             named_claim=view.claims.get(str(answers.named(volume))),
             pods=tuple(pod for of, pod in view.pods.items() if of == key),
@@ -108,8 +111,23 @@ class Controller:
             left_by_label=self.left_by_label,
             transient_since=self.transient_since,
             mine=self.mine,
-            around=self.around,
+            around=self._around(volume),
         )
+
+    def _elsewhere(self, volume: Volume) -> tuple[Pv, ...]:
+        """PersistentVolumes of the neighbour for the tenancy that is on this disk."""
+        disk = volume.status.disk
+        of = [
+            pv for pv in self.beside.pvs.values() if disk is not None and tenancy_of(pv) == disk.tenancy != ""
+        ]
+        return tuple(of)
+
+    def _around(self, volume: Volume) -> Around:
+        """As in volume_controller/snapshot.py, for two volumes of one node."""
+        if self.beside.volume is None:
+            return self.around
+        peers = [peer for each in (volume, self.beside.volume) if (peer := peer_of(each)) is not None]
+        return change(self.around, twin=twin(volume, peers, lambda: ()))
 
     def _claim(self, ref: Ref | None) -> Claim | None:
         claim = self.view.claims.get(str(ref)) if ref is not None else None
@@ -236,11 +254,11 @@ class Node:
         tenancies = (
             (known.handed, known.order.ends if known.order else "") if isinstance(known, Entry) else ()
         )
-        named = api.pv_names(NAME, etcd.volume, tenancies)
+        named = api.pv_names(self.cluster.name, etcd.volume, tenancies)
         pvs = [
             pv
             for pv in etcd.pvs.values()
-            if pv.metadata.labels.get(names.LABEL_DISK) == NAME or pv.metadata.name in named
+            if pv.metadata.labels.get(names.LABEL_DISK) == self.cluster.name or pv.metadata.name in named
         ]
         return Live(read_at=now, volume=etcd.volume, fleet=etcd.fleet, pvs=tuple(pvs))
 

@@ -35,6 +35,7 @@ def seen_on(node: str, *disks: Identity) -> list[Peer]:
     return conflict.peers_in(node, survey(*shown))
 
 
+@pytest.mark.notices("controller: who else shows a newcomer's disk is not asked", "established elsewhere")
 @pytest.mark.parametrize(
     ("newcomer", "peers", "word"),
     [

@@ -7,41 +7,27 @@ alone, all else being as it is. Where two stand before one disaster, both are br
 from __future__ import annotations
 
 import fcntl
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from disk_daemon import claims, guards, journal, minded, step
 from disk_daemon.known import Case, Facts
 from disk_daemon.wipe import frame
 from tests.unit.life import cluster, machine, simulate
-from tests.unit.life.model.run import run
+from tests.unit.life.model.breaking import (
+    BROKEN,
+    Break,
+    Put,
+    breaks,
+    broken,
+    examples_until_noticed,
+    record,
+    recorded,
+)
 from tidb_volume.kube.client import Client
-from tidb_volume.life import answers, look, memory, orders, plan, release
+from tidb_volume.life import answers, conflict, look, memory, orders, plan, release
 from tidb_volume.value import Content
 
-Put = Callable[[Any, str, Any], None]
-
-
-class Break(NamedTuple):
-    """One thing that is broken."""
-
-    how: Callable[[Put], None]
-    begin: dict[str, Any]
-    """With what the examples begin: where the disaster is near."""
-    behind: str = ""
-    """What stands behind it, so that nothing comes of it alone, and there is nothing to notice for the model;
-    empty: it has to."""
-
-
-BROKEN: dict[str, Break] = {}
-NOTICED = Path(__file__).parent / "noticed.toml"
-BATCH = 200
-NOTHING = object()
-NEAR = {"wipe": True, "after": "0s"}
-"""A released disk is wiped at once."""
+__all__ = ["BROKEN", "broken", "examples_until_noticed", "record", "recorded"]
 
 
 class Everything(frozenset[str]):
@@ -52,63 +38,6 @@ class Everything(frozenset[str]):
 
     def __or__(self, other: object) -> Everything:
         return self
-
-
-def examples_until_noticed(name: str, most: int, steps: int) -> tuple[int, str]:
-    """After how many examples the model notices what is broken, and by which sentence; empty: not at all."""
-    made, seed = 0, 0
-    with broken(name):
-        while made < most:
-            seed += 1
-            ran = run(seed, min(BATCH, most - made), steps, shrink=False, begin=NEAR | BROKEN[name].begin)
-            made += ran.examples
-            if ran.found:
-                return made, ran.found.splitlines()[0]
-    return made, ""
-
-
-def recorded() -> dict[str, int]:
-    """After how many examples the model noticed what is broken, when that was last tried."""
-    return {name: int(after) for name, after in tomllib.loads(NOTICED.read_text()).items()}
-
-
-def record(after: Mapping[str, int]) -> None:
-    """Keep that, of what was tried now and of the rest as it was; what is not there any more goes."""
-    all_of_it = (recorded() if NOTICED.exists() else {}) | after
-    lines = [f'"{name}" = {all_of_it[name]}' for name in BROKEN if name in all_of_it]
-    said = (
-        "# Written by `python -m tests.unit.life.model.deep --self-test --record`, for docs/reliability.md."
-    )
-    NOTICED.write_text("\n".join([said, *lines, ""]))
-
-
-@contextmanager
-def broken(name: str) -> Iterator[None]:
-    before: list[tuple[Any, str, Any]] = []
-
-    def put(where: Any, what: str, value: Any) -> None:
-        before.append((where, what, vars(where).get(what, NOTHING)))
-        setattr(where, what, value)
-
-    BROKEN[name].how(put)
-    try:
-        yield
-    finally:
-        for where, what, value in reversed(before):
-            if value is NOTHING:
-                delattr(where, what)
-            else:
-                setattr(where, what, value)
-
-
-def breaks(
-    name: str, behind: str = "", **begin: Any
-) -> Callable[[Callable[[Put], None]], Callable[[Put], None]]:
-    def register(how: Callable[[Put], None]) -> Callable[[Put], None]:
-        BROKEN[name] = Break(how, begin, behind)
-        return how
-
-    return register
 
 
 # --- the daemon's guards, each left out ---
@@ -483,3 +412,29 @@ _obstacle("RecordLost", "wipes under a record made anew", between="volume delete
 @breaks("controller: the countdown is not waited for", stage="released", after="1h")
 def _no_countdown(put: Put) -> None:
     put(release, "countdown_ends", lambda world, seen, now: now)
+
+
+# --- two volumes of one machine ---
+
+
+@breaks(
+    "daemon: neither which disk nor whose tenancy it is is looked at",
+    model="pair",
+    wipe=True,
+    stage="committed",
+    slots="swapped",
+)
+def _any_disk(put: Put) -> None:
+    _without(put, "identity_matches")
+    _any_tenancy(put)
+
+
+@breaks(
+    "controller: who else shows a newcomer's disk is not asked",
+    model="pair",
+    stage="new",
+    slots="the first under both names",
+)
+def _no_twin(put: Put) -> None:
+    for module in (conflict, simulate):
+        put(module, "twin", lambda volume, peers, raised: "")

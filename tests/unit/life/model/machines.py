@@ -70,9 +70,9 @@ class Machines(Controllers):
         self.witnessed.clear()
         if not broken:
             self.no_journal_knows_what_was_given()
-        self.machine.journals = (
-            {hardware_key(disk.identity): Broken(why="damaged") for disk in self.disks} if broken else {}
-        )
+        damaged = {hardware_key(disk.identity): Broken(why="damaged") for disk in self.disks}
+        self.machine.journals.clear()
+        self.machine.journals.update(damaged if broken else {})
 
     @rule()
     def the_machine_is_installed_anew(self) -> None:
@@ -84,7 +84,8 @@ class Machines(Controllers):
     def the_machine_is_restored_from_a_snapshot(self) -> None:
         """Of the disk that it runs from, with the daemon's records; its other disks are as they were."""
         self.the_machine_reboots("same")
-        self.machine.journals = dict(self.saved_journals)
+        self.machine.journals.clear()
+        self.machine.journals.update(self.saved_journals)
         for entry in self.machine.journals.values():
             if isinstance(entry, Entry) and entry.order is not None and not entry.order.begun:
                 self.unproven.add(entry.order.ends)

@@ -109,7 +109,7 @@ class People(Machines):
         if not question:
             return
         volume, pvs = self.cluster.etcd.volume, self.cluster.etcd.pvs.values()
-        self.said_wipe.setdefault(question, frozenset(self.disk_on_record().items()))
+        self.said_wipe.setdefault(question, self.data_in_question())
         self.taken_back.pop(question, None)
         asked = volume.status.question if volume is not None else None
         kept = any(pv.spec.persistent_volume_reclaim_policy != "Delete" for pv in pvs)

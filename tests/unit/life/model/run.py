@@ -10,9 +10,14 @@ from typing import Any, NamedTuple
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    run_state_machine_as_test,
+)
 
-from tests.unit.life.model.whole import BEGIN, Life
+from tests.unit.life.model import pair, whole
 
 Begin = dict[str, Any]
 QUIET = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
@@ -28,8 +33,8 @@ class Ran(NamedTuple):
     """The violation with the steps that lead to it, for people; empty: none."""
 
 
-class Counted(Life):
-    """The model, with a count of its steps and examples."""
+class Counted:
+    """A model with a count of its steps and examples."""
 
     steps = 0
     examples = 0
@@ -40,20 +45,37 @@ class Counted(Life):
 
     def teardown(self) -> None:
         type(self).examples += 1
-        super().teardown()
+        super().teardown()  # type: ignore[misc]
 
 
-def run(seed: int, examples: int, steps: int, *, shrink: bool = True, begin: Begin | None = None) -> Ran:
+MODELS: dict[str, tuple[type[RuleBasedStateMachine], Begin]] = {
+    "one": (whole.Life, whole.BEGIN),
+    "pair": (pair.Pair, pair.BEGIN),
+}
+"""One volume with all that can happen to it; two of one machine, and disks in each other's place."""
+
+
+def run(
+    seed: int,
+    examples: int,
+    steps: int,
+    *,
+    shrink: bool = True,
+    begin: Begin | None = None,
+    model: str = "one",
+) -> Ran:
     """Run so many examples of so many steps; the same seed makes the same examples.
 
     shrink: look for the shortest sequence that leads to a violation; it takes minutes.
     begin: with what each example begins; what is not said is chosen as ever.
+    model: a name of MODELS.
     """
+    base, may_begin = MODELS[model]
     own: dict[str, Any] = {"steps": 0, "examples": 0}
     if begin:
-        chosen = BEGIN | {name: st.just(value) for name, value in begin.items()}
-        own["begin"] = initialize(**chosen)(lambda self, **how: Life.begin(self, **how))
-    machine = type("Counted", (Counted,), own)
+        chosen = may_begin | {name: st.just(value) for name, value in begin.items()}
+        own["begin"] = initialize(**chosen)(lambda self, **how: base.begin(self, **how))
+    machine = type("Counted", (Counted, base), own)
     said = io.StringIO()
     found = ""
     with contextlib.redirect_stdout(said):

@@ -10,11 +10,12 @@ from tests.unit.life.cluster import Cluster, change
 from tests.unit.life.machine import Daemon, Disk, Item, Machine
 from tests.unit.life.simulate import Controller, Node
 from tidb_volume import names
+from tidb_volume.identity import same_hardware
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life.actions import Action
 from tidb_volume.units import Instant
 from tidb_volume.upstream import Pv
-from tidb_volume.value import Fleet, Identity, Meta, Volume
+from tidb_volume.value import Fleet, Identity, Meta, Volume, VolumeStatus
 
 CLAIMS = ("db/data-0", "db/data-1", "other/data-0")
 STRANGER = "stranger"
@@ -56,8 +57,8 @@ class State(RuleBasedStateMachine):
         self.ended: set[str] = set()
         """Tenancies whose PersistentVolume was deleted by a controller while it was released, and rightly."""
         self.said_wipe: dict[str, frozenset[Item]] = {}
-        """Questions that a person answered with a wipe: what was on the disk on record then, the one that was
-        asked about, be it in the slot or not."""
+        """Questions that a person answered with a wipe: the data that was asked about, as it was then, be it
+        in the slot or not."""
         self.said_on_kept: set[str] = set()
         """Those of them that were answered while policy or pool kept the data, or that asked about that."""
         self.careless: set[str] = set()
@@ -102,8 +103,26 @@ class State(RuleBasedStateMachine):
         """The disk whose identity is on record; without a record: the first, which the entry was for."""
         volume = self.cluster.etcd.volume
         recorded = volume.status.identity if volume is not None else None
-        second = recorded is not None and recorded.virtual == self.disks[1].identity.virtual
-        return self.disks[1] if second else self.disks[0]
+        return (self._disk_of(recorded) if recorded is not None else None) or self.disks[0]
+
+    def data_in_question(self) -> frozenset[Item]:
+        """What a person is asked about: all that is on the disk on record, without one on the disk reported;
+        and the data of the volume's own tenancies, on whichever disk."""
+        volume = self.cluster.etcd.volume
+        status = volume.status if volume is not None else VolumeStatus()
+        reported = status.disk.identity if status.disk is not None else None
+        told = status.identity or reported
+        disk = self._disk_of(told) if told is not None else None
+        found = disk.items() if disk is not None else set()
+        own = {status.tenancy, *map(tenancy_of, self.cluster.etcd.pvs.values())}
+        for each in self.disks:
+            for places in (each.tenancies, *each.trash.values()):
+                for place, items in places.items():
+                    found |= items if place.removeprefix("ours/") in own else set()
+        return frozenset(found)
+
+    def _disk_of(self, identity: Identity) -> Disk | None:
+        return next((each for each in self.disks if same_hardware(each.identity, identity)), None)
 
     def has_answers(self) -> bool:
         volume = self.cluster.etcd.volume

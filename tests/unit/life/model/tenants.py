@@ -106,6 +106,7 @@ class Tenants(Observer):
         self.cluster.etcd = self.saved.copy()
         self.late.clear()
         self.unrecorded.clear()
+        self.unseen |= self.careless  # who had it since is on no record any more
         for pv in self.cluster.etcd.pvs.values():
             # On offer again, though somebody used it since: no one can know until the daemon looks.
             used = any(disk.tenancies.get(tenancy_of(pv)) for disk in self.disks)

@@ -9,15 +9,27 @@ import os
 
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.unit.life.model.pair import Pair
 from tests.unit.life.model.whole import Life
 
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=int(os.environ.get("LIFE_EXAMPLES", examples)),
+        stateful_step_count=int(os.environ.get("LIFE_STEPS", "40")),
+        deadline=None,
+        # Explaining takes minutes, and says only which choices did not matter.
+        phases=[phase for phase in Phase if phase is not Phase.explain],
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.filter_too_much,
+            HealthCheck.data_too_large,
+        ],
+        print_blob=True,
+    )
+
+
 TestLife = Life.TestCase
-TestLife.settings = settings(
-    max_examples=int(os.environ.get("LIFE_EXAMPLES", "150")),
-    stateful_step_count=int(os.environ.get("LIFE_STEPS", "40")),
-    deadline=None,
-    # Explaining takes minutes, and says only which choices did not matter.
-    phases=[phase for phase in Phase if phase is not Phase.explain],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
-    print_blob=True,
-)
+TestLife.settings = _settings(150)
+TestPair = Pair.TestCase
+TestPair.settings = _settings(50)

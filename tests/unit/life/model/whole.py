@@ -188,9 +188,9 @@ class Life(Hands):
             disk.lock = None
             if len(disk.tenancies) > 1:  # of two folders no order is for both: that is cleared by hand
                 disk.tenancies = {k: v for k, v in disk.tenancies.items() if k not in self.forged}
-        self.machine.journals = {
-            key: entry for key, entry in self.machine.journals.items() if not isinstance(entry, Broken)
-        }
+        for key, entry in tuple(self.machine.journals.items()):
+            if isinstance(entry, Broken):
+                del self.machine.journals[key]
         self.a_node_is_not_ready(False)
         self.cluster.daemon_is(ready=True)
         if self.cluster.etcd.fleet is None:
