@@ -80,7 +80,8 @@ def probe(namespace: int, fd: int, kept: tuple[int, ...] = ()) -> Found:
 
 def found(status: int, out: str, err: str) -> Found:
     """What blkid says, from its exit status and what it printed. OSError where that is no answer."""
-    facts = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    # A line feed in a label is shown as ^J; what else may end a line for Python is part of the label.
+    facts = dict(line.split("=", 1) for line in out.split("\n") if "=" in line)
     facts.pop("DEVNAME", None)
     if status == _AMBIVALENT:
         return Found(words="several signatures that contradict each other", ambivalent=True)

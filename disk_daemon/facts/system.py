@@ -61,8 +61,8 @@ def swap(device: int) -> str:
     lets nobody rename or unlink a file that is swapped to, and holds a device exclusively.
     """
     with open("/proc/swaps", "rb") as file:
-        lines = file.read().splitlines()[1:]
-    for line in lines:
+        lines = file.read().split(b"\n")[1:]
+    for line in filter(None, lines):
         # Escaped as in a mountinfo, and all else as it is.
         path = mounts.plain(os.fsdecode(line.split(b" ", 1)[0].split(b"\t", 1)[0]))
         try:

@@ -249,7 +249,7 @@ def test_the_report_names_the_tenancy_that_the_journal_has_handed_over(disk: Dis
     assert (after.tenancy, after.journal, after.journal_broken) == (NEXT, NEXT, False)
 
 
-@pytest.mark.parametrize("name", ["swapfile", "sw\u00e4p \u00fcber\tall"])
+@pytest.mark.parametrize("name", ["swapfile", "sw\u00e4p \u00fcber\tall\r"])
 def test_a_disk_with_a_swap_file_is_refused_whatever_that_is_called(
     disk: Disk, rules: Rules, name: str
 ) -> None:

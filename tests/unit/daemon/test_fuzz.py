@@ -29,6 +29,14 @@ KEYS = st.sampled_from(["TYPE", "UUID", "USAGE", "PTTYPE", "LABEL", "DEVNAME", "
 LINES = st.lists(st.tuples(KEYS, st.text(max_size=40)).map("=".join) | st.text(max_size=20), max_size=8)
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\x0b", "\x1c", "\x85", "\r"])
+def test_a_label_says_nothing_but_a_label(end: str) -> None:
+    """Which libblkid prints as it is, where it is no line feed."""
+    seen = tools.found(0, f"LABEL=x{end}PTTYPE=gpt\nUUID=u\nTYPE=ext4\nUSAGE=filesystem\n", "")
+    assert (seen.fs_type, seen.uuid, seen.table) == ("ext4", "u", "")
+    assert seen.words.startswith("ext4 (label x")
+
+
 @given(status=st.sampled_from([0, 1, 2, 4, 8, -11]), out=LINES.map("\n".join), err=st.text(max_size=40))
 def test_whatever_blkid_prints_is_never_taken_for_nothing(status: int, out: str, err: str) -> None:
     try:
@@ -37,7 +45,7 @@ def test_whatever_blkid_prints_is_never_taken_for_nothing(status: int, out: str,
         return
     assert seen.words.isprintable()
     if seen == Found():
-        told = {line.split("=", 1)[0] for line in out.splitlines() if "=" in line} - {"DEVNAME"}
+        told = {line.split("=", 1)[0] for line in out.split("\n") if "=" in line} - {"DEVNAME"}
         assert status == 2
         assert not told
 
