@@ -61,12 +61,13 @@ class Item(NamedTuple):
 class Disk:
     """One piece of hardware and all that is on it. Whoever holds `lock` works on it."""
 
+    lock: object | None = None
+
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.strays: set[Item] = set()
         self.tenancies: dict[str, set[Item]] = {}
         self.trash: dict[str, dict[str, set[Item]]] = {}
-        self.lock: object | None = None
 
     def reformat(self, uuid: str) -> None:
         """mkfs by hand: the same hardware, another file system, and nothing on it."""

@@ -69,6 +69,7 @@ def broken(name: str) -> Iterator[None]:
     before: list[tuple[Any, str, Any]] = []
 
     def put(where: Any, what: str, value: Any) -> None:
+        assert hasattr(where, what), f"there is no {what} in {where} any more"
         before.append((where, what, vars(where).get(what, NOTHING)))
         setattr(where, what, value)
 

@@ -283,7 +283,7 @@ def _early_commit(put: Put) -> None:
     "controller: an answer to another question counts", stage="released", wipe=False, between="stale answer"
 )
 def _any_answer(put: Put) -> None:
-    put(answers, "_counts", lambda volume, answer: volume.status.question is not None and answer is not None)
+    put(answers, "counts", lambda volume, answer: volume.status.question is not None and answer is not None)
 
 
 @breaks(
