@@ -93,6 +93,7 @@ def ready_one(lab: Lab, node: Node) -> str:
 
 def update(lab: Lab, node: Node) -> None:
     lab.cluster.kubectl("-n", NAMESPACE, "rollout", "restart", "daemonset/disk-daemon")
+    deployed.wait(lab.cluster)
 
 
 def crash(lab: Lab, node: Node) -> None:
@@ -120,6 +121,7 @@ def remove(lab: Lab, node: Node) -> None:
     lab.cluster.kubectl("-n", NAMESPACE, "delete", "daemonset", "disk-daemon")
     until("its pods to be gone", lambda: not pods(lab, node), WITHIN_S, lambda: pods(lab, node))
     deployed.apply(lab.cluster)
+    deployed.wait(lab.cluster)
 
 
 ENDS: dict[str, Callable[[Lab, Node], None]] = {
