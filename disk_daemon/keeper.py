@@ -24,6 +24,7 @@ from disk_daemon.loop import READ
 from disk_daemon.minded import NEVER, Minded
 from disk_daemon.telling import SURVEY_WAIT_S, Api, Teller, claim_of, reports
 from tidb_volume.obs.log import Log
+from tidb_volume.shape import BLOCK
 from tidb_volume.value import (
     Order,
     Phase,
@@ -102,6 +103,12 @@ def _waits_for_survey(volume: Volume) -> bool:
     """The disk is reported, and the controller says that it is not observed: it misses the survey."""
     disk = volume.status.disk
     return volume.status.reason == "NotObserved" and disk is not None and disk.presence is Presence.OK
+
+
+def _has_a_node(known: Minded) -> bool:
+    """It is a raw device, or was made one and its entry wants something else by now."""
+    made = known.ended.record.made if known.ended is not None else ""
+    return BLOCK in (known.volume.spec.volume_mode, made)
 
 
 def _tenancies(known: Minded | None, order: Order | None) -> tuple[str, ...]:
@@ -243,7 +250,10 @@ class Keeper:
         self._reconsider()
 
     def disks_moved(self) -> None:
-        """A disk has come or gone: a device node may lead to another one by now."""
+        """A disk has come or gone: a device node may lead to another one by now. Where no volume has one the
+        next survey is soon enough: other people's network disks come and go all day."""
+        if not any(map(_has_a_node, self._minded.values())):
+            return
         self._survey_in(max(SURVEY_SOON_S, self._surveyed_at + SURVEY_PAUSE_S - self._clock()))
 
     def said(self, child: Child, message: Message) -> None:

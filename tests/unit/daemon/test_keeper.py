@@ -219,7 +219,12 @@ def surveys(world: World) -> list[Job]:
     return [job for job in world.spawned if job.kind == "survey"]
 
 
-def test_a_disk_that_comes_or_goes_has_the_machine_surveyed_at_once(world: World) -> None:
+def test_a_disk_that_comes_or_goes_has_the_machine_surveyed_at_once_where_a_node_may_lead_to_it(
+    world: World,
+) -> None:
+    raw = listed("a", "/data/a")
+    raw = msgspec.structs.replace(raw, spec=msgspec.structs.replace(raw.spec, volume_mode="Block"))
+    world.keeper.volume_changed(raw)
     world.until("the first survey", lambda: len(surveys(world)) == 1 and world.idle())
     world.now += 10
     world.keeper.disks_moved()
@@ -232,6 +237,16 @@ def test_a_disk_that_comes_or_goes_has_the_machine_surveyed_at_once(world: World
     assert len(surveys(world)) == 2, "not for each of many"
     world.now += 1
     world.until("one for all of them", lambda: len(surveys(world)) == 3 and world.idle())
+
+
+def test_a_disk_that_comes_or_goes_is_no_news_where_no_volume_is_a_raw_device(world: World) -> None:
+    world.keeper.volume_changed(listed("a", "/data/a"))
+    world.until("the first survey", lambda: len(surveys(world)) == 1 and world.idle())
+    world.now += 10
+    world.keeper.disks_moved()
+    world.now += 5
+    world.until("nothing", world.idle)
+    assert len(surveys(world)) == 1
 
 
 def test_a_report_does_not_wait_long_for_a_survey_and_is_written_again_with_it(world: World) -> None:
