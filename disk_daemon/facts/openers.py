@@ -87,7 +87,8 @@ def users_of_processes(
         if pid == own or int(pid) in rules.hidden:
             continue
         try:
-            how = _how_it_has(pid, devices, known, sent_too=sent_too)
+            # Each such socket is given its moment, and one is enough to wait for.
+            how = _how_it_has(pid, devices, known, sent_too=sent_too and not found)
         except PermissionError as error:
             if process.has_nothing(pid):
                 continue
