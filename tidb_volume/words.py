@@ -111,7 +111,6 @@ _ALL = [
         "put right what it says, or wait: it is tried again by itself at {when}",
     ),
     Reason("Preparing", "the daemon is making it ready{note}"),
-    Reason("FirstClean", "the disk is cleaned before its first offer"),
     Reason("NotYetSupported", "{note}", "change its entry to what this version can do"),
     # Available, Bound
     Reason("OnOffer", "clean, seen, on offer"),

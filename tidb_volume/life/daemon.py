@@ -60,7 +60,7 @@ def is_away(world: World, now: Instant) -> bool:
 def settles_at(world: World, now: Instant) -> Instant | None:
     """When the pause ends that keeps something from being said or unsaid; None: nothing waits to be."""
     is_so = absent(world) == "DaemonNotReady"
-    if not node_ready(world) or is_away(world, now) is is_so:
+    if is_away(world, now) is is_so:
         return None
     return Instant(world.daemon.since + PAUSE)
 

@@ -121,7 +121,7 @@ def look(world: World) -> Seen:
 
     said = work.state if work is not None else None
     done, refused = said is WorkState.DONE, said is WorkState.REFUSED
-    refusal = work.reason if work is not None and refused else None
+    word = work.reason if work is not None else None
 
     recorded = status.volume_uid
     # A committed wipe deleted its PersistentVolume itself, and what we took back nobody had; else, where one
@@ -146,8 +146,8 @@ def look(world: World) -> Seen:
         done=done,
         failed=said is WorkState.FAILED,
         refused=refused,
-        undecided=refusal in _UNDECIDED,
-        barred=refusal in _PASSING,
+        undecided=refused and word in _UNDECIDED,
+        barred=refused and word in _PASSING,
         ready=clean and not misshapen,
         misshapen=misshapen,
         work=work,
@@ -247,7 +247,7 @@ def is_known(world: World, *, used: bool = False) -> bool:
         # A record without a tenancy is a new one: the entry is back, and the journal decides.
         recorded = disk.tenancy == status.tenancy or not status.tenancy
         return (
-            (disk.empty or (used and is_open(disk)))
+            (disk.empty or is_open(disk))
             and disk.tenancy == disk.journal
             and recorded
             and unclaimed

@@ -41,7 +41,7 @@ SETTLE = 1.0
 """Seconds for which a reason that ends by itself is not worth a write."""
 _NOT_OURS = frozenset({"Conflict", "Foreign", "Never"})
 """Troubles under which nothing at all is done to a disk."""
-TRANSIENT = frozenset({"NotObserved", "Preparing", "FirstClean", "Ordered"})
+TRANSIENT = frozenset({"NotObserved", "Preparing", "Ordered"})
 """Reasons that end by themselves: something is under way."""
 
 
@@ -91,7 +91,7 @@ def _memory(of: VolumeStatus) -> tuple[object, ...]:
         of.phase is Phase.RELEASED and of.wipe_at,
         of.question,
         of.owner,
-        of.phase if of.phase in (Phase.BOUND, Phase.RELEASED, Phase.FAILED) else None,
+        of.phase if of.phase in (Phase.BOUND, Phase.FAILED) else None,
     )
 
 
@@ -244,7 +244,8 @@ def _why_not_on_offer(world: World, seen: Seen) -> str:
         return "this record does not know its tenancy"
     if not _still_clean(seen, tenancy_of(seen.pv)):
         return "the disk does not agree that this tenancy is on offer"
-    if world.volume.spec.volume_mode == "Block" and seen.disk is not None and seen.disk.in_use:
+    assert seen.disk is not None, "else NotObserved"
+    if world.volume.spec.volume_mode == "Block" and seen.disk.in_use:
         return "somebody has the raw device, and may write to it"
     return ""
 
@@ -458,8 +459,8 @@ def _committed(now: Instant, world: World, seen: Seen) -> Plan:
     if order is None or order.withdrawn:
         # Taken away by a hand or by a leader that did not know: the wipe is still owed.
         return orders.go_on(world, seen, "the committed wipe has no order")
-    if order.id != world.volume.status.committed and not seen.mine:
-        return orders.go_on(world, seen, "another leader's order that is not the committed one")
+    if order.id != world.volume.status.committed:
+        return orders.go_on(world, seen, "the order that stands is not the committed one")
     if seen.done:
         return _offer(world, seen) if seen.mine else orders.ask_again(world, seen)
     if seen.failed or seen.refused:

@@ -11,6 +11,7 @@ from tests.unit.life.worlds import (
     but,
     change,
     order,
+    question,
     work,
 )
 from tidb_volume.life import actions
@@ -19,6 +20,7 @@ from tidb_volume.life.plan import plan
 from tidb_volume.life.world import Daemon, World
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
+    Adopt,
     Order,
     Restore,
     Retry,
@@ -29,6 +31,7 @@ AWAY = Daemon(ready=False, since=Instant(NOW - 1000))
 RUNNING = work(WorkState.RUNNING)
 FAILED = work(WorkState.FAILED, "EIO")
 REFUSED = work(WorkState.REFUSED, "Odd")
+ADOPT = {"adopt": Adopt(question="q-1", action="Wipe")}
 RESTORE = {"restore": Restore(question="q-1")}
 
 
@@ -82,3 +85,15 @@ COUNTED = but(RELEASED, mine={"counted": frozenset({OLD})})
 ORDERED = but(COUNTED, spec={"order": order(attempt=2)}, mine=OURS)
 WIPE = "released, and nothing stands against the wipe"
 AGAIN = but(COMMITTED, spec={"order": order(attempt=2)})
+GONE = but(
+    RELEASED,
+    admin=ADOPT,
+    status={"question": question("gone", f"gone:{OLD}")},
+    pvs=(),
+)
+"""Its PersistentVolume was deleted by hand, and a person said: wipe it."""
+GONE_ORDERED = but(
+    GONE,
+    spec={"order": order(kind="prepare", answer="q-1", pv_uid="pv-z", attempt=2)},
+    mine={**OURS, "counted": frozenset({"q-1"})},
+)

@@ -288,6 +288,7 @@ AROUND = {"foreign": "theirs (/x)", "never": "*x*"}
     ("world", "trouble", "note"),
     [
         (OFFERED, "", ""),
+        (BLANK, "", ""),
         (but(UNLISTED, around=AROUND), "Dropped", ""),
         (but(OFFERED, wanted={"conflict": "listed twice"}, around=AROUND), "Conflict", "listed twice"),
         (but(OFFERED, around=AROUND), "Never", "*x*"),

@@ -8,11 +8,14 @@ import pytest
 
 from tests.unit.life.cluster import NAME
 from tests.unit.life.plans import (
+    ADOPT,
     AGAIN,
     AWAY,
     COUNTED,
     FAILED,
     FIRST,
+    GONE,
+    GONE_ORDERED,
     ORDERED,
     OURS,
     REFUSED,
@@ -67,7 +70,6 @@ from tidb_volume.value import (
 ENDING = {"deletion_timestamp": "2027-01-01T00:00:00Z"}
 PV_OLD, PV_NEXT, PV_OTHER = (names.pv_name(NAME, each) for each in (OLD, NEXT, OTHER))
 PAUSED = Fleet(metadata=Meta(name="fleet"), spec=FleetSpec(paused=True))
-ADOPT = {"adopt": Adopt(question="q-1", action="Wipe")}
 WIPE_NOW = {"wipe_now": Answer(question="q-1")}
 DEVICE = Source(device="/dev/x")
 UUID = change(HARDWARE, fs_uuid="u1")
@@ -244,7 +246,8 @@ DATA = but(BLANK, disk={"content": Content.DATA, "content_note": "xfs"})
 ABOUT = "data::xfs: on serial=S1 model=M size_bytes=1073741824"
 ADOPTED = but(DATA, admin=ADOPT, status={"question": question("adopt", ABOUT)})
 ANSWERED = but(ADOPTED, mine={"counted": frozenset({"q-1"})})
-ADOPTING = but(ANSWERED, spec={"order": order(kind="prepare", ends="", answer="q-1", pv_uid="", attempt=2)})
+ADOPTING_SPEC = {"order": order(kind="prepare", ends="", answer="q-1", pv_uid="", attempt=2)}
+ADOPTING = but(ANSWERED, spec=ADOPTING_SPEC)
 KEPT = but(
     DATA,
     admin={"adopt": Adopt(question="q-1", action="Keep", claim=change(CLAIM, uid=""))},
@@ -325,6 +328,10 @@ UNLISTED = but(BLANK, desired=None)
     (but(ADOPTING, mine=OURS, status={"work": FAILED, "retry": at(0)}), "prepare >b 3: tried again"),
     (but(ADOPTING, status={"work": FAILED, "retry": at(0)}), "prepare >d 3: a person said: wipe it"),
     (KEPT, "create d"),
+    (
+        but(KEPT, spec=ADOPTING_SPEC, disk={"content": Content.BLANK, "content_note": ""}),
+        "no order: another leader's order that was never committed",
+    ),
     (but(KEPT, disk={"content": Content.BLANK, "content_note": ""}), f"prepare >d 0: {READY}"),
 )
 def test_a_disk_that_nobody_has(world: World, planned: str) -> None:
@@ -371,25 +378,22 @@ UNMOUNT = "retired, and nobody has it"
         ),
         "prepare a>b 0: asked again under this leader",
     ),
+    (
+        but(
+            RETIRED,
+            spec={"order": order(kind="prepare", ends=OLD, offer=False)},
+            status={"work": work()},
+            disk={"tenancy": NEXT, "journal": NEXT},
+            mine=OURS,
+        ),
+        "",
+    ),
 )
 def test_a_retired_disk_is_put_away_once_nobody_has_it(world: World, planned: str) -> None:
     assert step(world) == planned
 
 
 # --- released ---
-
-GONE = but(
-    RELEASED,
-    admin=ADOPT,
-    status={"question": question("gone", f"gone:{OLD}")},
-    pvs=(),
-)
-"""Its PersistentVolume was deleted by hand, and a person said: wipe it."""
-GONE_ORDERED = but(
-    GONE,
-    spec={"order": order(kind="prepare", answer="q-1", pv_uid="pv-z", attempt=2)},
-    mine={**OURS, "counted": frozenset({"q-1"})},
-)
 
 
 @rows(
@@ -420,12 +424,7 @@ GONE_ORDERED = but(
         with_pv(ORDERED, phase="Available", spec={"claim_ref": None}),
         "no order: not now: its data is another tenant's",
     ),
-    (
-        but(with_pv(GONE_TERMINATING, **ENDING))
-        if (GONE_TERMINATING := but(GONE, pvs=RELEASED.pvs))
-        else GONE,
-        "",
-    ),
+    (but(with_pv(RELEASED, **ENDING), admin=ADOPT), ""),
     # It is gone, and a person answers.
     (but(GONE, admin={"adopt": None}), ""),
     (GONE, "count q-1"),
@@ -501,9 +500,13 @@ GIVEN = but(TAKEN, status={"work": work(WorkState.REFUSED, "Withdrawn")})
     (but(AGAIN, spec={"order": order(withdrawn=True)}), "reclaim a>b 0: the committed wipe has no order"),
     (
         but(AGAIN, spec={"order": order(id="order-8")}),
-        "reclaim a>b 0: another leader's order that is not the committed one",
+        "reclaim a>b 0: the order that stands is not the committed one",
     ),
     (but(AGAIN, mine={"orders": frozenset()}), ""),
+    (
+        but(AGAIN, spec={"order": order(ends=OTHER)}, status={"committed": "order-0"}),
+        "reclaim a>d 0: the order that stands is not the committed one",
+    ),
     (but(AGAIN, status={"work": FAILED}), "@120"),
     (but(AGAIN, status={"work": FAILED, "retry": at(0)}), "reclaim a>b 3: tried again"),
     (but(AGAIN, status={"work": REFUSED, "retry": at(0)}), "reclaim a>b 3: tried again"),

@@ -12,6 +12,7 @@ from tests.unit.life.plans import (
     COUNTED,
     FAILED,
     FIRST,
+    GONE_ORDERED,
     ORDERED,
     RESTORE,
     WIPE,
@@ -90,6 +91,10 @@ def test_the_tenancy_is_written_before_anything_is_done() -> None:
     action = plan(NOW, but(settled(COUNTED), status={"tenancy": ""})).action
     assert isinstance(action, actions.PatchStatus)
     assert action.status.tenancy == OLD
+    bound = settled(but(BOUND, pool={"after": "2h"}))
+    assert told(plan(NOW, bound)).startswith("spec")
+    other = plan(NOW, but(bound, status={"tenancy": OTHER})).action
+    assert isinstance(other, actions.PatchStatus)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +175,7 @@ def since(seconds: float, world: World = FIRST, **status: Any) -> World:
         (since(0, phase=Phase.AVAILABLE), "PatchStatus"),
         (since(0, but(BLANK, status={"disk": None})), "@1"),
         (since(0, but(COUNTED, daemon=AWAY)), "PatchStatus"),
+        (since(0, GONE_ORDERED), "@1"),
         (since(0, OFFERED), "PatchStatus"),
         (since(0, but(OFFERED, daemon=Daemon(ready=False, since=NOW))), "PatchStatus@30"),
         (since(0, but(COMMITTED, daemon=Daemon(ready=False, since=NOW))), "@30"),

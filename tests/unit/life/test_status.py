@@ -69,6 +69,12 @@ def test_a_blank_disk_is_made_ready() -> None:
     )
 
 
+def test_what_is_wrong_around_it_is_in_the_state_and_among_the_conditions() -> None:
+    after = computed(but(BLANK, admin={"cordon": True}))
+    assert after.state == "Pending (cordoned)"
+    assert [each.type for each in after.conditions] == ["Cordoned"]
+
+
 def test_a_bound_disk_names_its_claim() -> None:
     shown(
         BOUND,

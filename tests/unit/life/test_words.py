@@ -21,7 +21,6 @@ FACTS = {
 }
 ENDS_BY_ITSELF = {
     "Preparing",
-    "FirstClean",
     "OnOffer",
     "Claimed",
     "Ordered",
