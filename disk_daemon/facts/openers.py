@@ -82,7 +82,8 @@ def users_of_processes(
 ) -> tuple[User, ...]:
     """Those of some processes that have one of the devices open or mapped; this one is none. sent_too: and
     those that were sent a descriptor which they have not read. OSError as in `users`."""
-    own, found, known = process.own(), [], set[bytes]()
+    own, known = process.own(), set[bytes]()
+    found: list[User] = []
     for pid in pids:
         if pid == own or int(pid) in rules.hidden:
             continue
