@@ -78,7 +78,7 @@ def desired(of: PoolSettings | None = None, **more: object) -> DesiredDisk:
 
 def spec_of(wanted: DesiredDisk) -> VolumeSpec:
     wipe = WipePolicy(on_release=wanted.pool.on_release, after=wanted.pool.after, method="files")
-    return VolumeSpec(node_name=NODE, pool=wanted.pool.name, source=wanted.source, wipe=wipe)
+    return VolumeSpec(node_name=wanted.node_name, pool=wanted.pool.name, source=wanted.source, wipe=wipe)
 
 
 class Objects(msgspec.Struct):
@@ -99,14 +99,14 @@ class Cluster:
     """The API server. Only `now`, `node` and `daemon` are beside what etcd holds."""
 
     def __init__(self, wanted: DesiredDisk, fleet: Fleet | None = None) -> None:
-        self.name = wanted.name
+        self.name, self.node_name = wanted.name, wanted.node_name
         self.neighbour: Cluster | None = None
         """Another volume of the same node, with objects of its own."""
         self.now = START
         self.ids = itertools.count(1)
         self.rv = itertools.count(100)
         self.node: Node | None = Node(
-            metadata=Meta(name=NODE, labels={names.HOSTNAME: "host-1"}),
+            metadata=Meta(name=self.node_name, labels={names.HOSTNAME: f"host-of-{self.node_name}"}),
             status=NodeStatus(conditions=(NodeCondition(type="Ready", status="True"),)),
         )
         self.daemon = Daemon(ready=True)
@@ -254,7 +254,7 @@ class Cluster:
         namespace, name = key.split("/")
         meta = SlimMeta(namespace=namespace, name=f"pod-{name}", uid=self.uid("pod"))
         volumes = (PodVolume(persistent_volume_claim=PodClaim(claim_name=name)),)
-        pod = Pod(metadata=meta, spec=PodSpec(node_name=NODE, volumes=volumes))
+        pod = Pod(metadata=meta, spec=PodSpec(node_name=self.node_name, volumes=volumes))
         self.etcd.pods[key] = change(pod, status=PhaseOnly(phase="Running"))
         return self.etcd.pods[key]
 

@@ -99,7 +99,7 @@ class Controller:
             fresh=Fresh(order=f"order-{n}", tenancy=tenancy(n * SCATTER % (1 << 60)), question=f"q-{n}"),
             leader=self.name,
             node=node,
-            node_names_with_hostname=(NODE,) if node else (),
+            node_names_with_hostname=(self.cluster.node_name,) if node else (),
             daemon=self.cluster.daemon,
             pvs=pvs,
             elsewhere=self.elsewhere or self._elsewhere(volume),

@@ -420,6 +420,7 @@ def _no_countdown(put: Put) -> None:
 @breaks(
     "daemon: neither which disk nor whose tenancy it is is looked at",
     model="pair",
+    machines=1,
     wipe=True,
     stage="committed",
     slots="swapped",

@@ -1,7 +1,7 @@
-"""Two volumes of one machine, and three disks that get into each other's slots.
+"""Two volumes, of one machine or of two, and three disks that get into each other's slots.
 
-Each volume is a life of the model, with objects, controllers and an observer of its own; the disks, the
-node's journals and the containers are of the one machine. Asked for beside what each observer asks for:
+Each volume is a life of the model, with objects, controllers and an observer of its own; the disks are the
+same, and of one machine the journals and containers too. Asked for beside what each observer asks for:
 no disk is on record for both, or in use by both.
 """
 
@@ -18,6 +18,7 @@ from tests.unit.life.machine import Disk
 from tests.unit.life.model.whole import STAGES, TURNS, Life
 from tidb_volume import names
 from tidb_volume.identity import same_hardware
+from tidb_volume.life.answers import ELSEWHERE
 from tidb_volume.value import Source
 
 SLOTS = {
@@ -32,13 +33,22 @@ SLOTS = {
 }
 """Which of the three disks is mounted where each volume looks."""
 
+
+def _accepts(life: Life) -> None:
+    """Nobody says of one disk that other machines show too that it is two."""
+    volume = life.cluster.etcd.volume
+    question = volume.status.question if volume is not None else None
+    if question is not None and question.kind != "twin" and ELSEWHERE not in question.about:
+        life.a_person_answers("accept_identity")
+
+
 ACTS: dict[str, Callable[[Life], None]] = {
     "moves in": lambda life: life.a_tenant_moves_in("db/data-0"),
     "another moves in": lambda life: life.a_tenant_moves_in("db/data-1"),
     "leaves": lambda life: life.a_tenant_leaves("db/data-0"),
     "Retain": lambda life: life.the_policy_is_patched("Retain"),
     "Delete": lambda life: life.the_policy_is_patched("Delete"),
-    "accepted": lambda life: life.a_person_answers("accept_identity"),
+    "accepted": lambda life: _accepts(life),
     "forgotten": lambda life: life.a_person_answers("forget"),
     "adopted": lambda life: life.a_person_has_it_wiped(stale=False, how="adopt"),
     "wiped now": lambda life: life.a_person_has_it_wiped(stale=False, how="wipe_now"),
@@ -58,39 +68,44 @@ ACTS: dict[str, Callable[[Life], None]] = {
 
 
 BEGIN: dict[str, st.SearchStrategy[Any]] = {
+    "machines": st.sampled_from([1, 1, 2]),
     "alike": st.booleans(),
     "wipe": st.sampled_from([True, True, False]),
     "stage": st.sampled_from(["new", *STAGES, "adopting"]),
     "slots": st.sampled_from(["same", *SLOTS]),
 }
-"""How an example may begin: whether the spare disk shows the same hardware as the first, with another file
-system; the pool; how far both lives have come; which disk is where then, after a reboot."""
+"""How an example may begin: whether both slots are one machine's; whether the spare disk shows the first's
+hardware, with another file system; the pool; how far both lives have come; which disk is where then."""
 
 
 class Pair(RuleBasedStateMachine):
     """Two volumes side by side."""
 
     @initialize(**BEGIN)
-    def begin(self, alike: bool, wipe: bool, stage: str, slots: str) -> None:
+    def begin(self, machines: int, alike: bool, wipe: bool, stage: str, slots: str) -> None:
         self.lives = (Life(), Life())
         first, second = self.lives
         for number, life in enumerate(self.lives):
-            source = Source(path=f"/data/disk{number}")
+            source, node = Source(path=f"/data/disk{number}"), f"node-{number + 1}" if machines == 2 else NODE
             entry = desired(
                 pool(on_release="wipe" if wipe else "keep", after="0s"),
                 source=source,
-                name=names.volume_name(NODE, source),
+                node_name=node,
+                name=names.volume_name(node, source),
             )
             life.set_up(entry, dirty=False, spare=False)
             life.node.about_to_begin = life.about_to_begin
             life.node.observed = life.a_daemon_has_seen
-        hardware = "8:1" if alike else "8:3"
-        third = Disk(change(first.disks[0].identity, virtual=hardware, fs_uuid="fs-3"))
-        self.disks = [*first.disks, third]
+        self.disks = [*first.disks, Disk(first.disks[0].identity)]
+        for number, disk in enumerate(self.disks):
+            same = 0 if alike and number == 2 else number
+            facts = {"virtual": f"8:{same}"} if machines == 1 else {"virtual": "", "serial": f"S{same}"}
+            disk.identity = change(disk.identity, fs_uuid=f"fs-{number}", **facts)
         first.disks, second.disks = list(self.disks), [self.disks[1], self.disks[0], self.disks[2]]
         second.cluster.ids, second.cluster.rv = first.cluster.ids, first.cluster.rv
-        second.machine.journals = first.machine.journals
-        first.machine.other, second.machine.other = second.machine, first.machine
+        if machines == 1:
+            second.machine.journals = first.machine.journals
+            first.machine.other, second.machine.other = second.machine, first.machine
         first.cluster.neighbour, second.cluster.neighbour = second.cluster, first.cluster
         self.mounted("same")
         for life in self.lives:
