@@ -205,7 +205,7 @@ def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, s
     if which:
         return ("twin" if status.identity is None else "identity"), which
     waits = _adoption_waits(world, seen)
-    may_be_adopted = ("HasData", "InUse", waits.word if waits is not None else "HasData")
+    may_be_adopted = ("InUse", waits.word if waits is not None else "HasData")
     if why in may_be_adopted and disk is not None:
         content = f"{disk.content}:{disk.tenancy}:{disk.content_note}:{','.join(disk.trash)}"
         return "adopt", f"{content} on {answers.facts(disk.identity)}"
@@ -321,7 +321,7 @@ def dirty_handed_out(world: World, seen: Seen) -> bool:
         return False
     assert seen.pv is not None, "a claim has it"
     tenancy, has = tenancy_of(seen.pv), seen.pv.spec.claim_ref
-    if has is None or (old.reserved is not None and str(old.reserved) == str(has)):
+    if has is None or str(old.reserved) == str(has):
         return False
     if _journal_knows_another(seen, tenancy, has.uid):
         return True
@@ -414,8 +414,10 @@ def history(
         lines.append(Record(at=at, what="given back", tenancy=old.tenancy, who=str(old.reserved or "")))
     if accepted is not None:
         lines.append(accepted)
-    if current is Phase.BOUND and before.phase is not Phase.BOUND and seen.pv and seen.pv.spec.claim_ref:
-        lines.append(Record(at=at, what="bound", tenancy=old.tenancy, who=str(seen.pv.spec.claim_ref)))
+    if current is Phase.BOUND and before.phase is not Phase.BOUND:
+        assert seen.pv is not None, "a claim has it"
+        if seen.pv.spec.claim_ref is not None:
+            lines.append(Record(at=at, what="bound", tenancy=old.tenancy, who=str(seen.pv.spec.claim_ref)))
     if current is Phase.RELEASED and before.phase is not Phase.RELEASED and not given:
         lines.append(Record(at=at, what="released", tenancy=old.tenancy, who=str(had) if had else ""))
     if old.committed and not before.committed:

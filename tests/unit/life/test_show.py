@@ -194,6 +194,14 @@ UNMOUNT = but(
             ),
             ("Preparing", ""),
         ),
+        (
+            but(
+                WIPED,
+                spec={"order": order(kind="prepare", pv_uid="")},
+                status={"committed": "", "dirty": False, "withdrawn": OLD, "volume_uid": ""},
+            ),
+            ("Preparing", ""),
+        ),
         (DATA, ("HasData", "xfs (label backup)")),
         (but(DATA, admin=ADOPT, status={"question": question("adopt")}), ("HasData", "xfs (label backup)")),
         (but(DATA, admin=ADOPT, status={"question": question("adopt")}, fleet=PAUSED), ("Paused", "")),
@@ -224,6 +232,11 @@ def test_why_it_stands_where_it_stands(world: World, reason: tuple[str, str]) ->
         ),
         (
             {"message": "m", "content": Content.BLANK},
+            OLD,
+            f"the disk is empty, but the record says tenancy {OLD} was on it",
+        ),
+        (
+            {"content": Content.BLANK, "journal": ""},
             OLD,
             f"the disk is empty, but the record says tenancy {OLD} was on it",
         ),
@@ -297,6 +310,7 @@ DELETED = but(RELEASED, spec={"order": order()}, mine={"deleted": frozenset({"pv
             fresh("release", f"{OLD}{PLACE}, kept", RELEASE),
         ),
         (but(COMMITTED, status=NO), fresh("release", OLD, RELEASE)),
+        (but(COMMITTED, status={**NO, "volume_uid": "", "volume_name": ""}), fresh("release", OLD, RELEASE)),
         (but(COMMITTED, status={**NO, "work": FAILED}), fresh("release", OLD, RELEASE)),
         # Our delete commits the wipe: there is no more to ask than before.
         (but(DELETED, status=NO), fresh("release", OLD, RELEASE)),
@@ -350,7 +364,7 @@ HELD_DATA = but(DATA, admin=ADOPT, status={"question": question("adopt", ABOUT_D
 def test_a_word_on_unknown_data_that_waits_is_not_asked_again() -> None:
     assert asked(HELD_DATA) == question("adopt", ABOUT_DATA)
     assert asked(but(HELD_DATA, admin={"adopt": None})) == question("adopt", ABOUT_DATA)
-    assert asked(but(HELD_DATA, status={"disk": None})) is None
+    assert asked(but(HELD_DATA, fleet=BLANK.fleet, status={"disk": None})) is None
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ FORMER = Ref(namespace="db", name="former", uid="claim-0")
         (but(RELEASED, status={"owner": runs("a")}), Owner(claim=CLAIM)),
         (but(RELEASED, status={"owner": None}), Owner(claim=CLAIM)),
         (but(RELEASED, status={"owner": None}, pvs=()), None),
+        (but(with_pv(RELEASED, spec={"claim_ref": None}), status={"owner": None}), None),
         (
             but(
                 with_pv(RELEASED, phase="Available", spec={"claim_ref": FORMER}),
@@ -263,6 +264,7 @@ QUIET = (Condition(type="Cordoned", status="True", reason="ByPerson"),)
         (RELEASED, False),
         (NO_CLAIM_SINCE, True),
         (with_pv(NO_CLAIM_SINCE, spec={"claim_ref": None}), False),
+        (but(with_pv(NO_CLAIM_SINCE, spec={"claim_ref": None}), status={"reserved": FORMER}), False),
         (with_pv(NO_CLAIM_SINCE, spec={"claim_ref": change(CLAIM, uid="")}), False),
         (but(NO_CLAIM_SINCE, status={"dirty": False}), False),
         (but(NO_CLAIM_SINCE, status={"tenancy": OTHER}), False),
