@@ -87,6 +87,10 @@ def test_what_is_listed_as_equal_is_a_mutant_and_says_why() -> None:
         assert " " in entry.reason
 
 
+def test_every_module_whose_mutants_are_tried_is_on_record_as_without_a_survivor() -> None:
+    assert list(record.commits(ROOT / "docs" / "reliability.md")) == list(MODULES)
+
+
 def test_the_record_keeps_the_rows_of_what_was_not_run_now(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{record.BEGIN}\n{record.HEAD}\n{record.END}\nafter\n")
