@@ -354,7 +354,7 @@ class Keeper:
             return
         match minded.next_job(known, now, free_slot=self._at_work_on_orders() < WIPES_AT_ONCE):
             case "order":
-                minded.woken(known)
+                # What it waited for stays in mind: if it waits for that again, the pause grows.
                 self._let_go(known)
                 self._start(known, "order", ORDER_PATIENCE_S)
             case "observe":

@@ -453,6 +453,19 @@ def test_a_child_that_crashes_is_followed_by_another_later(world: World) -> None
     world.until("another try", lambda: len([job for job in world.spawned if job.kind == "order"]) == 2)
 
 
+def test_an_order_that_waits_for_the_same_thing_again_is_tried_later_each_time(world: World) -> None:
+    def tries() -> int:
+        return len([job for job in world.spawned if job.kind == "order"])
+
+    world.keeper.volume_changed(listed("v", CRASHES, order()))
+    for number, pause in enumerate((1, 2, 4, 8, 16, 30, 30), 1):
+        world.until("a try", lambda: tries() == number and world.idle())  # noqa: B023
+        world.now += pause - 0.1
+        world.keeper.on_time()
+        assert tries() == number, pause
+        world.now += 0.2
+
+
 def test_what_could_not_be_written_is_looked_at_anew_before_it_is_written(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
