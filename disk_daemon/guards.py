@@ -336,13 +336,16 @@ def is_asked_back(case: Case) -> bool:
 
 @guard(prevents="ending unknown data on an answer that a person has taken back", when=When.BEGIN)
 def answer_stands(case: Case) -> Objection | None:
-    """An order that names an answer finds it in `spec.admin`, still given to that very question."""
+    """An order that names an answer finds it in `spec.admin`, still given to that very question: wipeNow, or
+    adopt: Wipe. To approve of a wipe that the policy asks for is less than to ask for one."""
     if not case.order.answer:
         return None
     volume = case.live.volume
     admin = volume.spec.admin if volume is not None else None
-    given = (admin.adopt, admin.approve, admin.wipe_now) if admin is not None else ()
-    if not any(each is not None and each.question == case.order.answer for each in given):
+    adopt = admin.adopt if admin is not None else None
+    given = [admin.wipe_now.question] if admin is not None and admin.wipe_now is not None else []
+    given += [adopt.question] if adopt is not None and adopt.action == "Wipe" else []
+    if case.order.answer not in given:
         return Refuse("AnswerGone", f"nobody answers question {case.order.answer} any more")
     return None
 

@@ -366,11 +366,13 @@ def test_nothing_is_asked_back_where_no_question_stands_or_the_volume_is_gone() 
     assert not guards.is_asked_back(with_live(case(), volume=None))
 
 
-@pytest.mark.parametrize(
-    "admin",
-    [{"adopt": WIPE}, {"approve": Approve(question="q", method="files")}, {"wipe_now": Answer(question="q")}],
-)
-def test_an_order_stands_on_any_of_the_three_answers_that_end_data(admin: dict[str, Any]) -> None:
+@pytest.mark.parametrize("admin", [{"adopt": KEEP}, {"approve": Approve(question="q", method="files")}])
+def test_what_approves_of_a_wipe_or_keeps_the_data_is_no_word_to_wipe_it(admin: dict[str, Any]) -> None:
+    assert check("answer_stands", with_admin(case(order(answer="q")), **admin)) is not None
+
+
+@pytest.mark.parametrize("admin", [{"adopt": WIPE}, {"wipe_now": Answer(question="q")}])
+def test_an_order_stands_on_either_of_the_answers_that_end_data(admin: dict[str, Any]) -> None:
     assert check("answer_stands", with_admin(case(order(answer="q")), **admin)) is None
     assert check("answer_stands", with_admin(case(order(answer="p")), **admin)) is not None
 
