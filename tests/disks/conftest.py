@@ -6,8 +6,10 @@ Nothing of the host's mount table changes. Without root these tests are skipped,
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,15 @@ from tidb_volume.kube.client import Client
 from tidb_volume.value import WorkState
 
 _CLONE_NEWNS = 0x00020000
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """One test at a time on this machine, whoever runs it: a look asks each loop device what it lies on, for
+    which it has it open for a moment, and another test's look would see that as a use."""
+    with (Path(tempfile.gettempdir()) / "tidb-volume-disks.lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)  # a flock would go on in every process that a test forks
+        yield
 
 
 @pytest.fixture(scope="session")
