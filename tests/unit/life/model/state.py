@@ -52,6 +52,8 @@ class State(RuleBasedStateMachine):
         """Calls on their way: who decided, about which volume, what, when."""
         self.saved: Any = None
         """What etcd held when it was saved."""
+        self.saved_released: dict[str, Instant] = {}
+        """What was released then, and since when: that is what its records say when it is set back."""
         self.saved_journals: dict[str, Any] = {}
         """What the machine's own disk held then."""
         self.ended: set[str] = set()

@@ -91,7 +91,8 @@ class Tenants(Observer):
 
     @rule()
     def etcd_is_saved(self) -> None:
-        self.saved = self.cluster.etcd.copy()
+        self.note_claims()
+        self.saved, self.saved_released = self.cluster.etcd.copy(), dict(self.released)
         self.saved_journals = dict(self.machine.journals)
 
     @precondition(lambda self: self.saved is not None)
@@ -103,7 +104,7 @@ class Tenants(Observer):
         daemon begins on a reading from before is as if it had begun before.
         """
         self.cluster.now = Instant(self.cluster.now + LIVE_FOR_S + 1)
-        self.cluster.etcd = self.saved.copy()
+        self.cluster.etcd, self.released = self.saved.copy(), dict(self.saved_released)
         self.late.clear()
         self.unrecorded.clear()
         self.unseen |= self.careless  # who had it since is on no record any more
