@@ -207,6 +207,9 @@ class Observer(State):
         on_record = owner is not None and owner.claim is not None and owner.claim.uid == claim.uid
         had = on_record or (tenancy_of(pv), claim.uid) in self.was_bound
         kept_for = (tenancy_of(pv), str(claim)) in self.given
+        # Taken back before Kubernetes has made a reservation of it (Released still, and no UID): the policy
+        # decides, as if nothing had been said. A moment later it would be reserved, and stay.
+        kept_for = kept_for and bool(claim.uid)
         assert had or wiped_now or not kept_for, "deleted what is reserved for a claim"
         self.ended.add(tenancy_of(pv))
 
