@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tidb_volume.cli.exits import CliError, Exit
@@ -19,11 +19,8 @@ MANAGER = "kubectl-tidb-volume"
 """The field manager under which people's words stand in managedFields."""
 
 
-class DryRun:
+class DryRun(transport.Over):
     """A transport whose writes the server checks and does not keep (dryRun=All)."""
-
-    def __init__(self, over: transport.Transport) -> None:
-        self._over = over
 
     def request(
         self,
@@ -42,21 +39,6 @@ class DryRun:
         return self._over.request(
             method, path, query=asked, body=body, content_type=content_type, timeout=timeout
         )
-
-    def stream(
-        self,
-        path: str,
-        *,
-        query: transport.Query | None = None,
-        stop: transport.Stop,
-        timeout: float = transport.REQUEST_TIMEOUT_S,
-    ) -> Generator[bytes, None, None]:
-        """See `transport.Transport.stream`."""
-        return self._over.stream(path, query=query, stop=stop, timeout=timeout)
-
-    def close(self) -> None:
-        """See `transport.Transport.close`."""
-        self._over.close()
 
 
 def client(options: argparse.Namespace) -> Client:

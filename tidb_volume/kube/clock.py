@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
 from tidb_volume.kube import transport
@@ -19,7 +19,7 @@ _RESOLUTION_S = 1.0
 """A Date is cut off to whole seconds (RFC 9110, 5.6.7)."""
 
 
-class Timed:
+class Timed(transport.Over):
     """A `transport.Transport` over another one, which listens to what time the server says it is.
 
     steady: seconds that only grow, also while the machine sleeps. wall: this machine's clock, believed until
@@ -33,7 +33,8 @@ class Timed:
         steady: Callable[[], float] = boottime,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._over, self._steady, self._wall = over, steady, wall
+        super().__init__(over)
+        self._steady, self._wall = steady, wall
         self._lock = threading.Lock()
         self._ahead = wall() - steady()
         """Of the server's time before the steady clock."""
@@ -63,21 +64,6 @@ class Timed:
         )
         self._heard(answer.headers.get("date", ""), sent, self._steady())
         return answer
-
-    def stream(
-        self,
-        path: str,
-        *,
-        query: transport.Query | None = None,
-        stop: transport.Stop,
-        timeout: float = transport.REQUEST_TIMEOUT_S,
-    ) -> Generator[bytes, None, None]:
-        """See `transport.Transport.stream`."""
-        return self._over.stream(path, query=query, stop=stop, timeout=timeout)
-
-    def close(self) -> None:
-        """See `transport.Transport.close`."""
-        self._over.close()
 
     def _heard(self, date: str, sent: float, received: float) -> None:
         """The server wrote it somewhere between these two moments: the least that this changes is right."""

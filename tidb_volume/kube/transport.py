@@ -242,6 +242,28 @@ class Transport(Protocol):
         ...
 
 
+class Over:
+    """A `Transport` over another one: who inherits says what is different about a request."""
+
+    def __init__(self, over: Transport) -> None:
+        self._over = over
+
+    def stream(
+        self,
+        path: str,
+        *,
+        query: Query | None = None,
+        stop: Stop,
+        timeout: float = REQUEST_TIMEOUT_S,
+    ) -> Generator[bytes, None, None]:
+        """See `Transport.stream`."""
+        return self._over.stream(path, query=query, stop=stop, timeout=timeout)
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        self._over.close()
+
+
 def exchange(method: str, ask: Callable[[], Response]) -> Response:
     """One exchange. A GET that got no answer is sent once more, on another connection; a write never is, for
     it may have been done."""
