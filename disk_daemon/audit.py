@@ -10,6 +10,7 @@ import errno
 import os
 from pathlib import Path
 
+from disk_daemon import kernel
 from disk_daemon.jobs import Job
 from disk_daemon.known import Facts
 from tidb_volume import audit
@@ -91,8 +92,4 @@ def append(state: str, line: AuditLine, *, synced: bool = True) -> None:
     finally:
         os.close(fd)
     if is_new and synced:
-        fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        kernel.sync_folder(path.parent)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from disk_daemon import kernel
 from disk_daemon.known import Broken, Entry, Given, Had, Journal, Made, Past, Taken
 from tidb_volume.identity import hardware_keys, learned, same_hardware, words
 from tidb_volume.shape import shape as as_words
@@ -117,8 +118,8 @@ def store(state: str, entry: Entry) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
     if not any(each.endswith(".json") for each in os.listdir(path.parent)):
         # The folders may be as new as their first record, and are to be there as long as it is.
-        _sync(path.parent.parent)
-        _sync(path.parent.parent.parent)
+        kernel.sync_folder(path.parent.parent)
+        kernel.sync_folder(path.parent.parent.parent)
     draft = path.with_suffix(f".{os.getpid()}.new")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -129,16 +130,7 @@ def store(state: str, entry: Entry) -> None:
     finally:
         os.close(fd)
     os.rename(draft, path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """What names are in a folder is on the disk."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    kernel.sync_folder(path.parent)
 
 
 def shape(entry: Entry) -> str:

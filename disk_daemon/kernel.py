@@ -117,6 +117,15 @@ def rename_new(from_directory: int, name: str, to_directory: int, new_name: str)
         raise _failed(name)
 
 
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """fsync(2) of a folder: what names are in it is on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_filesystem(fd: int) -> None:
     """syncfs(2): all of that file system is on the disk; raises what a write-back met (EIO, ENOSPC)."""
     if _libc.syncfs(fd) != 0:
