@@ -21,8 +21,7 @@ from tidb_volume.value import Order, Volume
 def belongs(order: Order, what: What) -> bool:
     """Mounting and unmounting take nothing away; what makes a disk ready for its first use deletes nothing
     that anybody had, so that it has no beginning."""
-    destroys = order.kind == "reclaim" or bool(order.answer)
-    return destroys or (order.kind == "prepare" and what != "begun")
+    return order.destroys or (order.kind == "prepare" and what != "begun")
 
 
 def line_of(

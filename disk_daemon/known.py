@@ -324,7 +324,7 @@ class Case(Value):
     @property
     def destroys(self) -> bool:
         """Data goes: such an order needs `status.committed`."""
-        return self.order.kind == "reclaim" or bool(self.order.answer)
+        return self.order.destroys
 
     @property
     def taken(self) -> Taken | None:

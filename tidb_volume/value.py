@@ -186,6 +186,11 @@ class Order(Value):
     leader: str = ""
     """For the record only."""
 
+    @property
+    def destroys(self) -> bool:
+        """Data goes by it: it ends somebody's tenancy, or stands on a person's answer."""
+        return self.kind == "reclaim" or bool(self.answer)
+
 
 class WorkState(StrEnum):
     """How far an order has come."""

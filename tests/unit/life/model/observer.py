@@ -40,10 +40,9 @@ class Observer(State):
         anew: bytes were gone before, and a process goes on with it. An order that ends an unused tenancy
         destroys nothing, so that only a pause is against it.
         """
-        destroys = order.kind == "reclaim" or bool(order.answer)
         for each in self.obstacles():
             stood = self.cluster.now - self.since.get(each, self.cluster.now)
-            passed = each != "paused" and (anew or not destroys)
+            passed = each != "paused" and (anew or not order.destroys)
             assert stood <= LIVE_FOR_S or passed, f"begun though {each} for {stood} s"
         for at in self.machine.running.values():
             same = at.disk is disk and (order.whole_disk or at.tenancy == order.ends)
