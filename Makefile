@@ -70,7 +70,7 @@ test-disks: $(STAMP) ## disks that fail, lie and lose power, and processes kille
 
 .PHONY: test-deep
 test-deep: $(STAMP) ## the model of a disk's life with fresh seeds (SECONDS=3600; ARGS=--self-test: what it would find)
-	@$(BIN)/python -m tests.unit.life.model.deep --seconds $(SECONDS) $(ARGS)
+	@$(BIN)/python -m tests.unit.life.model.deep --seconds $(SECONDS) $(if $(CI),--of-tree) $(ARGS)
 
 .PHONY: guards
 guards: $(STAMP) ## each guard taken away, each decision broken: its tests must fail (ARGS='-k one' to choose)

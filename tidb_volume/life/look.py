@@ -93,8 +93,9 @@ def _state(world: World, pv: Pv | None) -> PvState:
     if ref is None:
         return state
     owner, reserved = world.volume.status.owner, world.volume.status.reserved
-    if state == "offered" and reserved is not None and _same_name(ref, reserved):
-        return "reserved"
+    ours = reserved is not None and _same_name(ref, reserved)
+    if ours and not ref.uid and state in ("offered", "released"):
+        return "reserved"  # Released still, until Kubernetes has seen that the UID is gone
     if state == "released" and ref.uid:
         had = owner.claim.uid if owner is not None and owner.claim is not None else ""
         if world.claim is not None and world.claim.spec.volume_name in ("", pv.metadata.name):

@@ -181,10 +181,20 @@ class Machine:
             disk.lock = None
 
 
+class Failed(NamedTuple):
+    """What the real one says of an error of the system."""
+
+    reason: str
+    message: str
+
+
+Conclusion = Refuse | Wait | Dropped | AlreadyDone | Failed
+
+
 class Stop(Exception):  # noqa: N818 - the end of a child's work, good or bad
     """A child has come to a conclusion."""
 
-    def __init__(self, conclusion: Refuse | Wait | Dropped | AlreadyDone, *, begun: bool) -> None:
+    def __init__(self, conclusion: Conclusion, *, begun: bool) -> None:
         super().__init__(str(conclusion))
         self.conclusion, self.begun = conclusion, begun
 
@@ -317,8 +327,8 @@ class Child:
                 yield from self._erase(disk, move.order)
             case Verify():
                 facts = self._machine.facts(disk)
-                assert not facts.tenancies
-                assert not facts.trash
+                if facts.tenancies or facts.trash:
+                    raise Stop(Failed("ENOTEMPTY", "something came back"), begun=self._begun)
             case Remove():
                 yield "rmdir"
                 if disk.tenancies.get(move.tenancy):
@@ -404,7 +414,7 @@ class Child:
     def _at(self) -> str:
         return format_instant(self._clock())
 
-    def _conclude(self, conclusion: Refuse | Wait | Dropped | AlreadyDone, *, begun: bool) -> None:
+    def _conclude(self, conclusion: Conclusion, *, begun: bool) -> None:
         said = Work(order_id=self.order.id, state=WorkState.DONE, begun=begun, at=self._at())
         match conclusion:
             case Dropped():
@@ -414,6 +424,8 @@ class Child:
                 said = change(said, state=WorkState.RUNNING, reason=reason, message=message)
             case Refuse(reason=reason, message=message):
                 said = change(said, state=WorkState.REFUSED, reason=reason, message=message)
+            case Failed(reason=reason, message=message):
+                said = change(said, state=WorkState.FAILED, reason=reason, message=message)
             case AlreadyDone():
                 pass
         self.work = said

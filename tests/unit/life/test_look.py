@@ -121,7 +121,11 @@ RESERVED = but(with_pv(OFFERED, spec={"claim_ref": UNBORN}), status={"reserved":
         (with_pv(RESERVED, spec={"claim_ref": None}), "offered"),
         (with_pv(RESERVED, deletion_timestamp=ENDING), "terminating"),
         (with_pv(RESERVED, phase="Bound", spec={"claim_ref": CLAIM}), "claimed"),
-        (with_pv(RESERVED, phase="Released"), "released"),
+        # Given a moment ago: Kubernetes has not made a reservation of it yet.
+        (with_pv(RESERVED, phase="Released"), "reserved"),
+        (with_pv(RESERVED, phase="Failed"), "reserved"),
+        (with_pv(RESERVED, phase="Released", spec={"claim_ref": CLAIM}), "released"),
+        (with_pv(RESERVED, phase="Released", deletion_timestamp=ENDING), "terminating"),
         # The claim's end has not been heard yet, or it is bound elsewhere.
         (but(RELEASED, claim=there(OURS)), "claimed"),
         (but(RELEASED, claim=there("")), "claimed"),

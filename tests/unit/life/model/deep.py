@@ -1,16 +1,21 @@
 """`make test-deep`: the model with fresh seeds until the time is up, on every core.
 
 The last line is `steps=… examples=… violations=…`; a violation is printed with its seed and with the shortest
-sequence that leads to it. `--self-test` breaks planner, guards and journal on purpose, one thing at a time
-(broken.py), and says after how many examples the model notices; `--record` keeps that for the docs. Of each
-thing there is also a test that fails on it, which `make guards` tries.
+sequence that leads to it. `--of-tree` takes the seeds from what is committed: with each change other ones,
+and for who wants to know what CI says, or why it did, the same. `--self-test` breaks planner, guards and
+journal on purpose, one thing at a time (broken.py), and says after how many examples the model notices;
+`--record` keeps that for the docs. Of each thing there is also a test that fails on it, which `make guards`
+tries.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import itertools
 import os
 import secrets
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +38,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3600.0, help="how long to run")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes at once")
     parser.add_argument("--seed", type=int, help="only this one, as a violation names it")
+    parser.add_argument("--of-tree", action="store_true", help="the seeds that follow from what is committed")
     parser.add_argument("--self-test", action="store_true", help="whether the model notices what is broken")
     parser.add_argument("--only", default="", help="of the self-test: what has this in its name")
     parser.add_argument("--examples", type=int, default=3000, help="of the self-test: it must notice within")
@@ -40,8 +46,21 @@ def main() -> int:
     given = parser.parse_args()
     if given.self_test:
         return self_test(given.workers, given.examples, given.only, record=given.record)
-    seeds = iter([given.seed]) if given.seed is not None else iter(lambda: secrets.randbits(32), None)
+    if given.seed is not None:
+        seeds = iter([given.seed])
+    elif given.of_tree:
+        seeds = of_tree()
+    else:
+        seeds = iter(lambda: secrets.randbits(32), None)
     return deep(given.workers, given.seconds, seeds)
+
+
+def of_tree() -> Iterator[int]:
+    """Seeds without end, in an order of their own for each state of the files that git has committed."""
+    asked = ["git", "rev-parse", "HEAD^{tree}"]
+    tree = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    for number in itertools.count():
+        yield int.from_bytes(hashlib.sha256(f"{tree} {number}".encode()).digest()[:4])
 
 
 def deep(workers: int, seconds: float, seeds: Iterator[int]) -> int:

@@ -52,7 +52,7 @@ class Hands(People):
         ref = was.spec.claim_ref
         spec = change(was.spec, claim_ref=change(ref, uid="") if cleared and ref is not None else ref)
         self.cluster.etcd.pvs[name] = change(was, metadata=meta, spec=spec, status=PhaseOnly(phase="Pending"))
-        self.by_hand[uid] = self.cluster.now
+        self.by_hand[uid] = self.made_again[tenancy_of(was)] = self.cluster.now
         self.cluster.kube()
         self.time_passes(seconds)
 

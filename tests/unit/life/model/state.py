@@ -71,6 +71,8 @@ class State(RuleBasedStateMachine):
         """(tenancy, UID of a claim that was handed another's data in it)."""
         self.by_hand: dict[str, Instant] = {}
         """UIDs of PersistentVolumes that somebody made by hand, and when."""
+        self.made_again: dict[str, Instant] = {}
+        """Tenancies of which somebody made the PersistentVolume again, and when last."""
         self.backups: dict[str, Pv] = {}
         """PersistentVolumes as they were when last a claim had them, by name."""
         self.forged: set[str] = set()
