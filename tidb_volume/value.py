@@ -382,6 +382,8 @@ class VolumeStatus(Value):
     """The tenancy on offer or owned; the last one that we know of while the disk is dirty."""
     committed: str = ""
     """The order whose point of no return is passed."""
+    committed_on: str = ""
+    """The answer that it stands on, by its question; empty: the policy. An order may be deleted by hand."""
     dirty: bool = False
     """A claim had the disk in this tenancy, or nobody can say that none had."""
     withdrawn: str = ""

@@ -84,6 +84,7 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         owner=owner,
         dirty=dirty,
         committed=committed,
+        committed_on=_committed_on(old, seen, committed),
         withdrawn=withdrawn,
         reserved=_reserved(world, seen, anew),
         retry=_retry(world, seen, now),
@@ -115,8 +116,10 @@ def _kept_back(world: World, seen: Seen) -> str:
 
 
 def _unrecorded(old: VolumeStatus, seen: Seen, tenancy: str) -> str:
-    """A record made anew beside a released volume knows nothing of the holds that stood on it."""
-    if not old.tenancy and seen.pv_state == "released":
+    """A record that first meets a tenancy released knows nothing of the holds that stood on it: one made
+    anew, or one of another tenancy, beside which somebody made this one's volume again."""
+    another = tenancy != old.tenancy and not offered_anew(seen)
+    if seen.pv_state == "released" and (another or not old.tenancy):
         return tenancy
     return old.unrecorded if old.unrecorded == tenancy else ""
 
@@ -158,6 +161,13 @@ def _committed(world: World, seen: Seen, anew: bool) -> str:
     if seen.mine and order.kind == "reclaim" and order.pv_uid in world.mine.deleted and gone:
         return order.id
     return ""
+
+
+def _committed_on(old: VolumeStatus, seen: Seen, committed: str) -> str:
+    if not committed:
+        return ""
+    stands = seen.order is not None and seen.order.id == committed
+    return seen.order.answer if seen.order is not None and stands else old.committed_on
 
 
 def begun(seen: Seen) -> bool:

@@ -58,7 +58,8 @@ def ask_again(world: World, seen: Seen) -> Plan:
 
 def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
     """A fresh order for the wipe that is committed already, towards the same next tenancy. It stands on what
-    a person said since the commit, which a pool that came to keep does not bar."""
+    a person said since the commit, which a pool that came to keep does not bar, or else on what the commit
+    stood on: an answer that was taken back is no policy's wipe."""
     order, said = seen.order, ""
     if answers.wipe_now(world) or answers.adopt_wipe(world):
         assert world.volume.status.question is not None, "a person answered it"
@@ -69,7 +70,7 @@ def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
             seen,
             kind="reclaim",
             ends=world.volume.status.tenancy,
-            answer=said,
+            answer=said or world.volume.status.committed_on,
             why=why,
             attempt=attempt,
         )

@@ -315,7 +315,7 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
         return _first_order(world, seen, attempt=order.attempt + 1)
     if order.kind == "reclaim":
         return Plan(action=actions.WriteOrder(order=None, why="the record of what it was to end is gone"))
-    if not seen.mine and seen.work is None and order.answer:
+    if not seen.mine and order.answer:
         return Plan(
             action=actions.WriteOrder(order=None, why="another leader's order that was never committed")
         )

@@ -419,3 +419,57 @@ def refuse(sim: Sim, reason: str = "WrongDisk") -> None:
     order = sim.spec.order.id
     work = Work(order_id=order, state=WorkState.REFUSED, reason=reason, message="not the one")
     sim.cluster.change_status(sim.volume.metadata.uid, disk=sim.status.disk, work=work)
+
+
+def adopted() -> Sim:
+    """The volume was deleted by hand, a person said to wipe it, and that is committed and not begun."""
+    sim = Sim(desired(AT_ONCE))
+    sim.settle()
+    sim.bind()
+    sim.settle()
+    sim.admin(hold=True)
+    sim.release()
+    sim.settle()
+    sim.delete_pvs()
+    sim.settle()
+    sim.daemon_up = False
+    sim.admin(hold=False, adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.settle()
+    assert sim.status.committed
+    assert sim.status.committed_on
+    return sim
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_an_order_deleted_by_hand_is_followed_by_one_on_the_same_answer(*, stands: bool) -> None:
+    """Found by the model: it was followed by one that the policy seemed to want, which asks for no answer."""
+    sim = adopted()
+    sim.cluster.change_volume(spec=change(sim.spec, order=None))
+    if not stands:
+        sim.admin(adopt=None)
+    sim.settle()
+    back(sim)
+    assert bool(sim.wiped) is stands
+    if not stands:
+        assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "WipeRefused")
+        sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+        sim.settle()
+        assert sim.wiped
+
+
+def test_an_order_on_an_answer_whose_commit_is_lost_is_followed_by_a_question() -> None:
+    """Found by the model: with the status deleted by hand it waited for a commit that nobody would make."""
+    sim = adopted()
+    assert sim.spec.order is not None
+    waits = Work(order_id=sim.spec.order.id, state=WorkState.RUNNING, reason="NotCommitted")
+    sim.look()
+    sim.cluster.change_volume(status=VolumeStatus(disk=sim.status.disk, work=waits))
+    sim.daemon_up = True
+    sim.new_leader()
+    sim.settle()
+    assert not sim.wiped
+    assert (sim.phase(), sim.status.reason) == (Phase.PENDING, "HasData")
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.settle()
+    assert sim.wiped
+    assert sim.phase() is Phase.AVAILABLE

@@ -300,6 +300,29 @@ def test_what_is_done_has_begun(told: Any, begun: bool) -> None:
     assert memory.begun(look(but(COMMITTED, status={"work": told}))) is begun
 
 
+@pytest.mark.parametrize(
+    ("world", "answer"),
+    [
+        (COMMITTED, ""),
+        (but(COMMITTED, spec={"order": order(answer="q-0")}), "q-0"),
+        # What stood there before is another order's, or the order was deleted by hand.
+        (but(COMMITTED, status={"committed_on": "q-0"}), ""),
+        (but(COMMITTED, spec={"order": None}, status={"committed_on": "q-0"}), "q-0"),
+        (but(COMMITTED, spec={"order": None}), ""),
+        (
+            but(
+                COMMITTED, spec={"order": order(id="order-8", withdrawn=True)}, status={"committed_on": "q-0"}
+            ),
+            "q-0",
+        ),
+        (but(NEW_OFFER, spec={"order": order(answer="q-0")}, status={"committed_on": "q-0"}), ""),
+        (but(RELEASED, status={"committed_on": "q-0"}), ""),
+    ],
+)
+def test_what_a_commit_stands_on_is_known_also_without_its_order(world: World, answer: str) -> None:
+    assert remembered(world).committed_on == answer
+
+
 # --- cleaned, and not to be offered ---
 
 NOTHING_LEFT = {
@@ -451,7 +474,11 @@ def test_a_volume_that_is_gone_is_named_until_it_is_known_why(world: World, forg
         (RELEASED, ""),
         (but(RELEASED, status={"unrecorded": OLD}), OLD),
         (but(RELEASED, status={"unrecorded": OTHER}), ""),
-        (but(RELEASED, status={"unrecorded": OLD}, pvs=(pv(OTHER, "Released", CLAIM),)), ""),
+        (but(NEW_OFFER, status={"tenancy": ""}, pvs=(pv(NEXT, "Released", CLAIM),)), NEXT),
+        # One of another tenancy was made again by hand; or our own new one was bound and released at once.
+        (but(RELEASED, status={"unrecorded": OLD}, pvs=(pv(OTHER, "Released", CLAIM),)), OTHER),
+        (but(BOUND, pvs=(pv(OTHER, "Bound", CLAIM),)), ""),
+        (but(NEW_OFFER, pvs=(pv(NEXT, "Released", CLAIM),)), ""),
     ],
 )
 def test_a_record_that_first_meets_a_tenancy_released_knows_nothing_of_its_holds(

@@ -167,6 +167,14 @@ GOES_ON = change(
             change(FRESH_ORDER, answer="q-1", asked="adopt: Wipe"),
         ),
         (but(COMMITTED, spec={"order": None}, admin=WIPE_NOW, status={"question": None}), FRESH_ORDER),
+        (
+            but(COMMITTED, spec={"order": None}, status={"committed_on": "q-0"}),
+            change(FRESH_ORDER, answer="q-0"),
+        ),
+        (
+            but(COMMITTED, spec={"order": None}, admin=WIPE_NOW, status={"committed_on": "q-0"}),
+            change(FRESH_ORDER, answer="q-1", asked="wipe-now"),
+        ),
         (but(COMMITTED, spec={"order": order(ends=OTHER, next=FRESH)}), FRESH_ORDER),
         (COMMITTED, GOES_ON),
         (but(COMMITTED, admin=WIPE_NOW), change(GOES_ON, answer="q-1", asked="wipe-now")),

@@ -291,7 +291,10 @@ UNLISTED = but(BLANK, desired=None)
         but(FIRST, spec={"order": order(kind="prepare", ends="", answer="q-0")}),
         "no order: another leader's order that was never committed",
     ),
-    (but(FIRST, spec={"order": order(kind="prepare", ends="", answer="q-0")}, status={"work": RUNNING}), ""),
+    (
+        but(FIRST, spec={"order": order(kind="prepare", ends="", answer="q-0")}, status={"work": RUNNING}),
+        "no order: another leader's order that was never committed",
+    ),
     # It is done.
     (but(MADE, mine=OURS), "create b"),
     (MADE, "prepare >b 2: asked again under this leader"),
