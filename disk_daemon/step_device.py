@@ -35,7 +35,6 @@ from disk_daemon.known import (
     Note,
     OnFolder,
     Overwrite,
-    Past,
     Raw,
     ReadAll,
     Refuse,
@@ -132,7 +131,7 @@ def _formats(case: Case, raw: Raw) -> bool:
 
 def _unmounted(case: Case, raw: Raw) -> DeviceVerdict:
     order, entry, withdrawn = case.order, _entry(case), step.is_withdrawn(case)
-    if entry is not None and any(past.id == order.id or past.next == order.next for past in entry.done):
+    if step.is_journalled(case):
         return _has_data(case, raw.damage or f"order {order.id} was done, and the disk does not show it")
     stale = step.was_taken_back(case)
     if stale:
@@ -178,7 +177,7 @@ def _block(case: Case, raw: Raw) -> DeviceVerdict:
         return Refuse(
             "NotForBlock", f"a Block volume's node is made from the journal; there is no {order.kind}"
         )
-    if handed == order.next or (entry is not None and any(_is_this(past, case) for past in entry.done)):
+    if handed == order.next or step.is_journalled(case):
         return _block_once_more(case, raw, handed)
     stale = step.was_taken_back(case)
     if stale:
@@ -208,10 +207,6 @@ def _block(case: Case, raw: Raw) -> DeviceVerdict:
     if not _is_blank(case, entry, raw):
         return _has_data(case, "the disk is not a blank one")
     return Do((Note(begun=False), *zeroes))
-
-
-def _is_this(past: Past, case: Case) -> bool:
-    return past.id == case.order.id or past.next == case.order.next
 
 
 def _block_once_more(case: Case, raw: Raw, handed: str) -> DeviceVerdict:

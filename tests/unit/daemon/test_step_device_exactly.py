@@ -135,14 +135,14 @@ def test_trash_goes_by_deleting_whatever_is_wanted() -> None:
 # --- not mounted ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("past", [BY_ID, BY_NEXT])
-def test_an_order_is_known_as_done_by_its_id_or_by_the_tenancy_it_begins(past: Past) -> None:
-    bare = unmounted(first(), journal=entry(handed="", done=(past,)), blank=True)
+@pytest.mark.parametrize("known", [{"done": (BY_ID,)}, {"done": (BY_NEXT,)}, {"past": (NEXT,)}])
+def test_an_order_is_known_as_done_by_its_id_or_by_the_tenancy_it_begins(known: dict[str, Any]) -> None:
+    bare = unmounted(first(), journal=entry(handed="", **known), blank=True)
     assert (
         "was done, and the disk does not show it (on the disk: nothing; in the journal: nothing)"
         in message(bare)
     )
-    raw = block(journal=entry(block=True, done=(past,)))
+    raw = block(journal=entry(block=True, **known))
     assert "in use or not zero since" in message(raw)
 
 

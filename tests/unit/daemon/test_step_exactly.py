@@ -109,8 +109,9 @@ def test_an_order_is_known_as_done_by_its_id_alone_and_by_the_tenancy_that_it_be
     assert said(decide(case(journal=entry(done=(by_id,))))) == "HasData"
     by_next = msgspec.structs.replace(DONE, id="order-0")
     assert said(decide(case(journal=entry(done=(by_next,))))) == "HasData"
+    assert said(decide(case(journal=entry(past=(OTHER, NEXT))))) == "HasData"
     neither = Past(id="order-0", kind="reclaim", ends=OTHER, next=OLD, at="")
-    assert said(decide(case(journal=entry(done=(neither,))))) == "Do"
+    assert said(decide(case(journal=entry(done=(neither,), past=(OTHER,))))) == "Do"
 
 
 def test_what_was_made_and_has_had_a_claim_since_is_not_said_to_be_done() -> None:

@@ -49,7 +49,7 @@ class Observer(State):
             assert not same or at.tenancy in self.forged, "wiped under a container"
         if order.kind == "prepare" and not order.answer:
             assert order.ends not in self.witnessed, "taken for unused, and a claim had it"
-        self.check_erasure(order, disk)
+        self.check_erasure(order, disk, anew)
 
     def a_daemon_has_seen(self, volume: Volume) -> None:
         """What its journal has to know from now on: that somebody has the tenancy handed over last."""
@@ -102,7 +102,7 @@ class Observer(State):
                 self.was_bound.add((tenancy_of(pv), pv.spec.claim_ref.uid))
                 self.unrecorded.discard(pv.metadata.uid)
 
-    def check_erasure(self, order: Order, disk: Disk) -> None:
+    def check_erasure(self, order: Order, disk: Disk, anew: bool) -> None:
         volume = self.cluster.etcd.volume
         where = [order.id, *disk.trash]
         going: set[Item] = set()
@@ -128,7 +128,7 @@ class Observer(State):
             assert pv.metadata.deletion_timestamp or not same or late, "wiped under a volume"
         if order.answer:
             taken_back = self.cluster.now - self.taken_back.get(order.answer, self.cluster.now)
-            assert taken_back <= LIVE_FOR_S, "wiped on an answer that was taken back"
+            assert anew or taken_back <= LIVE_FOR_S, "wiped on an answer that was taken back"
             assert order.answer in self.said_wipe, "wiped on an answer that nobody gave"
             # A volume made, used and deleted again by hand before any cache hears of it leaves no trace.
             assert going - unheard <= self.said_wipe[order.answer], "wiped what nobody was asked about"

@@ -109,10 +109,13 @@ class Tenants(Observer):
         self.unrecorded.clear()
         self.unseen |= self.careless  # who had it since is on no record any more
         for pv in self.cluster.etcd.pvs.values():
-            # On offer again, though somebody used it since: no one can know until the daemon looks.
-            used = any(disk.tenancies.get(tenancy_of(pv)) for disk in self.disks)
-            if used and (pv.spec.claim_ref is None or not pv.spec.claim_ref.uid):
+            # On offer again, or its former owner's, though another used it since: no one can know until the
+            # daemon looks.
+            claim = pv.spec.claim_ref.uid if pv.spec.claim_ref is not None else ""
+            items = {item for disk in self.disks for item in disk.tenancies.get(tenancy_of(pv), ())}
+            if any(item.owner != claim for item in items):
                 self.careless.add(tenancy_of(pv))
+            if items and not claim:
                 self.unseen.add(tenancy_of(pv))
         for who in self.controllers:
             who.catch_up()
