@@ -164,10 +164,10 @@ def _committed(world: World, seen: Seen, anew: bool) -> str:
 
 
 def _committed_on(old: VolumeStatus, seen: Seen, committed: str) -> str:
+    order = seen.order
     if not committed:
         return ""
-    stands = seen.order is not None and seen.order.id == committed
-    return seen.order.answer if seen.order is not None and stands else old.committed_on
+    return order.answer if order is not None and order.id == committed else old.committed_on
 
 
 def begun(seen: Seen) -> bool:
