@@ -54,6 +54,8 @@ class State(RuleBasedStateMachine):
         """What etcd held when it was saved."""
         self.saved_released: dict[str, Instant] = {}
         """What was released then, and since when: that is what its records say when it is set back."""
+        self.saved_taken_back: dict[str, Instant] = {}
+        """Which answers were taken back by then."""
         self.saved_journals: dict[str, Any] = {}
         """What the machine's own disk held then."""
         self.ended: set[str] = set()

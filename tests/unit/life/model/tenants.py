@@ -93,6 +93,7 @@ class Tenants(Observer):
     def etcd_is_saved(self) -> None:
         self.note_claims()
         self.saved, self.saved_released = self.cluster.etcd.copy(), dict(self.released)
+        self.saved_taken_back = dict(self.taken_back)
         self.saved_journals = dict(self.machine.journals)
 
     @precondition(lambda self: self.saved is not None)
@@ -105,6 +106,7 @@ class Tenants(Observer):
         """
         self.cluster.now = Instant(self.cluster.now + LIVE_FOR_S + 1)
         self.cluster.etcd, self.released = self.saved.copy(), dict(self.saved_released)
+        self.taken_back = dict(self.saved_taken_back)
         self.late.clear()
         self.unrecorded.clear()
         self.unseen |= self.careless  # who had it since is on no record any more
