@@ -205,7 +205,7 @@ def _free(now: Instant, world: World, seen: Seen) -> Plan:
         if seen.trouble in _NOT_OURS and orders.unanswered(seen):
             return Plan(action=actions.WriteOrder(order=None, why=f"not any more: {seen.trouble}"))
         return _put_away(now, world, seen) if seen.trouble == "Retired" else Plan()
-    given = give.step(world, seen) if not seen.disk_known else None
+    given = _give(world, seen) if not seen.disk_known else None
     if given is not None:
         return given
     if seen.order is not None and not seen.order.withdrawn:
@@ -381,7 +381,7 @@ def _released(now: Instant, world: World, seen: Seen) -> Plan:
     stricter = _edit(world, seen, free=False)
     if stricter.action is not None:
         return stricter
-    given = give.step(world, seen)
+    given = _give(world, seen)
     if given is not None:
         return given
     found = release.obstacle(world, seen, now)
@@ -436,6 +436,15 @@ def _gone(now: Instant, world: World, seen: Seen) -> Plan:
         return Plan()
     again = _not_yet(now, world, seen)
     return Plan(again_at=again) if again is not None else _adopt(world, seen, order.attempt + 1)
+
+
+def _give(world: World, seen: Seen) -> Plan | None:
+    """As `give.step`, but a PersistentVolume is made on a fresh word of the daemon's: what is on record of the
+    disk may come out of a restored etcd, and by now the disk may be another tenant's."""
+    given = give.step(world, seen)
+    if given is None or not isinstance(given.action, actions.CreatePv):
+        return given
+    return _take_back(world, seen)
 
 
 # --- committed: the point of no return is passed ---

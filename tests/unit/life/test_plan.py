@@ -258,6 +258,13 @@ KEPT = but(
     },
     disk={"content_note": "entries of others: x"},
 )
+WITHDRAWN = {"mine": OURS, "status": {"work": work(WorkState.REFUSED, "Withdrawn")}}
+TOLD = but(KEPT, spec={"order": order(ends="", pv_uid="", withdrawn=True)}, **WITHDRAWN)
+"""The daemon has said that it will not begin."""
+ASKED_BACK = "a person asked to have it back"
+LOST = but(GONE, admin={"adopt": None, **RESTORE})
+LOST_TOLD = but(LOST, spec={"order": order(withdrawn=True)}, **WITHDRAWN)
+"""Deleted by hand, and asked back; the same, and the daemon has answered."""
 UNLISTED = but(BLANK, desired=None)
 
 
@@ -330,7 +337,12 @@ UNLISTED = but(BLANK, desired=None)
     (but(ADOPTING, mine=OURS), ""),
     (but(ADOPTING, mine=OURS, status={"work": FAILED, "retry": at(0)}), "prepare >b 3: tried again"),
     (but(ADOPTING, status={"work": FAILED, "retry": at(0)}), "prepare >d 3: a person said: wipe it"),
-    (KEPT, "create d"),
+    # To be given to a claim: the daemon is asked first, what is on record of the disk may be of before.
+    (KEPT, f"withdrawn 0: {ASKED_BACK}"),
+    (TOLD, "create d"),
+    (but(TOLD, mine={"orders": frozenset()}), f"withdrawn 0: {ASKED_BACK}"),
+    (but(TOLD, status={"work": RUNNING}), ""),
+    (but(TOLD, disk={"in_use": "x"}), "create d"),
     (
         but(KEPT, spec=ADOPTING_SPEC, disk={"content": Content.BLANK, "content_note": ""}),
         "no order: another leader's order that was never committed",
@@ -429,6 +441,11 @@ def test_a_retired_disk_is_put_away_once_nobody_has_it(world: World, planned: st
     ),
     (but(with_pv(RELEASED, **ENDING), admin=ADOPT), ""),
     # It is gone, and a person answers.
+    (LOST, f"withdrawn 0: {ASKED_BACK}"),
+    (but(LOST, spec={"order": order()}), f"withdrawn 0: {ASKED_BACK}"),
+    (LOST_TOLD, "create a"),
+    (but(LOST_TOLD, mine={"orders": frozenset()}), f"withdrawn 0: {ASKED_BACK}"),
+    (but(LOST_TOLD, disk={"tenancy": OTHER}), ""),
     (but(GONE, admin={"adopt": None}), ""),
     (GONE, "count q-1"),
     (but(GONE, mine={"counted": frozenset({"q-1"})}), "prepare a>d 0: a person said: wipe it"),

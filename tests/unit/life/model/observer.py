@@ -148,7 +148,7 @@ class Observer(State):
             case actions.SetClaimRef(name=name, patch=patch):
                 self.grant(volume, patch["spec"]["claimRef"], tenancy_of(etcd.pvs[name]))
                 assert etcd.pvs[name].status.phase in ("Released", "Failed"), "pointed at another claim"
-            case actions.WriteOrder(order=order) if order is not None and order.kind == "reclaim":
+            case actions.WriteOrder(order=Order(kind="reclaim", withdrawn=False) as order):
                 assert etcd.volume is not None
                 spec = etcd.volume.spec  # as it is, which is as it was when this was decided
                 if volume.status.committed:
