@@ -439,8 +439,8 @@ def _gone(now: Instant, world: World, seen: Seen) -> Plan:
 
 
 def _give(world: World, seen: Seen) -> Plan | None:
-    """As `give.step`, but a PersistentVolume is made on a fresh word of the daemon's: what is on record of the
-    disk may come out of a restored etcd, and by now the disk may be another tenant's."""
+    """As `give.step`, but a PersistentVolume is made on a fresh word of the daemon's: what is on record of
+    the disk may come out of a restored etcd, and by now the disk may be another tenant's."""
     given = give.step(world, seen)
     if given is None or not isinstance(given.action, actions.CreatePv):
         return given
