@@ -78,13 +78,15 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     if replaced and pv is None and not (dirty or committed):
         # Another disk, and nobody's data was on the one before.
         tenancy, withdrawn, ended = "", "", True
+    if replaced and _stands_on(old, seen, committed):
+        committed = ""  # a person answered about the disk before: of this one he is asked anew
     return msgspec.structs.replace(
         old,
         tenancy=tenancy,
         owner=owner,
         dirty=dirty,
         committed=committed,
-        committed_on=_committed_on(old, seen, committed),
+        committed_on=_stands_on(old, seen, committed),
         withdrawn=withdrawn,
         reserved=_reserved(world, seen, anew),
         retry=_retry(world, seen, now),
@@ -163,7 +165,8 @@ def _committed(world: World, seen: Seen, anew: bool) -> str:
     return ""
 
 
-def _committed_on(old: VolumeStatus, seen: Seen, committed: str) -> str:
+def _stands_on(old: VolumeStatus, seen: Seen, committed: str) -> str:
+    """The answer that the committed wipe stands on; empty: the policy, or nothing is committed."""
     order = seen.order
     if not committed:
         return ""
@@ -197,8 +200,10 @@ def given_back(seen: Seen) -> bool:
 
 
 def _destroys_without_pv(world: World, order: Order) -> bool:
-    """The order ends data on a person's answer, and no PersistentVolume is there whose delete commits it."""
-    return bool(order.answer) and not order.pv_uid and not world.pvs
+    """The order ends data on a person's answer, on the disk that is on record still, and no PersistentVolume
+    is there whose delete commits it."""
+    same = order.identity == world.volume.status.identity
+    return bool(order.answer) and same and not order.pv_uid and not world.pvs
 
 
 def _withdrawn(world: World, seen: Seen, anew: bool) -> str:

@@ -315,10 +315,12 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
         return _first_order(world, seen, attempt=order.attempt + 1)
     if order.kind == "reclaim":
         return Plan(action=actions.WriteOrder(order=None, why="the record of what it was to end is gone"))
-    if not seen.mine and order.answer:
+    if order.answer and not seen.mine:
         return Plan(
             action=actions.WriteOrder(order=None, why="another leader's order that was never committed")
         )
+    if order.answer and order.identity != world.volume.status.identity:
+        return Plan(action=actions.WriteOrder(order=None, why="a person answered about another disk"))
     return Plan()
 
 

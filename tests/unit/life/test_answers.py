@@ -458,6 +458,7 @@ def test_a_disk_that_changes_under_an_answered_wipe_is_asked_about_and_so_is_wha
     while not sim.status.committed:
         sim.step()
     sim.disk.reformat("another")
+    sim.disk.strays.add(Item("stranger", "archive"))
     sim.settle()
     assert (sim.status.phase, sim.status.reason) == (Phase.FAILED, "WipeFailed")
     assert "WrongDisk" in sim.status.message
@@ -466,7 +467,9 @@ def test_a_disk_that_changes_under_an_answered_wipe_is_asked_about_and_so_is_wha
     sim.admin(accept_identity=Answer(question=asked))
     sim.later(4000)
     assert sim.status.identity == sim.disk.identity
-    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "WipeRefused")
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "GoneByHand")
+    assert sim.disk.strays
     sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
     sim.settle()
     assert sim.status.phase is Phase.AVAILABLE
+    assert not sim.disk.strays

@@ -56,6 +56,10 @@ def remembered(world: World) -> VolumeStatus:
     return memory.remember(world, look(world), NOW)
 
 
+NEW = Identity(serial="S2", size_bytes=200, fs_uuid="u2")
+"""Another disk than HARDWARE."""
+
+
 def kept(world: World, **fields: Any) -> None:
     """After a look at this world all is as it was, but for these fields."""
     before = world.volume.status
@@ -210,6 +214,7 @@ AGAIN = but(COMMITTED, pvs=(pv(OLD, "Released", CLAIM, uid="pv-n"),))
         # On a person's answer, where no PersistentVolume is there whose delete commits it.
         (but(DELETED, spec={"order": order(kind="prepare", answer="q-1", pv_uid="")}), "order-1"),
         (but(ORDERED, spec={"order": order(kind="prepare", answer="q-1", pv_uid="")}), ""),
+        (but(DELETED, spec={"order": order(kind="prepare", answer="q-1", pv_uid="", identity=NEW)}), ""),
         (but(DELETED, spec={"order": order(kind="prepare", answer="q-1")}), ""),
         (but(DELETED, spec={"order": order(kind="prepare", pv_uid="")}), ""),
         (
@@ -499,7 +504,6 @@ def test_a_reservation_stays_until_something_else_begins() -> None:
 
 # --- which disk it is ---
 
-NEW = Identity(serial="S2", size_bytes=200, fs_uuid="u2")
 UUID = change(HARDWARE, fs_uuid="u1")
 ACCEPTED = but(
     BLANK,
@@ -567,6 +571,39 @@ def test_another_disk_that_was_accepted_begins_anew_where_nobodys_data_was_on_th
     assert (after.tenancy == "") is anew
     if anew:
         assert (after.withdrawn, after.volume_uid, after.volume_name) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("world", "committed"),
+    [
+        (but(ACCEPTED, status={"committed": "order-1"}, spec={"order": order(answer="q-0")}), ""),
+        (but(ACCEPTED, status={"committed": "order-1", "committed_on": "q-0"}, spec={"order": None}), ""),
+        # The policy's wipe is of the tenancy alone, and the disk must show it.
+        (but(ACCEPTED, status={"committed": "order-1"}, spec={"order": order()}), "order-1"),
+        (
+            but(
+                ACCEPTED,
+                status={"committed": "order-1"},
+                spec={"order": order(answer="q-0")},
+                admin={"accept_identity": None},
+            ),
+            "order-1",
+        ),
+        (
+            but(
+                ACCEPTED,
+                status={"committed": "order-1", "identity": None},
+                spec={"order": order(answer="q-0")},
+            ),
+            "order-1",
+        ),
+    ],
+)
+def test_what_a_person_said_of_one_disk_is_not_said_of_the_one_that_was_accepted_since(
+    world: World, committed: str
+) -> None:
+    """Found by the model: that one was wiped, with all that a stranger had on it."""
+    assert remembered(but(world, status={"dirty": True})).committed == committed
 
 
 # --- when it is tried again ---

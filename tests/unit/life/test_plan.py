@@ -59,6 +59,7 @@ from tidb_volume.value import (
     Content,
     Fleet,
     FleetSpec,
+    Identity,
     Meta,
     Order,
     Presence,
@@ -248,6 +249,7 @@ ADOPTED = but(DATA, admin=ADOPT, status={"question": question("adopt", ABOUT)})
 ANSWERED = but(ADOPTED, mine={"counted": frozenset({"q-1"})})
 ADOPTING_SPEC = {"order": order(kind="prepare", ends="", answer="q-1", pv_uid="", attempt=2)}
 ADOPTING = but(ANSWERED, spec=ADOPTING_SPEC)
+ELSE = Identity(serial="S2", size_bytes=200)
 KEPT = but(
     DATA,
     admin={"adopt": Adopt(question="q-1", action="Keep", claim=change(CLAIM, uid=""))},
@@ -335,6 +337,10 @@ UNLISTED = but(BLANK, desired=None)
     ),
     (but(ANSWERED, fleet=PAUSED), ""),
     (but(ADOPTING, mine=OURS), ""),
+    (
+        but(ADOPTING, mine=OURS, spec={"order": change(ADOPTING.volume.spec.order, identity=ELSE)}),
+        "no order: a person answered about another disk",
+    ),
     (but(ADOPTING, mine=OURS, status={"work": FAILED, "retry": at(0)}), "prepare >b 3: tried again"),
     (but(ADOPTING, status={"work": FAILED, "retry": at(0)}), "prepare >d 3: a person said: wipe it"),
     # To be given to a claim: the daemon is asked first, what is on record of the disk may be of before.
