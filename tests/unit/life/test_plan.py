@@ -337,6 +337,7 @@ UNLISTED = but(BLANK, desired=None)
     ),
     (but(ANSWERED, fleet=PAUSED), ""),
     (but(ADOPTING, mine=OURS), ""),
+    (but(FIRST, mine=OURS, spec={"order": order(kind="prepare", ends="", identity=ELSE)}), ""),
     (
         but(ADOPTING, mine=OURS, spec={"order": change(ADOPTING.volume.spec.order, identity=ELSE)}),
         "no order: a person answered about another disk",
