@@ -98,6 +98,9 @@ def look_at_disk(fd: int, path: str, rules: Rules) -> Facts:
     vital = system.serves(device, (rules.state,))
     if vital:
         raise Absent(Presence.REFUSED, f"{path} is on the disk that holds {vital}")
+    if mounts.shows_old_blocks(mount, hardware.kernel_name(mount.device)):
+        said = "with data=writeback a file may show after a crash what another owner wrote there"
+        raise Absent(Presence.REFUSED, f"{path}: {said}; mount it with data=ordered")
     try:
         facts = hardware.identity(mount.device, virtual_disks=rules.virtual_disks)
     except hardware.Virtual as error:

@@ -65,6 +65,19 @@ def parse(table: bytes) -> Iterator[Mount]:
         )
 
 
+def shows_old_blocks(mount: Mount, name: str) -> bool:
+    """Whether a file may have a block before it is overwritten there, so that after a crash it shows what was
+    in it: ext4's data=writeback (ext4(5)). name: the kernel's, of the device. A file system that has this as
+    its own default says so in /proc/fs/ext4 alone, as mountinfo leaves out what is the default."""
+    if mount.fs_type not in ("ext3", "ext4"):
+        return False
+    try:
+        said = process.read(f"/proc/fs/ext4/{name}/options").decode().split()
+    except FileNotFoundError:  # a kernel without it
+        said = []
+    return "data=writeback" in (*mount.options, *said)
+
+
 def plain(field: str) -> str:
     """A field of a mountinfo without its escapes."""
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), field) if "\\" in field else field

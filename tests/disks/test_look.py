@@ -224,6 +224,29 @@ def test_a_new_file_system_on_the_same_disk_is_not_the_one_that_was_meant(disk: 
     assert identity.fs_uuid in report.message
 
 
+@pytest.mark.parametrize("how", ["mounted so", "by the file system's own default"])
+def test_a_file_system_that_may_show_old_blocks_after_a_crash_is_refused(
+    own_mounts: None, tmp_path: Path, rules: Rules, how: str
+) -> None:
+    """With it a file may show what another owner had written there (ext4(5), data=writeback)."""
+    disk = Disk.make(tmp_path, "e", fs="ext4")
+    try:
+        identity = identity_of(disk, rules)
+        disk.unmount()
+        if how == "mounted so":
+            subprocess.run(["mount", "-o", "data=writeback", disk.loop, disk.path], check=True)
+        else:
+            subprocess.run(["tune2fs", "-o", "journal_data_writeback", disk.loop], check=True)
+            disk.mount()
+        report = disk_report(observe(job_of(disk), rules).facts, None, identity, None)
+        assert report.presence is Presence.REFUSED
+        assert "data=ordered" in report.message
+        assert works(obey(disk, reclaim(identity), rules).work)[0] == "refused"
+        assert disk.tree() == ["lost+found"]
+    finally:
+        disk.remove()
+
+
 @pytest.mark.guards("not_read_only")
 def test_a_disk_remounted_read_only_is_refused(disk: Disk, rules: Rules) -> None:
     identity = identity_of(disk, rules)
