@@ -212,6 +212,8 @@ class FolderCarrier(Carrier):
             if not self._begun:
                 self._put_back(root, ours)
             said = f"something is mounted at '{shown(error.filename or '')}' on this disk; unmount it"
+            if error.errno == errno.EXDEV:
+                said += ", or give it the project of the folder that it is in: lsattr -p, chattr -p"
             raise Concluded(Refuse("ForeignMount", said), begun=self._begun) from error
 
     def _recheck(self, root: int, ours: int) -> None:

@@ -15,7 +15,19 @@ from disk_daemon.jobs import Ended
 from disk_daemon.observe import observe
 from disk_daemon.report import disk_report
 from disk_daemon.survey import survey
-from tests.disks.bench import CLEAN, NEXT, Api, Disk, identity_of, job_of, obey, reclaim, state, volume_with
+from tests.disks.bench import (
+    CLEAN,
+    NEXT,
+    OLD,
+    Api,
+    Disk,
+    identity_of,
+    job_of,
+    obey,
+    reclaim,
+    state,
+    volume_with,
+)
 from tidb_volume.value import Adopt, Content, DiskReport
 
 ODD: list[tuple[bytes, str]] = [
@@ -110,6 +122,19 @@ def test_a_mount_in_the_tree_whose_name_is_odd_is_told(disk: Disk, other_disk: D
     assert ended.work is not None
     assert ended.work.reason == "ForeignMount"
     assert "\\xff\\n" in ended.work.message
+
+
+def test_a_folder_of_another_project_is_told_as_that_too(disk: Disk, rules: Rules) -> None:
+    """The admin has put a project quota on our folder after the tenancy's was made: no rename goes there."""
+    (disk.tenancy() / "file").write_text("x")
+    subprocess.run(["chattr", "+P", "-p", "5", disk.ours], check=True)
+    ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
+    assert state(ended) == ("refused", "ForeignMount")
+    assert ended.work is not None
+    assert "chattr -p" in ended.work.message
+    assert (disk.ours / OLD / "file").exists()
+    subprocess.run(["chattr", "-p", "5", disk.ours / OLD], check=True)
+    assert state(obey(disk, reclaim(identity_of(disk, rules)), rules)) == ("done", "")
 
 
 def test_a_user_whose_mount_has_an_odd_name_is_told(disk: Disk, rules: Rules, tmp_path: Path) -> None:
