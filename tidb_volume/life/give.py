@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tidb_volume import names
-from tidb_volume.life import actions, answers, offer
+from tidb_volume.life import actions, answers, memory, offer, orders
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
@@ -31,6 +33,35 @@ def step(world: World, seen: Seen) -> Plan | None:
             why=f"a person gave its data to {to}",
         )
     )
+
+
+def asked_first(world: World, seen: Seen) -> Plan | None:
+    """As `step`, but a PersistentVolume is made on a fresh word of the daemon's: what is on record of
+    the disk may come out of a restored etcd, and by now the disk may be another tenant's."""
+    given = step(world, seen)
+    if given is None or not isinstance(given.action, actions.CreatePv):
+        return given
+    return take_back(world, seen)
+
+
+def take_back(world: World, seen: Seen) -> Plan:
+    """Withdraw the order, wait for the daemon's word under the disk's lock, then make the PersistentVolume.
+
+    A word that another leader's order got may come out of a restored etcd: it is asked for anew.
+    """
+    order = seen.order
+    if order is None or (memory.given_back(seen) and not seen.mine):
+        plan = orders.go_on(world, seen, "a person asked to have it back")
+        assert isinstance(plan.action, actions.WriteOrder)
+        assert plan.action.order is not None
+        taken = msgspec.structs.replace(plan.action.order, withdrawn=True)
+        return Plan(action=actions.WriteOrder(order=taken, why=plan.action.why))
+    if not order.withdrawn:
+        taken = msgspec.structs.replace(order, withdrawn=True)
+        return Plan(action=actions.WriteOrder(order=taken, why="a person asked to have it back"))
+    if not memory.given_back(seen):
+        return Plan()
+    return step(world, seen) or Plan()
 
 
 def _anew(world: World, seen: Seen, to: Ref) -> Plan:

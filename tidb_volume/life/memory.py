@@ -36,6 +36,12 @@ def retry_at(world: World, seen: Seen) -> Instant | None:
     )
 
 
+def not_yet(now: Instant, world: World, seen: Seen) -> Instant | None:
+    """Until when what was in vain is not tried again; None: it may be."""
+    again = retry_at(world, seen)
+    return again if again is not None and now < again else None
+
+
 def _retry(world: World, seen: Seen, now: Instant) -> Retry | None:
     """30 s from the first look at it, doubling to an hour: by our clock, a node's may be years off."""
     order, old = _in_vain(world, seen), world.volume.status.retry

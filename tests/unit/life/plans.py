@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.unit.life.worlds import (
     BLANK,
     COMMITTED,
     NOW,
+    OFFERED,
     OLD,
     RELEASED,
     but,
@@ -21,6 +26,7 @@ from tidb_volume.life.world import Daemon, World
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
     Adopt,
+    Content,
     Order,
     Restore,
     Retry,
@@ -97,3 +103,17 @@ GONE_ORDERED = but(
     spec={"order": order(kind="prepare", answer="q-1", pv_uid="pv-z", attempt=2)},
     mine={**OURS, "counted": frozenset({"q-1"})},
 )
+READY = "clean: made ready to be offered"
+FREE = but(OFFERED, status={"volume_uid": "", "volume_name": "", "withdrawn": OLD}, pvs=())
+DATA = but(BLANK, disk={"content": Content.DATA, "content_note": "xfs"})
+ABOUT = "data::xfs: on serial=S1 model=M size_bytes=1073741824"
+ADOPTED = but(DATA, admin=ADOPT, status={"question": question("adopt", ABOUT)})
+ANSWERED = but(ADOPTED, mine={"counted": frozenset({"q-1"})})
+BACK = but(COMMITTED, admin=RESTORE)
+WITHDRAWN = {"mine": OURS, "status": {"work": work(WorkState.REFUSED, "Withdrawn")}}
+"""The daemon has said that it will not begin."""
+ASKED_BACK = "a person asked to have it back"
+
+
+def rows(*table: tuple[World, str]) -> Any:
+    return pytest.mark.parametrize(("world", "planned"), table)

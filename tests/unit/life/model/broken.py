@@ -24,7 +24,7 @@ from tests.unit.life.model.breaking import (
     recorded,
 )
 from tidb_volume.kube.client import Client
-from tidb_volume.life import answers, conflict, look, memory, orders, plan, release
+from tidb_volume.life import answers, conflict, free, look, memory, orders, plan, release
 from tidb_volume.value import Content
 
 __all__ = ["BROKEN", "broken", "examples_until_noticed", "record", "recorded"]
@@ -309,7 +309,7 @@ def _is_known(put: Put) -> None:
     between="etcd set back",
 )
 def _stays_on_offer(put: Put) -> None:
-    put(plan, "_still_clean", lambda seen, tenancy: True)
+    put(free, "_still_clean", lambda seen, tenancy: True)
     put(memory, "used_on_offer", lambda seen: False)
 
 

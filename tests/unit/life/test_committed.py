@@ -1,0 +1,117 @@
+"""The next step of a committed wipe, of every state that it can be in."""
+
+from __future__ import annotations
+
+from tests.unit.life.cluster import NAME
+from tests.unit.life.plans import (
+    AGAIN,
+    BACK,
+    FAILED,
+    READY,
+    REFUSED,
+    RUNNING,
+    at,
+    rows,
+    step,
+)
+from tests.unit.life.worlds import (
+    CLAIM,
+    COMMITTED,
+    HARDWARE,
+    NEXT,
+    OLD,
+    OTHER,
+    WIPED,
+    but,
+    change,
+    order,
+    pv,
+    with_pv,
+    work,
+)
+from tidb_volume import names
+from tidb_volume.life.world import World
+from tidb_volume.value import (
+    Answer,
+    Fleet,
+    FleetSpec,
+    Meta,
+    Source,
+    WorkState,
+)
+
+ENDING = {"deletion_timestamp": "2027-01-01T00:00:00Z"}
+PV_OLD, PV_NEXT, PV_OTHER = (names.pv_name(NAME, each) for each in (OLD, NEXT, OTHER))
+PAUSED = Fleet(metadata=Meta(name="fleet"), spec=FleetSpec(paused=True))
+WIPE_NOW = {"wipe_now": Answer(question="q-1")}
+DEVICE = Source(device="/dev/x")
+UUID = change(HARDWARE, fs_uuid="u1")
+
+
+TAKEN = but(BACK, spec={"order": order(withdrawn=True, attempt=2)})
+ENDED = but(
+    COMMITTED,
+    spec={"order": order(kind="prepare", ends="", answer="q-1", pv_uid="")},
+    status={"dirty": False, "tenancy": "", "owner": None, "volume_uid": "", "volume_name": ""},
+)
+GIVEN = but(TAKEN, status={"work": work(WorkState.REFUSED, "Withdrawn")})
+
+
+@rows(
+    (COMMITTED, ""),
+    (but(COMMITTED, pvs=(pv(OTHER),)), "delete c: this record does not know its tenancy"),
+    (but(COMMITTED, pvs=(pv(NEXT),)), "delete b: this record does not know its tenancy"),
+    # A person asks to have it back.
+    (BACK, "withdrawn 0: a person asked to have it back"),
+    (but(BACK, spec={"order": None}), "withdrawn 0: a person asked to have it back"),
+    (TAKEN, ""),
+    (GIVEN, "create a"),
+    (but(GIVEN, mine={"orders": frozenset()}), "withdrawn 0: a person asked to have it back"),
+    (with_pv(but(GIVEN, pvs=(pv(OTHER),)), **ENDING), ""),
+    # What was nobody's, and is ended on a person's answer.
+    (but(ENDED, pool={"after": "1s", "name": "gold"}), "spec: the inventory says so"),
+    (but(ENDED, pool={"on_release": "keep", "name": "gold"}), ""),
+    (but(TAKEN, mine={"orders": frozenset()}), ""),
+    (but(BACK, status={"work": work(WorkState.RUNNING, begun=True)}), ""),
+    # What came since.
+    (but(COMMITTED, pool={"after": "2h"}), "spec: the inventory says so"),
+    (but(COMMITTED, pool={"after": "2h"}, status={"work": work(WorkState.RUNNING, begun=True)}), ""),
+    (but(COMMITTED, pool={"after": "1s"}), ""),
+    (but(COMMITTED, around={"foreign": "p"}), "withdrawn 0: not now: Foreign"),
+    (but(COMMITTED, around={"foreign": "p"}, status={"work": work(WorkState.RUNNING, begun=True)}), ""),
+    (but(COMMITTED, around={"foreign": "p"}, status={"work": REFUSED}), ""),
+    (but(COMMITTED, around={"foreign": "p"}, status={"work": FAILED}), ""),
+    (but(COMMITTED, around={"foreign": "p"}, spec={"order": None}), ""),
+    (but(COMMITTED, around={"foreign": "p"}, spec={"order": order(withdrawn=True)}), ""),
+    (but(COMMITTED, admin={"hold": True}), ""),
+    (but(COMMITTED, admin={"gates": {"g": ""}}), ""),
+    (but(COMMITTED, admin={"hold": True}, spec={"order": None}), ""),
+    # The order.
+    (but(COMMITTED, spec={"order": None}), "reclaim a>d 0: the committed wipe has no order"),
+    (but(AGAIN, spec={"order": order(withdrawn=True)}), "reclaim a>b 0: the committed wipe has no order"),
+    (
+        but(AGAIN, spec={"order": order(id="order-8")}),
+        "reclaim a>b 0: the order that stands is not the committed one",
+    ),
+    (but(AGAIN, mine={"orders": frozenset()}), ""),
+    (
+        but(AGAIN, spec={"order": order(ends=OTHER)}, status={"committed": "order-0"}),
+        "reclaim a>d 0: the order that stands is not the committed one",
+    ),
+    (but(AGAIN, status={"work": FAILED}), "@120"),
+    (but(AGAIN, status={"work": FAILED, "retry": at(0)}), "reclaim a>b 3: tried again"),
+    (but(AGAIN, status={"work": REFUSED, "retry": at(0)}), "reclaim a>b 3: tried again"),
+    (but(AGAIN, status={"work": FAILED, "retry": at(0)}, fleet=PAUSED), ""),
+    (but(AGAIN, status={"work": RUNNING}), ""),
+    # It is done.
+    (WIPED, "create b"),
+    (but(WIPED, mine={"orders": frozenset()}), "reclaim a>b 0: asked again under this leader"),
+    (but(WIPED, disk={"empty": False}), ""),
+    (but(WIPED, around={"foreign": "p"}), ""),
+    (but(WIPED, pvs=(pv(OTHER, "Released", CLAIM),), status={"tenancy": OTHER}), ""),
+    (but(WIPED, pool={"name": "gold"}), "spec: the inventory says so"),
+    (but(WIPED, pool={"on_release": "keep"}), "spec: the inventory says so"),
+    (but(WIPED, spec={"order": order(offer=False)}, mine={"orders": frozenset()}), f"prepare b>d 0: {READY}"),
+)
+def test_a_committed_wipe(world: World, planned: str) -> None:
+    assert step(world) == planned
