@@ -31,6 +31,7 @@ def line_of(
     volume: Volume | None,
     facts: Facts,
     *,
+    method: str,
     at: str,
     begun_at: str,
     bytes_gone: bool,
@@ -39,7 +40,8 @@ def line_of(
     reason: str = "",
     message: str = "",
 ) -> AuditLine:
-    """The line that says what became of an order. volume: as it was last read; at, begun_at: RFC 3339."""
+    """The line that says what became of an order. volume: as it was last read; method: what is
+    carried out; at, begun_at: RFC 3339."""
     owner = volume.status.owner if volume is not None else None
     return AuditLine(
         schema=audit.SCHEMA,
@@ -49,7 +51,7 @@ def line_of(
         volume=job.volume,
         order=order.id,
         kind=order.kind,
-        method=order.method,
+        method=method,
         asked=order.asked,
         answer=order.answer,
         identity=facts.identity or order.identity,

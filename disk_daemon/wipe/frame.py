@@ -81,6 +81,8 @@ class Carrier:
         self._used_bytes = self._done_bytes = 0
         self._seen: Facts | None = None
         """The last look at everything, users too."""
+        self.does = "files"
+        """The method that is carried out, as the record has it: what was ordered may have left a choice."""
         self.on_record_since = ""
         """When the record has it that this attempt began to delete."""
         self._seen_at = 0.0
@@ -238,6 +240,7 @@ class Carrier:
             self._order,
             self._live.volume,
             facts,
+            method=self.does,
             at=at,
             begun_at=self.on_record_since,
             bytes_gone=self._begun,

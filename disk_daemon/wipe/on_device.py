@@ -119,6 +119,8 @@ class DeviceCarrier(Carrier):
             lock.__exit__(None, None, None)
 
     def _under_lock(self) -> Ended:
+        loose = self._order.method in ("", "auto", "files")  # what they come to on a device itself
+        self.does = ("zero" if self._becomes_block else "format") if loose else self._order.method
         self._mount_if_ours()
         case = self._settled()
         self._begun = case.maybe_begun
@@ -129,10 +131,10 @@ class DeviceCarrier(Carrier):
                 for move in verdict.moves:
                     self._do(move, case)
                 if isinstance(verdict.moves[-1], MountIt):
-                    return self._on_folder()
+                    return self._on_folder(self.does)
                 conclusion = AlreadyDone()
             case OnFolder():
-                return self._on_folder()
+                return self._on_folder("files")
             case GiveBack():
                 self._give_back()
                 conclusion = self._withdrawn(case)
@@ -143,11 +145,12 @@ class DeviceCarrier(Carrier):
                 conclusion = verdict
         return self._ended(conclusion, begun=self._begun)
 
-    def _on_folder(self) -> Ended:
-        """What is left is done in the mounted file system; decided anew there, from what is seen there."""
+    def _on_folder(self, does: str) -> Ended:
+        """What is left is done in the mounted file system; decided anew there, from what is seen there. does:
+        the method by which what was there goes, or went."""
         self._let_go()
         there = FolderCarrier(self._job, self._order, self._link, self._rules, self._tick, self._sleep)
-        there.on_record_since = self.on_record_since
+        there.does, there.on_record_since = does, self.on_record_since
         return there.run()
 
     # --- the moves ---------------------------------------------------------------------------------

@@ -71,12 +71,24 @@ def test_a_wipe_is_on_record_with_disk_tenancy_claim_and_who_asked_for_it(had: A
         assert line.identity is not None
         assert order.identity is not None
         assert line.identity.virtual == order.identity.virtual
-        assert (line.method, line.asked) == ("auto", "reclaim policy Delete, set by kubectl")
+        assert line.asked == "reclaim policy Delete, set by kubectl"
+        assert line.method == ("files" if isinstance(had, Disk) else "format")
         assert line.boot
     assert done.begun_at == begun.at <= done.at
     assert not begun.bytes_gone
     assert done.bytes_gone
     assert done.done_files == (9 if isinstance(had, Disk) else 0)
+
+
+def test_what_was_done_is_on_record_and_not_what_was_ordered(used: RawDisk, rules: Rules) -> None:
+    """What a wipe by `files` left behind is taken up by an order that says `format`: by deleting files."""
+    first = reclaim(identity_of(used, rules), method="files")
+    assert in_child(lambda: obey(used, first, rules, tick=die_at(6))) != 0
+    second = reclaim(identity_of(used, rules), id="order-2", method="format")
+    assert state(obey(used, second, rules)) == ("done", "")
+    assert {line.method for line in on_record(rules) if line.what in ("begun", "done") and line.tenancy} == {
+        "files"
+    }
 
 
 def test_what_is_asked_again_is_on_record_once(had: AnyDisk, rules: Rules) -> None:
