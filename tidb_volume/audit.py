@@ -37,8 +37,8 @@ class AuditLine(Value):
     kind: str
     """reclaim: wipe after a release. prepare: make ready; with `answer`, by a wipe of what was found."""
     method: str = ""
-    """How it was wiped, where the order left a choice or went on with an earlier one; what each method promises
-    is in docs/security.md. One that was cut after it had made a file system is told as files: less, never more."""
+    """How it was wiped, whatever choice the order left; what each method promises is in docs/security.md. A
+    wipe that was cut after it had made a file system is told as files: that is less, and never more."""
     asked: str = ""
     """What asked for it: a policy and who set it, or a person's answer."""
     answer: str = ""
