@@ -21,6 +21,7 @@ VERBS = {
     "explain": "the life of a volume, PV, claim, pod or node as a story, and what happens next",
     "validate": "check inventory files offline, with line and column",
     "history": "releases, wipes and decisions, by volume and time",
+    "certificate": "what may be certified of the wipes that nodes have on record",
     "pause": "stop every wipe of the fleet",
     "resume": "let wipes go on",
     "breaker": "show the circuit breaker, or reset it",
@@ -31,7 +32,7 @@ VERBS = {
     "wipe-now": "end the countdown of a released volume",
 }
 MUTATING = frozenset({"pause", "resume", "breaker", "hold", "cordon", "uncordon", "adopt", "wipe-now"})
-OFFLINE = frozenset({"validate"})
+OFFLINE = frozenset({"validate", "certificate"})
 
 _EXITS = """\
 exit codes: 0 done; 1 error, or findings of validate; 2 wrong usage; 3 not found; 4 refused, nothing was

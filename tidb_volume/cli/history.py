@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from tidb_volume import audit
 from tidb_volume.audit import AuditLine
-from tidb_volume.cli import speak, touch
+from tidb_volume.cli import records, speak, touch
 from tidb_volume.cli.exits import CliError, Exit
 from tidb_volume.cli.render import Line, Piece, Screen, cut, line, span, table
 from tidb_volume.kube import codec
 from tidb_volume.units import Instant, parse_duration
-from tidb_volume.value import Identity, Value, Volume
+from tidb_volume.value import Value, Volume
 
 EPILOG = (
     touch.TARGETS
@@ -75,10 +73,10 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     events: Sequence[codec.Event] = ()
     if not options.no_events:
         events = api.optional(lambda: api.events("involvedObject.kind=TidbVolume"), ())
-    lines = [line for name in options.record for line in _lines_of(name, screen)]
+    lines = [line for name in options.record for line in records.lines_of(name, screen)]
     if options.disk:
-        volumes = [volume for volume in volumes if _is_of(options.disk, volume.status.identity)]
-        lines = [line for line in lines if _is_of(options.disk, line.identity)]
+        volumes = [volume for volume in volumes if records.is_of(options.disk, volume.status.identity)]
+        lines = [line for line in lines if records.is_of(options.disk, line.identity)]
     elif not every:
         names = {volume.metadata.name for volume in volumes}
         lines = [line for line in lines if line.volume in names]
@@ -94,22 +92,6 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     for lack in api.lacks:
         screen.warn(f"not shown: {lack}")
     return Exit.OK
-
-
-def _lines_of(name: str, screen: Screen) -> list[AuditLine]:
-    """What a node's record says; what of it cannot be read is said, and the rest is told."""
-    try:
-        lines, broken = audit.read(Path(name).read_bytes())
-    except OSError as error:
-        raise CliError(f"{name}: {error.strerror}", code=Exit.USAGE) from error
-    for each in broken:
-        screen.warn(f"{name}, {each}")
-    return lines
-
-
-def _is_of(fact: str, identity: Identity | None) -> bool:
-    known = (identity.serial, identity.wwn, identity.eui) if identity is not None else ()
-    return fact.casefold() in {each.casefold() for each in known if each}
 
 
 def _of_record(line: AuditLine) -> Happened:

@@ -1,0 +1,166 @@
+"""A certificate says what is on record of a wipe, and no more; a wipe without an end has none."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.unit.test_audit import LINE
+from tidb_volume import audit
+from tidb_volume.audit import AuditLine
+from tidb_volume.certificate import SAYS_NOT, certify
+from tidb_volume.cli import certificate_page
+from tidb_volume.cli.__main__ import main
+from tidb_volume.cli.render import Screen
+from tidb_volume.value import Identity, Ref
+
+DISK = Identity(model="M 9", serial="S1", size_bytes=1000)
+CLAIM = Ref(namespace="db", name="data-0", uid="u")
+
+
+def line(what: str, order: str = "order-1", at: str = "2026-01-01T00:00:05Z", **fields: Any) -> AuditLine:
+    said = {"tenancy": "aaaaaaaaaaaa", "method": "zero", "source": "/dev/x", "identity": DISK, "claim": CLAIM}
+    return msgspec.structs.replace(LINE, what=what, order=order, at=at, **(said | fields))
+
+
+BEGUN, DONE = line("begun", at="2026-01-01T00:00:01Z"), line("done")
+
+
+def test_a_wipe_that_was_done_is_certified_with_its_disk_and_what_asked_for_it() -> None:
+    done = line("done", asked="reclaim policy Delete, set by kubectl", pv_name="pv-a", pv_uid="u-1")
+    (found,), left = certify([BEGUN, done])
+    assert left == ()
+    assert (found.disk, found.node, found.volume, found.source) == (DISK, "n", "v", "/dev/x")
+    assert (found.begun_at, found.done_at, found.attempts) == (BEGUN.at, DONE.at, 1)
+    assert (found.claim, found.tenancy, found.pv_uid) == (CLAIM, "aaaaaaaaaaaa", "u-1")
+    assert found.asked == "reclaim policy Delete, set by kubectl"
+    assert found.says_not == SAYS_NOT
+
+
+@pytest.mark.parametrize(
+    ("said", "scope", "nist"),
+    [
+        ({"method": "files", "source": "/data/a"}, "what one owner had in its folder on /data/a;", "neither"),
+        (
+            {"method": "files", "source": "/data/a", "kind": "prepare", "answer": "q-1", "tenancy": ""},
+            "everything that the file system on /data/a showed",
+            "neither",
+        ),
+        ({"method": "format"}, "the whole device", "neither"),
+        ({"method": "discard"}, "the whole device", "neither"),
+        ({"method": "zero"}, "the whole device", "Clear, where"),
+        ({"method": "overwrite:3"}, "the whole device", "Clear"),
+        ({"method": "nvme-format"}, "the whole device", "Purge, if"),
+        (
+            {"method": "zero", "identity": msgspec.structs.replace(DISK, partition="p-1")},
+            "the partition p-1,",
+            "Clear, where",
+        ),
+        # What an earlier version left open, and what a later one may know.
+        ({"method": "auto"}, "the whole device", "neither"),
+        ({"method": "burn"}, "the whole device", "neither"),
+    ],
+)
+def test_it_claims_no_more_than_the_method_promises(said: dict[str, Any], scope: str, nist: str) -> None:
+    (found,), _ = certify([line("begun", **said), line("done", **said)])
+    assert found.scope.startswith(scope)
+    assert found.nist.startswith(nist)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [BEGUN],
+        [BEGUN, line("failed", bytes_gone=True)],
+        [BEGUN, line("refused", bytes_gone=True)],
+        [BEGUN, line("done", tenancy="b" * 12), line("done", tenancy="b" * 12)],
+        [BEGUN, msgspec.structs.replace(line("done"), node="another")],
+    ],
+)
+def test_a_wipe_whose_end_is_not_on_record_is_not_certified_and_is_told(lines: list[AuditLine]) -> None:
+    found, (left,) = certify(lines)
+    assert all(each.tenancy != "aaaaaaaaaaaa" or each.node != "n" for each in found)
+    assert "aaaaaaaaaaaa began at 2026-01-01T00:00:01Z" in left
+    assert "NOT certified" in left
+
+
+def test_what_was_refused_before_a_byte_went_or_made_ready_for_first_use_is_no_wipe() -> None:
+    assert certify([line("refused"), line("withdrawn")]) == ((), ())
+    assert certify([line("done", kind="prepare", tenancy="")]) == ((), ())
+
+
+def test_attempts_are_counted_and_the_first_one_began_it() -> None:
+    second = line("begun", order="order-2", at="2026-01-01T00:00:03Z")
+    (found,), left = certify([BEGUN, line("failed"), second, line("done", order="order-2")])
+    assert (found.begun_at, found.attempts, found.order, left) == (BEGUN.at, 2, "order-2", ())
+
+
+def test_a_line_that_was_written_twice_counts_once() -> None:
+    found, left = certify([BEGUN, BEGUN, DONE, DONE])
+    assert ([each.attempts for each in found], left) == ([1], ())
+
+
+def test_a_second_wipe_of_the_same_disk_is_another_certificate() -> None:
+    fields = {"tenancy": "b" * 12, "order": "order-2"}
+    found, _ = certify(
+        [BEGUN, DONE, line("begun", **fields), line("done", at="2026-01-02T00:00:00Z", **fields)]
+    )
+    assert [each.order for each in found] == ["order-1", "order-2"]
+
+
+EVIL = "<script>alert(1)</script>\x1b[31m&"
+
+
+def test_a_page_shows_what_the_record_says_as_text() -> None:
+    evil = line("done", asked=EVIL, source=EVIL, identity=msgspec.structs.replace(DISK, model=EVIL))
+    shown = certificate_page.page(certify([BEGUN, evil, line("begun", tenancy=EVIL)]))
+    assert "<script" not in shown
+    assert html.escape("<script>alert(1)</script>") in shown
+    assert "\x1b" not in shown
+    assert "Not certified" in shown
+    assert all(html.escape(each) in shown for each in SAYS_NOT)
+    assert not re.search(r"(src|href)=|url\(|@import", shown)
+
+
+def run(tmp_path: Path, lines: list[AuditLine], *words: str) -> tuple[int, str, str]:
+    record = tmp_path / "audit.jsonl"
+    record.write_bytes(b"".join(map(audit.written, lines)))
+    out, err = io.StringIO(), io.StringIO()
+    code = main(["certificate", str(record), *words], Screen(out, err))
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((), 0),
+        (("--disk", "s1"), 0),
+        (("--claim", "db/data-0"), 0),
+        (("--tenancy", "aaaaaaaaaaaa"), 0),
+        (("--disk", "S2"), 3),
+        (("--claim", "db/data-1"), 3),
+        (("--tenancy", "bbbbbbbbbbbb"), 3),
+    ],
+)
+def test_the_command_certifies_what_is_asked_for(tmp_path: Path, words: tuple[str, ...], code: int) -> None:
+    done, out, err = run(tmp_path, [BEGUN, DONE], *words)
+    assert done == code
+    assert ("Wipe of M 9 S1" in out) is (code == 0)
+    assert ("on record" in err) is (code == 3)
+
+
+def test_the_command_has_every_form_and_fails_where_an_end_is_missing(tmp_path: Path) -> None:
+    (found,), _ = certify([BEGUN, DONE])
+    _, out, _ = run(tmp_path, [BEGUN, DONE], "-o", "json")
+    assert msgspec.json.decode(out, type=list[type(found)]) == [found]  # type: ignore[misc]
+    assert run(tmp_path, [BEGUN, DONE], "-o", "name")[1] == "order-1\n"
+    assert run(tmp_path, [BEGUN, DONE], "--html")[1].startswith("<!doctype html>")
+    code, _, err = run(tmp_path, [BEGUN])
+    assert code == 1
+    assert "NOT certified" in err

@@ -1,0 +1,165 @@
+"""What may be certified of a wipe: what a node's record says, in the terms of NIST SP 800-88, and no more.
+
+SP 800-88 (Rev. 1, 4.8 and appendix G) names what a certificate should hold; of that what we do not know is
+left out, and said to be. One certificate is for one wipe that was done. A wipe that began and of which no end
+is on record has none, and is told as unfinished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from tidb_volume.audit import AuditLine
+from tidb_volume.inventory import policy
+from tidb_volume.inventory.promises import PROMISES, Promise
+from tidb_volume.value import Identity, Ref, Value
+
+SCHEMA = 1
+SAYS_NOT = (
+    "It says nothing of blocks that the disk has put out of use or keeps in reserve, of areas hidden by HPA"
+    " or DCO, or of copies in a cache or a snapshot below the disk.",
+    "It is what the node's daemon has on record. Who is root on that node can write there what he likes.",
+    "Nobody looked with other means than the disk's own answers.",
+)
+"""On every certificate."""
+
+
+class Certificate(Value):
+    """One wipe that was done. A field that would be empty is left out."""
+
+    schema: int
+    """1. A field may be added under the same number; one that changes its meaning makes it 2."""
+    disk: Identity
+    """Which disk: its own facts, as they were when it was looked at."""
+    node: str
+    """The node that it was in."""
+    volume: str
+    """The TidbVolume."""
+    source: str
+    """The entry's folder or device."""
+    scope: str
+    """What of the disk was wiped."""
+    method: str
+    """How; `does`, `gone`, `checked` say what that means."""
+    does: str
+    gone: str
+    """What holds of the data after it."""
+    checked: str
+    """How that was looked at."""
+    nist: str
+    """The term of SP 800-88 that it meets, or `neither`."""
+    begun_at: str
+    """When the first attempt began to delete, by the node's clock (RFC 3339)."""
+    done_at: str
+    attempts: int
+    """How many attempts began: what was cut was carried on."""
+    order: str
+    """The order that ended it."""
+    asked: str = ""
+    """What asked for it: a policy and who set it, or a person's answer."""
+    answer: str = ""
+    tenancy: str = ""
+    """The owner's time on the disk that it ended; empty: nobody's that is known."""
+    claim: Ref | None = None
+    pod: Ref | None = None
+    """The claim and the pod that had it last."""
+    pv_name: str = ""
+    pv_uid: str = ""
+    says_not: tuple[str, ...] = SAYS_NOT
+
+
+class Certified(NamedTuple):
+    """What a record comes to."""
+
+    done: tuple[Certificate, ...]
+    unfinished: tuple[str, ...]
+    """Wipes that began and whose end is not on record, for people."""
+
+
+class _Of(NamedTuple):
+    """Whose wipe a line is about: an attempt that failed is followed by an order with another id."""
+
+    node: str
+    volume: str
+    tenancy: str
+    answer: str
+
+
+def certify(lines: Iterable[AuditLine]) -> Certified:
+    """Certificates for the wipes that were done, in the order of their ends; pure.
+
+    lines: of one node or several, each node's in the order of its file. One that was written twice as the
+    machine went down counts once.
+    """
+    done: list[Certificate] = []
+    begun: dict[_Of, list[AuditLine]] = {}
+    certified: set[tuple[str, str]] = set()
+    for line in lines:
+        wipes = line.kind == "reclaim" or bool(line.answer)
+        if not wipes:
+            continue
+        of = _Of(line.node, line.volume, line.tenancy, line.answer if not line.tenancy else "")
+        if line.what == "begun":
+            begun.setdefault(of, []).append(line)
+        elif line.what == "done":
+            attempts = begun.pop(of, [])
+            if (line.node, line.order) not in certified and line.identity is not None:
+                certified.add((line.node, line.order))
+                done.append(_certificate(line, attempts))
+    left = [_unfinished(attempts) for attempts in begun.values()]
+    return Certified(tuple(sorted(done, key=lambda each: each.done_at)), tuple(left))
+
+
+def _certificate(line: AuditLine, attempts: Sequence[AuditLine]) -> Certificate:
+    assert line.identity is not None, "a line without a disk is not certified"
+    promise = PROMISES.get(policy.base(line.method), _UNKNOWN)
+    return Certificate(
+        schema=SCHEMA,
+        disk=line.identity,
+        node=line.node,
+        volume=line.volume,
+        source=line.source,
+        scope=_scope(line),
+        method=line.method,
+        does=promise.does,
+        gone=promise.gone,
+        checked=promise.checked,
+        nist=promise.nist,
+        begun_at=min((each.at for each in attempts), default=line.begun_at),
+        done_at=line.at,
+        attempts=max(1, len({each.at for each in attempts})),
+        order=line.order,
+        asked=line.asked,
+        answer=line.answer,
+        tenancy=line.tenancy,
+        claim=line.claim,
+        pod=line.pod,
+        pv_name=line.pv_name,
+        pv_uid=line.pv_uid,
+    )
+
+
+_UNKNOWN = Promise(
+    does="not known to this version",
+    gone="not known to this version",
+    checked="not known to this version",
+    nist="neither, by what is known to this version",
+)
+
+
+def _scope(line: AuditLine) -> str:
+    assert line.identity is not None, "a line without a disk is not certified"
+    if policy.base(line.method) != "files":
+        part = line.identity.partition
+        return f"the partition {part}, no other part of the disk" if part else "the whole device"
+    if line.kind == "reclaim":
+        return f"what one owner had in its folder on {line.source}; nothing else that is on the disk"
+    return f"everything that the file system on {line.source} showed"
+
+
+def _unfinished(attempts: Sequence[AuditLine]) -> str:
+    first, last = attempts[0], attempts[-1]
+    what = f"tenancy {last.tenancy}" if last.tenancy else "what was found"
+    where = f"{last.node}, {last.source or last.volume}"
+    return f"{where}: the wipe of {what} began at {first.at}, and no end of it is on record: NOT certified"
