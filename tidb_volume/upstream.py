@@ -192,3 +192,30 @@ class StorageClass(Value):
     provisioner: str = ""
     volume_binding_mode: str = "Immediate"
     reclaim_policy: str = "Delete"
+
+
+class AdmissionPolicySpec(Value):
+    """What of a ValidatingAdmissionPolicy can be weakened without taking it away."""
+
+    failure_policy: str = "Fail"
+
+
+class AdmissionPolicy(Value):
+    """A ValidatingAdmissionPolicy."""
+
+    metadata: SlimMeta
+    spec: AdmissionPolicySpec = AdmissionPolicySpec()
+
+
+class AdmissionBindingSpec(Value):
+    """Which policy is in force, and what it does."""
+
+    policy_name: str = ""
+    validation_actions: tuple[str, ...] = ()
+
+
+class AdmissionBinding(Value):
+    """A ValidatingAdmissionPolicyBinding."""
+
+    metadata: SlimMeta
+    spec: AdmissionBindingSpec = AdmissionBindingSpec()

@@ -20,6 +20,7 @@ VERBS = {
     "status": "the fleet on one screen: counts, grid, what waits for you, what is wiped next",
     "explain": "the life of a volume, PV, claim, pod or node as a story, and what happens next",
     "validate": "check inventory files offline, with line and column",
+    "doctor": "what is wrong with the installation, or will be",
     "history": "releases, wipes and decisions, by volume and time",
     "certificate": "what may be certified of the wipes that nodes have on record",
     "pause": "stop every wipe of the fleet",

@@ -55,3 +55,15 @@ CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps", upstream.ConfigMap, namespace
 STORAGE_CLASS = Kind("StorageClass", "storage.k8s.io/v1", "storageclasses", upstream.StorageClass)
 LEASE = Kind("Lease", "coordination.k8s.io/v1", "leases", codec.Lease, namespaced=True)
 EVENT = Kind("Event", "v1", "events", codec.Event, namespaced=True)
+ADMISSION_POLICY = Kind(
+    "ValidatingAdmissionPolicy",
+    "admissionregistration.k8s.io/v1",
+    "validatingadmissionpolicies",
+    upstream.AdmissionPolicy,
+)
+ADMISSION_BINDING = Kind(
+    "ValidatingAdmissionPolicyBinding",
+    "admissionregistration.k8s.io/v1",
+    "validatingadmissionpolicybindings",
+    upstream.AdmissionBinding,
+)

@@ -1,0 +1,147 @@
+"""What is wrong with an installation is told with its way out, and what cannot be seen is not healthy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from tests.unit.life.worlds import BOUND
+from tidb_volume import doctor, names
+from tidb_volume.doctor import Installation, examine
+from tidb_volume.units import Instant, format_instant
+from tidb_volume.upstream import (
+    AdmissionBinding,
+    AdmissionBindingSpec,
+    AdmissionPolicy,
+    AdmissionPolicySpec,
+    ConditionOnly,
+    ConditionsOnly,
+    DaemonPod,
+    PodSpec,
+    SlimMeta,
+    StorageClass,
+)
+from tidb_volume.value import Fleet, FleetStatus, InventoryStatus, Meta
+
+NOW = Instant(1_800_000_000.0)
+VOLUME = BOUND.volume
+NODE, POOL = VOLUME.spec.node_name, VOLUME.spec.pool
+
+
+def policy(name: str, failure: str = "Fail") -> AdmissionPolicy:
+    return AdmissionPolicy(metadata=SlimMeta(name=name), spec=AdmissionPolicySpec(failure_policy=failure))
+
+
+def binding(name: str, *actions: str) -> AdmissionBinding:
+    spec = AdmissionBindingSpec(policy_name=name, validation_actions=actions)
+    return AdmissionBinding(metadata=SlimMeta(name=f"b-{name}"), spec=spec)
+
+
+def daemon(node: str, ready: str = "True") -> DaemonPod:
+    status = ConditionsOnly(conditions=(ConditionOnly(type="Ready", status=ready),))
+    return DaemonPod(metadata=SlimMeta(name="d"), spec=PodSpec(node_name=node), status=status)
+
+
+def fleet(*errors: str) -> Fleet:
+    status = FleetStatus(inventories=(InventoryStatus(name="disks", errors=errors),))
+    return Fleet(metadata=Meta(name="fleet"), status=status)
+
+
+def storage_class(mode: str = "WaitForFirstConsumer") -> StorageClass:
+    return StorageClass(metadata=Meta(name=POOL), volume_binding_mode=mode)
+
+
+HEALTHY = Installation(
+    now=NOW,
+    fleet=fleet(),
+    volumes=(VOLUME,),
+    pvs=BOUND.pvs,
+    policies=tuple(map(policy, doctor.POLICIES)),
+    bindings=tuple(binding(name, "Deny", "Audit") for name in doctor.POLICIES),
+    classes=(storage_class(),),
+    daemons=(daemon(NODE),),
+    renewed=format_instant(Instant(NOW - 10)),
+)
+FIRST, *REST = doctor.POLICIES
+
+
+def test_nothing_is_found_where_nothing_is_wrong() -> None:
+    assert examine(HEALTHY) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        ({"fleet": None}, "NoFleet", "nothing comes on offer"),
+        ({"fleet": fleet("disks.yaml:4:3: TV12 x")}, "InventoryRefused", "disks.yaml:4:3"),
+        ({"renewed": ""}, "NoLeader", "no volume-controller leads:"),
+        ({"renewed": format_instant(Instant(NOW - 61))}, "NoLeader", "leads since"),
+        ({"policies": tuple(map(policy, REST))}, "PolicyMissing", FIRST),
+        ({"policies": (policy(FIRST, "Ignore"), *map(policy, REST))}, "PolicyWeak", "failurePolicy"),
+        ({"bindings": tuple(binding(name, "Deny") for name in REST)}, "PolicyWeak", "bound nowhere"),
+        (
+            {"bindings": (binding(FIRST, "Warn"), *(binding(name, "Deny") for name in REST))},
+            "PolicyWeak",
+            "only warns",
+        ),
+        ({"daemons": ()}, "DaemonMissing", NODE),
+        ({"daemons": (daemon(NODE, "False"), daemon("another"))}, "DaemonMissing", NODE),
+        ({"classes": ()}, "ClassMissing", POOL),
+        ({"classes": (storage_class("Immediate"),)}, "ClassImmediate", POOL),
+        ({"volumes": ()}, "Orphan", BOUND.pvs[0].metadata.name),
+    ],
+)
+def test_what_is_wrong_is_told_with_whom_it_hurts_and_the_way_out(
+    change: dict[str, Any], code: str, says: str
+) -> None:
+    (found,) = examine(msgspec.structs.replace(HEALTHY, **change))
+    assert found.code == code
+    assert says in found.what
+    assert found.way_out
+
+
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ("renewed", "LeaderUnknown"),
+        ("policies", "PoliciesUnknown"),
+        ("bindings", "PoliciesUnknown"),
+        ("daemons", "DaemonsUnknown"),
+        ("classes", "ClassesUnknown"),
+        ("pvs", "VolumesUnknown"),
+    ],
+)
+def test_what_could_not_be_read_is_not_taken_for_healthy(field: str, code: str) -> None:
+    (found,) = examine(msgspec.structs.replace(HEALTHY, **{field: None}))
+    assert (found.code, found.severity) == (code, "warning")
+    assert "nobody knows" in found.what
+
+
+def test_errors_come_first_and_a_long_list_of_nodes_is_cut() -> None:
+    nodes = [f"n{number}" for number in range(8)]
+    volumes = tuple(
+        msgspec.structs.replace(VOLUME, spec=msgspec.structs.replace(VOLUME.spec, node_name=each))
+        for each in nodes
+    )
+    first, second = examine(msgspec.structs.replace(HEALTHY, volumes=volumes, pvs=None))
+    assert (first.code, second.code) == ("DaemonMissing", "VolumesUnknown")
+    assert "n0, n1, n2, n3, n4 and 3 more" in first.what
+
+
+def test_every_policy_that_is_deployed_is_looked_for() -> None:
+    files = (Path(__file__).parents[2] / "deploy").rglob("*.yaml")
+    documents = [each for file in files for each in yaml.safe_load_all(file.read_text()) if each]
+    kind = "ValidatingAdmissionPolicy"
+    deployed = {each["metadata"]["name"] for each in documents if each.get("kind") == kind}
+    assert deployed == set(doctor.POLICIES)
+
+
+def test_the_label_of_a_disk_is_what_makes_a_volume_one_of_ours() -> None:
+    (pv,) = BOUND.pvs
+    bare = msgspec.structs.replace(pv, metadata=msgspec.structs.replace(pv.metadata, labels={}))
+    assert examine(msgspec.structs.replace(HEALTHY, volumes=(), pvs=(bare,))) == ()
+    assert names.LABEL_DISK in pv.metadata.labels

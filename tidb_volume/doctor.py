@@ -1,0 +1,191 @@
+"""What is wrong with the installation, or will be: findings with a code, whom they hurt, and the way out.
+
+A disk's own troubles are in its volume's status and in `status`; here is what no volume can say of itself.
+What could not be read is never taken for healthy: it is a finding too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from tidb_volume import names
+from tidb_volume.units import format_duration, parse_instant
+from tidb_volume.upstream import AdmissionBinding, AdmissionPolicy, DaemonPod, Pv, StorageClass
+from tidb_volume.value import Fleet, Value, Volume
+
+POLICIES = {
+    "tidb-volume-claim-ref": "anybody who may edit PersistentVolumes can put a used disk on offer",
+    "tidb-volume-daemon": "a stolen token of one node's daemon writes about the disks of all nodes",
+    "tidb-volume-orders": "anybody who may edit TidbVolumes can order a wipe",
+    "tidb-volume-keep-records": "deleting the CRDs deletes the records of all disks by the way",
+    "tidb-volume-words": "who may hold a disk may also have it wiped, and answer under another's name",
+}
+"""The admission policies of deploy/, and what is not stopped without each."""
+SILENT_S = 60.0
+"""Seconds without a renewed lease after which nobody leads: four times its length."""
+BINDING = "WaitForFirstConsumer"
+
+
+class Installation(Value):
+    """What was read; None where the right to read it is missing."""
+
+    now: float
+    fleet: Fleet | None
+    volumes: tuple[Volume, ...]
+    pvs: tuple[Pv, ...] | None
+    policies: tuple[AdmissionPolicy, ...] | None
+    bindings: tuple[AdmissionBinding, ...] | None
+    classes: tuple[StorageClass, ...] | None
+    daemons: tuple[DaemonPod, ...] | None
+    renewed: str | None
+    """When the controller's lease was renewed last (RFC 3339); empty: there is none."""
+
+
+class Finding(Value):
+    """One thing that is wrong."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    what: str
+    way_out: str
+
+
+def examine(seen: Installation) -> tuple[Finding, ...]:
+    """Every finding, errors first; none: nothing is wrong by what was looked at. Pure."""
+    found = [
+        *_fleet(seen),
+        *_leader(seen),
+        *_policies(seen),
+        *_daemons(seen),
+        *_classes(seen),
+        *_orphans(seen),
+    ]
+    return tuple(sorted(found, key=lambda each: each.severity != "error"))
+
+
+def _unread(code: str, what: str) -> Finding:
+    return Finding(
+        code=code,
+        severity="warning",
+        what=f"{what} could not be read, so nobody knows",
+        way_out="run this with the rights of a cluster admin",
+    )
+
+
+def _fleet(seen: Installation) -> Iterator[Finding]:
+    if seen.fleet is None:
+        yield Finding(
+            code="NoFleet",
+            severity="error",
+            what="there is no fleet object: nothing is wiped and nothing comes on offer",
+            way_out="kubectl apply -f deploy/fleet.yaml",
+        )
+        return
+    for each in seen.fleet.status.inventories:
+        if each.errors:
+            what = f"inventory {each.name} has errors, and what was accepted before is in force"
+            yield Finding(
+                code="InventoryRefused",
+                severity="error",
+                what=f"{what}: {each.errors[0]}",
+                way_out="mend it: kubectl tidb-volume validate shows each place",
+            )
+
+
+def _leader(seen: Installation) -> Iterator[Finding]:
+    if seen.renewed is None:
+        yield _unread("LeaderUnknown", "the volume-controller's lease")
+        return
+    silent = seen.now - parse_instant(seen.renewed) if seen.renewed else None
+    if silent is None or silent > SILENT_S:
+        since = f" since {format_duration(silent)}" if silent is not None else ""
+        yield Finding(
+            code="NoLeader",
+            severity="error",
+            what=f"no volume-controller leads{since}: nothing comes on offer, nothing is wiped; pods go on",
+            way_out="kubectl get pods -A -l app.kubernetes.io/name=volume-controller",
+        )
+
+
+def _policies(seen: Installation) -> Iterator[Finding]:
+    if seen.policies is None or seen.bindings is None:
+        yield _unread("PoliciesUnknown", "the admission policies")
+        return
+    strict = {each.metadata.name for each in seen.policies if each.spec.failure_policy == "Fail"}
+    there = {each.metadata.name for each in seen.policies}
+    denied = {each.spec.policy_name for each in seen.bindings if "Deny" in each.spec.validation_actions}
+    for name, harm in POLICIES.items():
+        problem = ""
+        if name not in there:
+            problem = "is missing"
+        elif name not in strict:
+            problem = "lets through what it cannot judge (failurePolicy)"
+        elif name not in denied:
+            problem = "is bound nowhere, or only warns"
+        if problem:
+            yield Finding(
+                code="PolicyMissing" if name not in there else "PolicyWeak",
+                severity="error",
+                what=f"admission policy {name} {problem}: {harm}",
+                way_out="kubectl apply -k deploy/",
+            )
+
+
+def _daemons(seen: Installation) -> Iterator[Finding]:
+    if seen.daemons is None:
+        yield _unread("DaemonsUnknown", "the pods of the disk-daemon")
+        return
+    ready = {
+        each.spec.node_name
+        for each in seen.daemons
+        if any((one.type, one.status) == ("Ready", "True") for one in each.status.conditions)
+    }
+    without = sorted({volume.spec.node_name for volume in seen.volumes} - ready)
+    if without:
+        named = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
+        yield Finding(
+            code="DaemonMissing",
+            severity="error",
+            what=f"no disk-daemon is Ready on {named}: nothing is made ready or wiped there",
+            way_out=f"kubectl get pods -A -o wide -l app.kubernetes.io/name={names.DAEMON}",
+        )
+
+
+def _classes(seen: Installation) -> Iterator[Finding]:
+    if seen.classes is None:
+        yield _unread("ClassesUnknown", "the StorageClasses")
+        return
+    known = {each.metadata.name: each for each in seen.classes}
+    for pool in sorted({volume.spec.pool for volume in seen.volumes if volume.spec.pool}):
+        found = known.get(pool)
+        if found is None:
+            yield Finding(
+                code="ClassMissing",
+                severity="error",
+                what=f"pool {pool} has no StorageClass of its name: no claim can ask for its disks",
+                way_out="the volume-controller makes it; see its log for why it does not",
+            )
+        elif found.volume_binding_mode != BINDING:
+            yield Finding(
+                code="ClassImmediate",
+                severity="error",
+                what=f"StorageClass {pool} binds claims before their pod is placed: on any node, for good",
+                way_out=f"delete the class and let it be made anew; it has to have {BINDING}",
+            )
+
+
+def _orphans(seen: Installation) -> Iterator[Finding]:
+    if seen.pvs is None:
+        yield _unread("VolumesUnknown", "the PersistentVolumes")
+        return
+    known = {volume.metadata.name for volume in seen.volumes}
+    for pv in seen.pvs:
+        of = pv.metadata.labels.get(names.LABEL_DISK, "")
+        if of and of not in known:
+            yield Finding(
+                code="Orphan",
+                severity="warning",
+                what=f"PersistentVolume {pv.metadata.name} is of disk {of}, which no TidbVolume is for",
+                way_out="list the disk again, and its record is made anew beside it; nothing of it is wiped",
+            )
