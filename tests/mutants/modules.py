@@ -21,7 +21,7 @@ _LIFE: dict[str, tuple[str, ...]] = {
     "answers": ("answers_exactly",),
     "mounts": ("mounts_exactly",),
     "plan": ("plan", "plan_status"),
-    "free": ("free", "committed", "plan", "plan_status"),
+    "free": ("free", "released", "committed", "plan", "plan_status"),
     "released": ("released", "plan"),
     "committed": ("committed", "plan"),
     "edit": ("edit", "free", "released", "committed", "plan"),
