@@ -16,7 +16,7 @@ from disk_daemon import alone, kernel, mounting, survey, witness, zygote
 from disk_daemon.facts.folder import Rules
 from disk_daemon.jobs import Ask, Hangs, Job, Message, Recalled, Tell
 from disk_daemon.known import Live
-from disk_daemon.wipe import carry
+from disk_daemon.wipe import carry, frame
 from tidb_volume.value import Work
 
 
@@ -76,7 +76,8 @@ def worker(rules: Rules, host_pid: int) -> zygote.Work:
                 case _:
                     with alone.held(here.state, job.volume) as lock:
                         if isinstance(lock, Hangs):
-                            link.say(lock)
+                            begun = frame.known_as_begun(here.state, job)
+                            link.say(msgspec.structs.replace(lock, begun=begun))
                         else:
                             link.say(_at(job, link, msgspec.structs.replace(here, kept=(lock,))))
         except BaseException:

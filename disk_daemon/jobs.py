@@ -93,10 +93,12 @@ class Mounted(Value, frozen=True, tag="mounted"):
 
 
 class Hangs(Value, frozen=True, tag="hangs"):
-    """The disk was not touched: an earlier process of ours hangs at it. `said`: which, for people."""
+    """The disk was not touched: an earlier process of ours hangs at it. `said`: which, for people. `begun`:
+    whether the journal has it that bytes are gone which the order is to end."""
 
     said: str
     pids: tuple[int, ...] = ()
+    begun: bool = False
 
 
 Message = Ask | Tell | Ended | Surveyed | Recalled | Mounted | Hangs

@@ -501,7 +501,8 @@ class Keeper:
         if child.job.order is not None:
             minded.wait(known, "lock", now)
             known.retry_at = now + minded.LONGEST_RETRY_S
-            known.work = self._work(known, WorkState.RUNNING, "Locked", found.said)
+            work = self._work(known, WorkState.RUNNING, "Locked", found.said)
+            known.work = msgspec.structs.replace(work, begun=work.begun or found.begun)
         self._follow(known, found.pids)
         self._report_all()
 

@@ -56,6 +56,24 @@ class Concluded(Exception):  # noqa: N818 - the end of the work, good or bad
         self.begun = begun
 
 
+def known_as_begun(state: str, job: Job) -> bool:
+    """For a disk that cannot be locked or seen: what the node's journal says of the one that the order means.
+    state: the daemon's folder."""
+    order = job.order
+    if order is None or order.identity is None:
+        return False
+    case = Case(
+        order=order,
+        volume=job.volume,
+        uid=job.uid,
+        live=Live(read_at=0.0, error="not read"),
+        disk=Facts(presence=Presence.NOT_PRESENT),
+        journal=journal.load(state, order.identity),
+        device=bool(job.source.device),
+    )
+    return case.begun
+
+
 class Carrier:
     """One order at work. Who inherits says how the disk is opened, locked and looked at, and what is done.
 
@@ -166,11 +184,7 @@ class Carrier:
         )
 
     def _known_as_begun(self) -> bool:
-        """For a disk that cannot be locked or seen: what the journal says of the one that is meant."""
-        if self._begun or self._order.identity is None:
-            return self._begun
-        known = journal.load(self._rules.state, self._order.identity)
-        return self._case(Facts(presence=Presence.NOT_PRESENT), known).begun
+        return self._begun or known_as_begun(self._rules.state, self._job)
 
     def _withdrawn(self, case: Case) -> Refuse:
         """Journal that the order was withdrawn; only then may anybody be told. What was put aside is back."""

@@ -41,8 +41,8 @@ from tidb_volume.value import (
 )
 
 HANGS, CRASHES, WIPES, USED = "/hangs", "/crashes", "/wipes", "/used"
-HELD = "/held"
-"""A process of an earlier daemon hangs there; its pid follows."""
+HELD, BEGUN = "/held", "/begun"
+"""A process of an earlier daemon hangs there; its pid follows. With bytes gone by the journal's word."""
 
 
 def work(job: Job, line: socket.socket) -> None:
@@ -53,9 +53,10 @@ def work(job: Job, line: socket.socket) -> None:
         return
     if job.source.path.startswith(HANGS):
         signal.pause()
-    holder = job.source.path.removeprefix(HELD)
+    holder = job.source.path.removeprefix(HELD).removeprefix(BEGUN)
     if holder.isdigit() and os.path.exists(f"/proc/{holder}"):
-        say(line, Hangs(said=f"blkid (pid {holder}) hangs", pids=(int(holder),)))
+        begun = job.source.path.startswith(BEGUN)
+        say(line, Hangs(said=f"blkid (pid {holder}) hangs", pids=(int(holder),), begun=begun))
         return
     if job.source.path.startswith(CRASHES):
         os._exit(3)
@@ -377,6 +378,15 @@ def test_where_an_earlier_process_hangs_it_says_so_and_goes_on_when_that_is_gone
     os.waitpid(holder, 0)
     world.until("the end", lambda: is_done(world.last("held")[1]))
     assert presence_of(world, "held") is Presence.OK
+
+
+def test_what_the_journal_has_as_begun_is_said_while_an_earlier_process_hangs(world: World) -> None:
+    """It hung before anybody was told."""
+    world.keeper.volume_changed(listed("held", f"{BEGUN}{os.getpid()}", order()))
+    world.until("the wait", lambda: world.last("held")[1] is not None)
+    said = world.last("held")[1]
+    assert said is not None
+    assert (said.reason, said.begun) == ("Locked", True)
 
 
 def test_what_was_begun_stays_so_while_an_earlier_process_hangs(world: World) -> None:
