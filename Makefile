@@ -93,6 +93,10 @@ e2e: $(STAMP) ## real kubelets, containers and disks; needs root (K8S=1.32 choos
 hw: $(STAMP) ## disks with hardware of their own, real udev, unplugging, in an emulated machine; needs root
 	@$(BIN)/python -m tests.hw.image && $(BIN)/python -m pytest -v -ra tests/hw $(ARGS)
 
+.PHONY: chaos
+chaos: $(STAMP) ## tenants come and go while everything around them fails: no secret gets out (SECONDS=3600)
+	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(ARGS)
+
 .PHONY: e2e-deployed
 e2e-deployed: $(STAMP) ## a disk's life on the cluster that KUBECONFIG names, as deployed there
 	@[ -n "$$KUBECONFIG" ] && [ -n "$$E2E_DISK" ] || { \

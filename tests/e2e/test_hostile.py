@@ -30,13 +30,13 @@ cd /data
 ln -s / root; ln -s /etc/passwd passwd; ln -s ../../../../../../../../{canary} up; ln -s {neighbour} other
 ln -s loop loop; ln -s . here
 mknod null c 1 3; mknod memory c 1 1; mknod disk b 7 0; mknod nowhere b 250 250; mkfifo fifo
-touch "$(printf 'a\nAvailable   clean')" "$(printf '\033[31mred\033[0m\r')" '<script>alert(1)</script>'
-touch -- -rf '*' ' ' '$(touch /data/pwned)' '`reboot`' "$(printf '\377\376\200')" ...
+touch "$(printf 'a\nAvailable   clean')" "$(printf '\033[31mred\033[0m\r')" '<img src=x onerror=alert(1)>'
+touch -- -rf '*' ' ' '$(touch pwned)' '`reboot`' "$(printf '\377\376\200')" ...
 mkdir .tidb-volume trash-order-999 {tenancy} trash-{tenancy}
 mkdir closed && touch closed/in && chmod 000 closed
 echo mine > plain; i=0; mkdir links; while [ $i -lt 500 ]; do ln plain links/$i; i=$((i+1)); done
 cp /bin/busybox set && chmod 6755 set
-i=0; while [ $i -lt 400 ]; do mkdir further-and-further-down; cd further-and-further-down; i=$((i+1)); done
+i=0; while [ $i -lt 150 ]; do mkdir further-and-further-down; cd further-and-further-down; i=$((i+1)); done
 touch bottom; cd /data
 mkdir many; i=0; while [ $i -lt 20000 ]; do : > many/$i; i=$((i+1)); done
 sync
@@ -56,13 +56,13 @@ def test_a_volume_full_of_traps_is_wiped_and_harms_nothing_beyond_it(lab: Lab, n
     traps = TRAPS.format(canary=canary.lstrip("/"), neighbour=beside, tenancy=old)
     lab.sh(tenant.namespace, "db-0", traps)
     before = {place: node.exec(["ls", "-laR", place]) for place in (canary, beside)}
-    devices = node.exec(["stat", "-c", "%n %a %t:%T", "/dev/null", "/dev/mem"])
+    devices = node.exec(["stat", "-c", "%n %a %t:%T", "/dev/null", "/dev/zero"])
     tenant.stop()
     found = lab.wait(tenant.volume, Phase.AVAILABLE, seconds=120, tenancy_not=old)
     assert lab.entries(node, f"{tenant.mount}/.tidb-volume") == [found.status.tenancy]
     assert node.exec(["find", f"{tenant.mount}/.tidb-volume", "-mindepth", "2"]) == ""
     assert {place: node.exec(["ls", "-laR", place]) for place in before} == before
-    assert node.exec(["stat", "-c", "%n %a %t:%T", "/dev/null", "/dev/mem"]) == devices
+    assert node.exec(["stat", "-c", "%n %a %t:%T", "/dev/null", "/dev/zero"]) == devices
     assert neighbour.read() == "of-the-neighbour"
     assert lab.sh(neighbour.namespace, "db-0", "cat /data/plain").strip() == "of-the-neighbour"
     assert_plain(everything_shown(lab, tenant.volume))
@@ -170,7 +170,7 @@ def looks_of(node: Node) -> str:
 def refuses(lab: Lab, node: Node, entry: str) -> None:
     """The entry is refused: by the inventory's reader with its line, or by the daemon with a reason."""
     word = f"harm-{lab.tag}"
-    text = f"pools: {{{word}: {{}}}}\nnodes:\n  {node.name}:\n  - {entry.replace('POOL', word)}\n"
+    text = f"pools: {{{word}: {{onRelease: wipe}}}}\nnodes:\n  {node.name}:\n  - {entry.replace('POOL', word)}\n"
     lab.inventory(word, text)
 
     def errors() -> str:
