@@ -393,6 +393,7 @@ class Keeper:
         if kind == "observe":
             known.observe_at = self._clock() + minded.OBSERVE_EVERY_S
         self._by_job[job.id] = known.name
+        known.changed = False
         known.child = self._spawn(job, patience_s)
 
     def _spawn(self, job: Job, patience_s: float) -> Child:
@@ -437,10 +438,10 @@ class Keeper:
             return
         if work.reason == "NotCommitted":
             # Nothing is said of it: to the controller an order without an answer can be taken back.
-            minded.wait(known, "volume", self._clock())
+            minded.found_waiting(known, "volume", self._clock())
             return
         if ended.until:
-            minded.wait(known, ended.until, self._clock())  # type: ignore[arg-type]
+            minded.found_waiting(known, ended.until, self._clock())  # type: ignore[arg-type]
             self._follow(known, ended.pids)
         else:
             known.answered = (current.id, child.job.order.withdrawn)

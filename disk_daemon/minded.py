@@ -54,6 +54,9 @@ class Minded(msgspec.Struct):
     waits_until: Until = ""
     retry_at: float = 0.0
     retry_pause_s: float = 0.0
+    changed: bool = False
+    """Something that bears on the order is another since the child at work was made, which may not have seen
+    it: what it found to wait for may be over."""
     holders: tuple[int, ...] = ()
     """Descriptors (pidfd) of processes whose end may end the wait."""
     answered: tuple[str, bool] = ("", False)
@@ -151,9 +154,18 @@ def wait(minded: Minded, until: Until, now: float) -> None:
     minded.retry_at = now + pause
 
 
+def found_waiting(minded: Minded, until: Until, now: float) -> None:
+    """As `wait`, for what a child has found; but what came while it was at work wakes nobody later."""
+    if minded.changed:
+        minded.waits_until, minded.retry_at, minded.retry_pause_s = "", 0.0, 0.0
+    else:
+        wait(minded, until, now)
+
+
 def woken(minded: Minded) -> None:
-    """What the order waited for may be over: try at once."""
+    """What the order waited for may be over: try at once, or once more when its child has ended."""
     minded.waits_until, minded.retry_at, minded.retry_pause_s = "", 0.0, 0.0
+    minded.changed = minded.child is not None
 
 
 def bears_on_order(volume: Volume) -> tuple[object, ...]:

@@ -41,6 +41,8 @@ from tidb_volume.value import (
 )
 
 HANGS, CRASHES, WIPES, USED = "/hangs", "/crashes", "/wipes", "/used"
+ASKED_BACK = "/asked-back"
+"""Its child reads that the data is asked back, and nothing that came since."""
 HELD, BEGUN = "/held", "/begun"
 """A process of an earlier daemon hangs there; its pid follows. With bytes gone by the journal's word."""
 
@@ -67,6 +69,11 @@ def work(job: Job, line: socket.socket) -> None:
     )
     if job.source.path.startswith(USED):
         made = msgspec.structs.replace(made, facts=facts(users=(User(who="loop7 on it", root=""),)))
+    if job.order is not None and job.source.path.startswith(ASKED_BACK) and not job.order.withdrawn:
+        time.sleep(0.3)
+        asked = Work(order_id=job.order.id, state=WorkState.RUNNING, reason="RestoreAsked")
+        say(line, msgspec.structs.replace(made, work=asked, until="volume"))
+        return
     if job.order is not None:
         if job.source.path.startswith(WIPES):
             time.sleep(0.3)
@@ -387,6 +394,17 @@ def test_what_the_journal_has_as_begun_is_said_while_an_earlier_process_hangs(wo
     said = world.last("held")[1]
     assert said is not None
     assert (said.reason, said.begun) == ("Locked", True)
+
+
+def test_what_comes_while_a_child_is_at_work_is_not_missed(world: World) -> None:
+    """Found on a real cluster: a restore was asked for, read by the child, and the order was withdrawn before
+    the child had said so; and nobody woke it any more."""
+    world.keeper.volume_changed(listed("asked", f"{ASKED_BACK}/x", order()))
+    world.until("the child", lambda: any(job.kind == "order" for job in world.spawned))
+    withdrawn = msgspec.structs.replace(order(), withdrawn=True)
+    world.keeper.volume_changed(listed("asked", f"{ASKED_BACK}/x", withdrawn))
+    world.until("the answer", lambda: is_done(world.last("asked")[1]))
+    assert [job.order.withdrawn for job in world.spawned if job.order is not None] == [False, True]
 
 
 def test_what_was_begun_stays_so_while_an_earlier_process_hangs(world: World) -> None:
