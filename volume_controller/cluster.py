@@ -22,6 +22,7 @@ from tidb_volume.kube.reflector import Reflector
 from tidb_volume.kube.store import Change, Store
 from tidb_volume.kube.transport import Stop
 from tidb_volume.life import conflict, foreign, places
+from tidb_volume.life.answers import named
 from tidb_volume.life.daemon import is_ready
 from tidb_volume.life.foreign import disk_of
 from tidb_volume.life.look import pv_state, tenancy_of
@@ -120,6 +121,11 @@ def _hostname(node: Node) -> Iterable[str]:
     return (hostname,) if hostname else ()
 
 
+def _named_claim(volume: Volume) -> Iterable[tuple[str, str]]:
+    to = named(volume)
+    return ((to.namespace, to.name),) if to is not None else ()
+
+
 class Cluster:
     """Stores for all that a decision looks at, and the queue of what to look at next."""
 
@@ -144,6 +150,7 @@ class Cluster:
 
         self.volumes.add_index(BY_NODE, lambda volume: (volume.spec.node_name,))
         self.volumes.add_index(BY_FACT, _volume_facts)
+        self.volumes.add_index(BY_CLAIM, _named_claim)
         self.reports.add_index(BY_FACT, _report_facts)
         self.pvs.add_index(BY_PATH, foreign.found_by)
         self.volumes.add_index(BY_PATH, lambda volume: filter(None, (volume.spec.source.path,)))
@@ -287,8 +294,12 @@ class Cluster:
             self._add(Key(Topic.VOLUME, disk), change, Priority.LIVE if named else self.priority(disk))
 
     def _claim_disks(self, claim: Claim) -> Iterable[str]:
+        """The disk that a claim has, and those that a person wants to give to it: whether they can be given
+        hangs on what it is bound to."""
         pv = self.pvs.get(claim.spec.volume_name) if claim.spec.volume_name else None
-        return _pv_disk(pv) if pv is not None else ()
+        yield from _pv_disk(pv) if pv is not None else ()
+        key = (claim.metadata.namespace, claim.metadata.name)
+        yield from (volume.metadata.name for volume in self.volumes.by_index(BY_CLAIM, key))
 
     def _pod_disks(self, pod: Pod) -> Iterable[str]:
         for namespace, name in pod_claims(pod):

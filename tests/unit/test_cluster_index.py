@@ -1,14 +1,16 @@
-"""Which disk a PersistentVolume is of, whatever people do to its labels."""
+"""Which disk an object is about: a PersistentVolume whatever people do to its labels, a claim by its name."""
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from tests.unit.life.worlds import RELEASED
 from tidb_volume import names
 from tidb_volume.kube.queue import Queue
-from tidb_volume.upstream import LocalSource, Pv, PvSpec
-from tidb_volume.value import Meta
-from volume_controller.cluster import BY_DISK, Cluster
+from tidb_volume.upstream import Claim, LocalSource, Pv, PvcSpec, PvSpec, SlimMeta
+from tidb_volume.value import Admin, Meta, Ref, Restore
+from volume_controller.cluster import BY_DISK, Cluster, Key, Topic
 
 TENANCY = "abcdefghijkl"
 
@@ -38,3 +40,38 @@ def test_a_pvs_disk_is_told_by_its_name_and_path(
     cluster = Cluster(Queue(), "tidb-volume")
     cluster.pvs.put(pv(name, path, labels))
     assert cluster.pvs.index_keys(BY_DISK) == ((disk,) if disk else ())
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "looked_at"),
+    [("data-0", "db", True), ("data-1", "db", False), ("data-0", "other", False)],
+)
+def test_a_claim_that_a_person_named_has_its_volume_looked_at_when_it_comes_changes_and_goes(
+    name: str, namespace: str, looked_at: bool
+) -> None:
+    """Found on a real cluster: the claim in the way of a restore was deleted, and nobody looked."""
+    cluster = Cluster(Queue(), "tidb-volume")
+    asked = Restore(question="q-1", claim=Ref(namespace="db", name="data-0"))
+    spec = msgspec.structs.replace(RELEASED.volume.spec, admin=Admin(restore=asked))
+    cluster.volumes.put(msgspec.structs.replace(RELEASED.volume, spec=spec))
+    of_volume = Key(Topic.VOLUME, RELEASED.volume.metadata.name)
+    drain(cluster)
+    claim = Claim(metadata=SlimMeta(name=name, namespace=namespace, uid="c", resource_version="9"))
+    bound = msgspec.structs.replace(claim, spec=PvcSpec(volume_name="elsewhere"))
+    later = msgspec.structs.replace(claim.metadata, resource_version="10")
+    for does in (
+        lambda: cluster.claims.put(claim),
+        lambda: cluster.claims.put(msgspec.structs.replace(bound, metadata=later)),
+        lambda: cluster.claims.remove(bound, 11),
+    ):
+        does()
+        assert (of_volume in drain(cluster)) is looked_at
+
+
+def drain(cluster: Cluster) -> set[Key]:
+    """What is to be looked at."""
+    found = set()
+    while (key := cluster.queue.poll()) is not None:
+        found.add(key)
+        cluster.queue.done(key)
+    return found
