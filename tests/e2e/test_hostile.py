@@ -170,7 +170,9 @@ def looks_of(node: Node) -> str:
 def refuses(lab: Lab, node: Node, entry: str) -> None:
     """The entry is refused: by the inventory's reader with its line, or by the daemon with a reason."""
     word = f"harm-{lab.tag}"
-    text = f"pools: {{{word}: {{onRelease: wipe}}}}\nnodes:\n  {node.name}:\n  - {entry.replace('POOL', word)}\n"
+    text = (
+        f"pools: {{{word}: {{onRelease: wipe}}}}\nnodes:\n  {node.name}:\n  - {entry.replace('POOL', word)}\n"
+    )
     lab.inventory(word, text)
 
     def errors() -> str:
