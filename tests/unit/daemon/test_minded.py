@@ -259,6 +259,25 @@ def test_a_wait_for_something_else_begins_anew() -> None:
         assert known.retry_pause_s == pause
 
 
+def test_what_a_child_found_to_wait_for_is_waited_for_unless_something_came_meanwhile() -> None:
+    known = of()
+    minded.found_waiting(known, "mounts", NOW)
+    assert (known.waits_until, known.retry_at, known.retry_pause_s) == ("mounts", NOW + 30, 30)
+    known.changed = True
+    minded.found_waiting(known, "mounts", NOW)
+    assert (known.waits_until, known.retry_at, known.retry_pause_s) == ("", 0.0, 0.0)
+
+
+@pytest.mark.parametrize("at_work", [True, False])
+def test_who_is_woken_while_a_child_is_at_work_is_told_so(*, at_work: bool) -> None:
+    known = of(child=child() if at_work else None)
+    minded.woken(known)
+    assert known.changed is at_work
+    known.child = None
+    minded.woken(known)
+    assert not known.changed
+
+
 def test_who_is_woken_tries_at_once_and_waits_as_if_for_the_first_time() -> None:
     known = of()
     minded.wait(known, "mounts", NOW)
