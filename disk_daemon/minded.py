@@ -101,10 +101,9 @@ def _is_too_early(minded: Minded, order: Order) -> bool:
     The child would say the same; this spares the work. Where something else is on the disk, such as what an
     earlier order made, the child is to say what.
     """
-    destroys = order.kind == "reclaim" or bool(order.answer)
     committed = minded.volume.status.committed == order.id
     is_there = minded.report is not None and order.ends in ("", minded.report.tenancy)
-    return destroys and is_there and not committed and not order.withdrawn
+    return order.destroys and is_there and not committed and not order.withdrawn
 
 
 def is_mountable(minded: Minded) -> bool:
@@ -157,15 +156,19 @@ def wait(minded: Minded, until: Until, now: float) -> None:
 def found_waiting(minded: Minded, until: Until, now: float) -> None:
     """As `wait`, for what a child has found; but what came while it was at work wakes nobody later."""
     if minded.changed:
-        minded.waits_until, minded.retry_at, minded.retry_pause_s = "", 0.0, 0.0
+        _try_at_once(minded)
     else:
         wait(minded, until, now)
 
 
 def woken(minded: Minded) -> None:
     """What the order waited for may be over: try at once, or once more when its child has ended."""
-    minded.waits_until, minded.retry_at, minded.retry_pause_s = "", 0.0, 0.0
+    _try_at_once(minded)
     minded.changed = minded.child is not None
+
+
+def _try_at_once(minded: Minded) -> None:
+    minded.waits_until, minded.retry_at, minded.retry_pause_s = "", 0.0, 0.0
 
 
 def bears_on_order(volume: Volume) -> tuple[object, ...]:

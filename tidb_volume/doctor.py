@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 from tidb_volume import names
+from tidb_volume.life.daemon import is_ready
 from tidb_volume.units import format_duration, parse_instant
-from tidb_volume.upstream import AdmissionBinding, AdmissionPolicy, DaemonPod, Pv, StorageClass
+from tidb_volume.upstream import BINDING_MODE, AdmissionBinding, AdmissionPolicy, DaemonPod, Pv, StorageClass
 from tidb_volume.value import Fleet, Value, Volume
 
 POLICIES = {
@@ -24,7 +25,6 @@ POLICIES = {
 """The admission policies of deploy/, and what is not stopped without each."""
 SILENT_S = 60.0
 """Seconds without a renewed lease after which nobody leads: four times its length."""
-BINDING = "WaitForFirstConsumer"
 
 
 class Installation(Value):
@@ -64,6 +64,10 @@ def examine(seen: Installation) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda each: each.severity != "error"))
 
 
+def _error(code: str, what: str, way_out: str) -> Finding:
+    return Finding(code=code, severity="error", what=what, way_out=way_out)
+
+
 def _unread(code: str, what: str) -> Finding:
     return Finding(
         code=code,
@@ -75,9 +79,8 @@ def _unread(code: str, what: str) -> Finding:
 
 def _fleet(seen: Installation) -> Iterator[Finding]:
     if seen.fleet is None:
-        yield Finding(
+        yield _error(
             code="NoFleet",
-            severity="error",
             what="there is no fleet object: nothing is wiped and nothing comes on offer",
             way_out="kubectl apply -f deploy/fleet.yaml",
         )
@@ -85,9 +88,8 @@ def _fleet(seen: Installation) -> Iterator[Finding]:
     for each in seen.fleet.status.inventories:
         if each.errors:
             what = f"inventory {each.name} has errors, and what was accepted before is in force"
-            yield Finding(
+            yield _error(
                 code="InventoryRefused",
-                severity="error",
                 what=f"{what}: {each.errors[0]}",
                 way_out="mend it: kubectl tidb-volume validate shows each place",
             )
@@ -100,9 +102,8 @@ def _leader(seen: Installation) -> Iterator[Finding]:
     silent = seen.now - parse_instant(seen.renewed) if seen.renewed else None
     if silent is None or silent > SILENT_S:
         since = f" since {format_duration(silent)}" if silent is not None else ""
-        yield Finding(
+        yield _error(
             code="NoLeader",
-            severity="error",
             what=f"no volume-controller leads{since}: nothing comes on offer, nothing is wiped; pods go on",
             way_out="kubectl get pods -A -l app.kubernetes.io/name=volume-controller",
         )
@@ -124,9 +125,8 @@ def _policies(seen: Installation) -> Iterator[Finding]:
         elif name not in denied:
             problem = "is bound nowhere, or only warns"
         if problem:
-            yield Finding(
+            yield _error(
                 code="PolicyMissing" if name not in there else "PolicyWeak",
-                severity="error",
                 what=f"admission policy {name} {problem}: {harm}",
                 way_out="kubectl apply -k deploy/",
             )
@@ -136,19 +136,14 @@ def _daemons(seen: Installation) -> Iterator[Finding]:
     if seen.daemons is None:
         yield _unread("DaemonsUnknown", "the pods of the disk-daemon")
         return
-    ready = {
-        each.spec.node_name
-        for each in seen.daemons
-        if any((one.type, one.status) == ("Ready", "True") for one in each.status.conditions)
-    }
+    ready = {each.spec.node_name for each in seen.daemons if is_ready(each)}
     without = sorted({volume.spec.node_name for volume in seen.volumes} - ready)
     if without:
         named = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
-        yield Finding(
+        yield _error(
             code="DaemonMissing",
-            severity="error",
             what=f"no disk-daemon is Ready on {named}: nothing is made ready or wiped there",
-            way_out=f"kubectl get pods -A -o wide -l app.kubernetes.io/name={names.DAEMON}",
+            way_out=f"kubectl get pods -A -o wide -l {names.LABEL_APP}={names.DAEMON}",
         )
 
 
@@ -160,18 +155,16 @@ def _classes(seen: Installation) -> Iterator[Finding]:
     for pool in sorted({volume.spec.pool for volume in seen.volumes if volume.spec.pool}):
         found = known.get(pool)
         if found is None:
-            yield Finding(
+            yield _error(
                 code="ClassMissing",
-                severity="error",
                 what=f"pool {pool} has no StorageClass of its name: no claim can ask for its disks",
                 way_out="the volume-controller makes it; see its log for why it does not",
             )
-        elif found.volume_binding_mode != BINDING:
-            yield Finding(
+        elif found.volume_binding_mode != BINDING_MODE:
+            yield _error(
                 code="ClassImmediate",
-                severity="error",
                 what=f"StorageClass {pool} binds claims before their pod is placed: on any node, for good",
-                way_out=f"delete the class and let it be made anew; it has to have {BINDING}",
+                way_out=f"delete the class and let it be made anew; it has to have {BINDING_MODE}",
             )
 
 

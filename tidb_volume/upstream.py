@@ -185,6 +185,10 @@ class ConfigMap(Value):
     data: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+BINDING_MODE = "WaitForFirstConsumer"
+"""What a local volume's class needs: with Immediate a claim is bound before its pod has a node."""
+
+
 class StorageClass(Value):
     """A StorageClass."""
 

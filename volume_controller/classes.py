@@ -12,11 +12,11 @@ from tidb_volume.kube import kinds, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.events import Recorder, about
 from tidb_volume.obs.log import Log
+from tidb_volume.upstream import BINDING_MODE
 from volume_controller.act import NotLeading
 from volume_controller.cluster import Cluster
 
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
-BINDING = "WaitForFirstConsumer"
 
 _log = Log(__name__)
 
@@ -39,10 +39,10 @@ class ClassKeeper:
             return
         found = self._cluster.classes.get(pool)
         if found is not None:
-            if found.volume_binding_mode != BINDING:
+            if found.volume_binding_mode != BINDING_MODE:
                 text = (
                     f"volumeBindingMode is {found.volume_binding_mode}: a claim is bound before its pod has a"
-                    f" node; make the class again with {BINDING}"
+                    f" node; make the class again with {BINDING_MODE}"
                 )
                 self._recorder.say(about(kinds.STORAGE_CLASS, found), "WrongBindingMode", text, warning=True)
                 _log.warning("storage class", pool=pool, binding=found.volume_binding_mode)
@@ -52,7 +52,7 @@ class ClassKeeper:
         document = {
             "metadata": {"name": pool},
             "provisioner": NO_PROVISIONER,
-            "volumeBindingMode": BINDING,
+            "volumeBindingMode": BINDING_MODE,
             "reclaimPolicy": "Delete",
         }
         try:

@@ -5,9 +5,7 @@ What comes since counts until a byte is gone: the daemon says so, under its lock
 
 from __future__ import annotations
 
-import msgspec
-
-from tidb_volume.life import actions, answers, edit, free, give, memory, orders, release
+from tidb_volume.life import answers, edit, free, give, memory, orders, release
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
@@ -54,5 +52,4 @@ def _hold_back(seen: Seen, word: str) -> Plan:
     answered = seen.failed or seen.refused
     if order is None or order.withdrawn or answered or word in ("Held", "Gated"):
         return Plan()
-    taken = msgspec.structs.replace(order, withdrawn=True)
-    return Plan(action=actions.WriteOrder(order=taken, why=f"not now: {word}"))
+    return orders.withdraw(order, f"not now: {word}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from tidb_volume import names
 from tidb_volume.life import actions, answers, memory, offer, orders
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
 from tidb_volume.value import Content, Ref
+
+ASKED_BACK = "a person asked to have it back"
 
 
 def step(world: World, seen: Seen) -> Plan | None:
@@ -51,14 +51,12 @@ def take_back(world: World, seen: Seen) -> Plan:
     """
     order = seen.order
     if order is None or (memory.given_back(seen) and not seen.mine):
-        plan = orders.go_on(world, seen, "a person asked to have it back")
-        assert isinstance(plan.action, actions.WriteOrder)
-        assert plan.action.order is not None
-        taken = msgspec.structs.replace(plan.action.order, withdrawn=True)
-        return Plan(action=actions.WriteOrder(order=taken, why=plan.action.why))
+        fresh = orders.go_on(world, seen, ASKED_BACK).action
+        assert isinstance(fresh, actions.WriteOrder)
+        assert fresh.order is not None
+        return orders.withdraw(fresh.order, ASKED_BACK)
     if not order.withdrawn:
-        taken = msgspec.structs.replace(order, withdrawn=True)
-        return Plan(action=actions.WriteOrder(order=taken, why="a person asked to have it back"))
+        return orders.withdraw(order, ASKED_BACK)
     if not memory.given_back(seen):
         return Plan()
     return step(world, seen) or Plan()

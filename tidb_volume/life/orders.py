@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tidb_volume.life import actions, answers
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen
@@ -18,7 +20,7 @@ def stands_for_wipe(world: World, seen: Seen) -> bool:
         and not (seen.done or seen.failed or seen.refused)
         and not (seen.work is not None and seen.work.begun)
         and order.ends == world.volume.status.tenancy
-        and (order.kind == "reclaim" or bool(order.answer))
+        and order.destroys
     )
 
 
@@ -85,6 +87,12 @@ def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
         attempt=attempt,
         again_of=order,
     )
+
+
+def withdraw(order: Order, why: str) -> Plan:
+    """Have the daemon say, under its lock on the disk, that it has not begun and will not."""
+    taken = msgspec.structs.replace(order, withdrawn=True)
+    return Plan(action=actions.WriteOrder(order=taken, why=why))
 
 
 def take_back(world: World, seen: Seen, why: str) -> Plan:

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.unit.life.cluster import NAME
 from tests.unit.life.worlds import (
     BLANK,
     COMMITTED,
+    HARDWARE,
+    NEXT,
     NOW,
     OFFERED,
     OLD,
@@ -19,6 +22,7 @@ from tests.unit.life.worlds import (
     question,
     work,
 )
+from tidb_volume import names
 from tidb_volume.life import actions
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.plan import plan
@@ -26,10 +30,15 @@ from tidb_volume.life.world import Daemon, World
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
     Adopt,
+    Answer,
     Content,
+    Fleet,
+    FleetSpec,
+    Meta,
     Order,
     Restore,
     Retry,
+    Source,
     WorkState,
 )
 
@@ -103,6 +112,12 @@ GONE_ORDERED = but(
     spec={"order": order(kind="prepare", answer="q-1", pv_uid="pv-z", attempt=2)},
     mine={**OURS, "counted": frozenset({"q-1"})},
 )
+ENDING = {"deletion_timestamp": "2027-01-01T00:00:00Z"}
+PV_OLD, PV_NEXT = (names.pv_name(NAME, each) for each in (OLD, NEXT))
+PAUSED = Fleet(metadata=Meta(name="fleet"), spec=FleetSpec(paused=True))
+WIPE_NOW = {"wipe_now": Answer(question="q-1")}
+DEVICE = Source(device="/dev/x")
+UUID = change(HARDWARE, fs_uuid="u1")
 READY = "clean: made ready to be offered"
 FREE = but(OFFERED, status={"volume_uid": "", "volume_name": "", "withdrawn": OLD}, pvs=())
 DATA = but(BLANK, disk={"content": Content.DATA, "content_note": "xfs"})

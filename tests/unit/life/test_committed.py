@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.unit.life.cluster import NAME
 from tests.unit.life.plans import (
     AGAIN,
     BACK,
+    ENDING,
     FAILED,
+    PAUSED,
     READY,
     REFUSED,
     RUNNING,
@@ -17,36 +18,19 @@ from tests.unit.life.plans import (
 from tests.unit.life.worlds import (
     CLAIM,
     COMMITTED,
-    HARDWARE,
     NEXT,
-    OLD,
     OTHER,
     WIPED,
     but,
-    change,
     order,
     pv,
     with_pv,
     work,
 )
-from tidb_volume import names
 from tidb_volume.life.world import World
 from tidb_volume.value import (
-    Answer,
-    Fleet,
-    FleetSpec,
-    Meta,
-    Source,
     WorkState,
 )
-
-ENDING = {"deletion_timestamp": "2027-01-01T00:00:00Z"}
-PV_OLD, PV_NEXT, PV_OTHER = (names.pv_name(NAME, each) for each in (OLD, NEXT, OTHER))
-PAUSED = Fleet(metadata=Meta(name="fleet"), spec=FleetSpec(paused=True))
-WIPE_NOW = {"wipe_now": Answer(question="q-1")}
-DEVICE = Source(device="/dev/x")
-UUID = change(HARDWARE, fs_uuid="u1")
-
 
 TAKEN = but(BACK, spec={"order": order(withdrawn=True, attempt=2)})
 ENDED = but(

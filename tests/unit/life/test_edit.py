@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.life.cluster import NAME
 from tests.unit.life.plans import (
     COUNTED,
     settled,
@@ -12,34 +11,17 @@ from tests.unit.life.plans import (
 from tests.unit.life.worlds import (
     BLANK,
     BOUND,
-    HARDWARE,
-    NEXT,
     NOW,
     OFFERED,
-    OLD,
-    OTHER,
     but,
     change,
 )
-from tidb_volume import names
 from tidb_volume.life import actions
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import World
 from tidb_volume.value import (
-    Answer,
-    Fleet,
-    FleetSpec,
-    Meta,
-    Source,
     WipePolicy,
 )
-
-ENDING = {"deletion_timestamp": "2027-01-01T00:00:00Z"}
-PV_OLD, PV_NEXT, PV_OTHER = (names.pv_name(NAME, each) for each in (OLD, NEXT, OTHER))
-PAUSED = Fleet(metadata=Meta(name="fleet"), spec=FleetSpec(paused=True))
-WIPE_NOW = {"wipe_now": Answer(question="q-1")}
-DEVICE = Source(device="/dev/x")
-UUID = change(HARDWARE, fs_uuid="u1")
 
 
 def specified(world: World) -> Any:

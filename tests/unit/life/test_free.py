@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from tests.unit.life.cluster import NAME
 from tests.unit.life.plans import (
     ADOPTED,
     ANSWERED,
     ASKED_BACK,
     AWAY,
     DATA,
+    DEVICE,
+    ENDING,
     FAILED,
     FIRST,
     FREE,
     OURS,
+    PAUSED,
+    PV_NEXT,
     READY,
     REFUSED,
     RUNNING,
+    UUID,
     WITHDRAWN,
     at,
     rows,
@@ -25,7 +29,6 @@ from tests.unit.life.plans import (
 from tests.unit.life.worlds import (
     BLANK,
     CLAIM,
-    HARDWARE,
     NEXT,
     NOW,
     OFFERED,
@@ -39,30 +42,16 @@ from tests.unit.life.worlds import (
     with_pv,
     work,
 )
-from tidb_volume import names
 from tidb_volume.life import actions
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import World
 from tidb_volume.value import (
     Adopt,
-    Answer,
     Content,
-    Fleet,
-    FleetSpec,
     Identity,
-    Meta,
-    Source,
     WipePolicy,
     WorkState,
 )
-
-ENDING = {"deletion_timestamp": "2027-01-01T00:00:00Z"}
-PV_OLD, PV_NEXT, PV_OTHER = (names.pv_name(NAME, each) for each in (OLD, NEXT, OTHER))
-PAUSED = Fleet(metadata=Meta(name="fleet"), spec=FleetSpec(paused=True))
-WIPE_NOW = {"wipe_now": Answer(question="q-1")}
-DEVICE = Source(device="/dev/x")
-UUID = change(HARDWARE, fs_uuid="u1")
-
 
 # --- on offer ---
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.life.cluster import NAME
 from tests.unit.life.plans import (
     ABOUT,
     ADOPT,
@@ -12,10 +11,15 @@ from tests.unit.life.plans import (
     AWAY,
     BACK,
     COUNTED,
+    DEVICE,
+    ENDING,
     FAILED,
     FREE,
     GONE,
+    PV_OLD,
     RUNNING,
+    UUID,
+    WIPE_NOW,
     at,
     rows,
     settled,
@@ -28,7 +32,6 @@ from tests.unit.life.worlds import (
     COMMITTED,
     FRESH,
     HARDWARE,
-    NEXT,
     NOW,
     OFFERED,
     OLD,
@@ -42,7 +45,6 @@ from tests.unit.life.worlds import (
     with_pv,
     work,
 )
-from tidb_volume import names
 from tidb_volume.life import actions, orders
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import Annotated, World
@@ -50,22 +52,10 @@ from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
     Answer,
     Content,
-    Fleet,
-    FleetSpec,
-    Meta,
     Order,
     Presence,
-    Source,
     WipePolicy,
 )
-
-ENDING = {"deletion_timestamp": "2027-01-01T00:00:00Z"}
-PV_OLD, PV_NEXT, PV_OTHER = (names.pv_name(NAME, each) for each in (OLD, NEXT, OTHER))
-PAUSED = Fleet(metadata=Meta(name="fleet"), spec=FleetSpec(paused=True))
-WIPE_NOW = {"wipe_now": Answer(question="q-1")}
-DEVICE = Source(device="/dev/x")
-UUID = change(HARDWARE, fs_uuid="u1")
-
 
 # --- before all else ---
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.unit.life.cluster import NAME
 from tests.unit.life.plans import (
     ADOPT,
     ASKED_BACK,
     AWAY,
     COUNTED,
+    ENDING,
     FAILED,
     GONE,
     GONE_ORDERED,
@@ -21,36 +21,21 @@ from tests.unit.life.plans import (
     step,
 )
 from tests.unit.life.worlds import (
-    HARDWARE,
-    NEXT,
     NOW,
     OLD,
     OTHER,
     RELEASED,
     but,
-    change,
     order,
     with_pv,
     work,
 )
-from tidb_volume import names
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
-    Answer,
-    Fleet,
-    FleetSpec,
-    Meta,
-    Source,
     WorkState,
 )
 
-ENDING = {"deletion_timestamp": "2027-01-01T00:00:00Z"}
-PV_OLD, PV_NEXT, PV_OTHER = (names.pv_name(NAME, each) for each in (OLD, NEXT, OTHER))
-PAUSED = Fleet(metadata=Meta(name="fleet"), spec=FleetSpec(paused=True))
-WIPE_NOW = {"wipe_now": Answer(question="q-1")}
-DEVICE = Source(device="/dev/x")
-UUID = change(HARDWARE, fs_uuid="u1")
 ASKED_FOR = but(GONE, admin={"adopt": None, **RESTORE})
 GONE_TOLD = but(ASKED_FOR, spec={"order": order(withdrawn=True)}, **WITHDRAWN)
 """Deleted by hand, and asked back; the same, and the daemon has answered."""
