@@ -13,7 +13,9 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -109,15 +111,7 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
     else:
         loop.add(messages.fileno(), READ, partial(_heard, messages, keeper))
 
-    def changed(change: store.Change[Volume]) -> None:
-        new = change.new
-        if new is not None:
-            loop.call(lambda: keeper.volume_changed(new))
-        else:
-            name = change.key[1]
-            loop.call(lambda: keeper.volume_gone(name))
-
-    volumes.on_change(changed)
+    follow(volumes, keeper, loop.call)
     watch = reflector.Reflector(
         server,
         kinds.TIDB_VOLUME,
@@ -155,6 +149,41 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
             messages.close()
         _log.info("ended", status=status)
     return status
+
+
+class Minding(Protocol):
+    """Who is told of this node's TidbVolumes; the keeper."""
+
+    def volume_changed(self, volume: Volume) -> None:
+        """See `keeper.Keeper.volume_changed`."""
+        ...
+
+    def volume_gone(self, name: str) -> None:
+        """See `keeper.Keeper.volume_gone`."""
+        ...
+
+
+def follow(
+    volumes: store.Store[Volume], keeper: Minding, call: Callable[[Callable[[], object]], None]
+) -> None:
+    """Have the keeper told of each change. call: has something called in the main loop.
+
+    Two threads put into the store, and what they tell of it can come in the wrong order. So a change is no
+    more than a name to look up: what is handed over is what the store has by then.
+    """
+
+    def tell(name: str) -> None:
+        volume = volumes.get(name)
+        if volume is None:
+            keeper.volume_gone(name)
+        else:
+            keeper.volume_changed(volume)
+
+    def changed(change: store.Change[Volume]) -> None:
+        name = change.key[1]
+        call(lambda: tell(name))
+
+    volumes.on_change(changed)
 
 
 def _heard(messages: socket.socket, keeper: Keeper) -> None:

@@ -225,6 +225,11 @@ class Keeper:
         if known.work is not None and (order is None or known.work.order_id != order.id):
             known.work = known.written_work = None
             minded.woken(known)
+        if order is None or known.answered[0] != order.id:
+            known.answered = (
+                "",
+                False,
+            )  # it may come again without its answer, from an etcd that is set back
         self._consider(known)
 
     def volume_gone(self, name: str) -> None:

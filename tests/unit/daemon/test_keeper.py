@@ -319,6 +319,16 @@ def test_an_order_that_was_answered_is_not_carried_out_again(world: World) -> No
     assert [job.kind for job in world.spawned if job.kind != "survey"] == ["observe"]
 
 
+def test_an_order_that_comes_again_without_its_answer_is_answered_again(world: World) -> None:
+    """As out of an etcd that was set back."""
+    world.keeper.volume_changed(listed("v", "/data/a", order()))
+    world.until("the answer", lambda: world.last("v")[1] and world.idle())
+    world.keeper.volume_changed(listed("v", "/data/a"))
+    world.api.writes.clear()
+    world.keeper.volume_changed(listed("v", "/data/a", order()))
+    world.until("the answer, again", lambda: world.last("v")[1])
+
+
 def test_an_order_that_was_refused_and_is_then_withdrawn_is_answered_once_more(world: World) -> None:
     refused = Work(order_id="order-1", state=WorkState.REFUSED, reason="Breaker")
     world.keeper.volume_changed(listed("v", "/data/a", order(withdrawn=True), work=refused))
