@@ -295,8 +295,14 @@ class Observer(State):
         for pv in offered:
             if (tenancy_of(pv), str(pv.spec.claim_ref)) in self.granted:
                 continue
-            if pv.spec.claim_ref is not None and pv.spec.claim_ref.uid and loud:
-                continue  # a claim has it that is being deleted: Kubernetes does not bind it any more
+            ref = pv.spec.claim_ref
+            if ref is not None and ref.uid:
+                # Chosen for a claim that is being deleted: Kubernetes does not bind it any more.
+                owners = {
+                    item.owner for disk in self.disks for item in disk.tenancies.get(tenancy_of(pv), ())
+                }
+                assert loud or owners <= {ref.uid} or tenancy_of(pv) in self.unseen, "dirty, and nothing said"
+                continue
             for disk in self.disks:
                 assert not disk.tenancies.get(tenancy_of(pv)), "a dirty disk stays on offer"
             assert tenancy_of(pv) not in self.witnessed, "what a claim had stays on offer"
