@@ -300,7 +300,9 @@ class Node:
             self.observed(volume)
             report, order = self._report(volume), volume.spec.order
             current = daemon.work is not None and order is not None and daemon.work.order_id == order.id
-            work = daemon.work if current and volume.status.work is None else None
+            said = volume.status.work
+            unsaid = said is None or order is None or said.order_id != order.id
+            work = daemon.work if current and unsaid else None
             daemon.letters.append(Letter(volume.metadata.uid, report, work))
 
     def _report(self, volume: Volume) -> DiskReport:

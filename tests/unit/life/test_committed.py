@@ -38,6 +38,7 @@ ENDED = but(
     spec={"order": order(kind="prepare", ends="", answer="q-1", pv_uid="")},
     status={"dirty": False, "tenancy": "", "owner": None, "volume_uid": "", "volume_name": ""},
 )
+READY_DISK = {"tenancy": NEXT, "journal": NEXT, "empty": True}
 GIVEN = but(TAKEN, status={"work": work(WorkState.REFUSED, "Withdrawn")})
 
 
@@ -73,6 +74,18 @@ GIVEN = but(TAKEN, status={"work": work(WorkState.REFUSED, "Withdrawn")})
     # The order.
     (but(COMMITTED, spec={"order": None}), "reclaim a>d 0: the committed wipe has no order"),
     (but(AGAIN, spec={"order": order(withdrawn=True)}), "reclaim a>b 0: the committed wipe has no order"),
+    # Taken back too late: the daemon brings it to its end, and what it says is heard.
+    (but(TAKEN, status={"work": work()}, disk=READY_DISK), "create b"),
+    (but(TAKEN, status={"work": work(), "committed": "order-0"}, disk=READY_DISK), "create b"),
+    (
+        but(TAKEN, status={"work": work()}, disk=READY_DISK, mine={"orders": frozenset()}),
+        "reclaim a>b 2: asked again under this leader",
+    ),
+    (but(TAKEN, status={"work": work(WorkState.RUNNING, begun=True)}), ""),
+    (
+        but(TAKEN, status={"work": work(WorkState.FAILED, begun=True), "retry": at(0)}),
+        "reclaim a>b 3: tried again",
+    ),
     (
         but(AGAIN, spec={"order": order(id="order-8")}),
         "reclaim a>b 0: the order that stands is not the committed one",
