@@ -15,7 +15,7 @@ CODE := tidb_volume volume_controller disk_daemon
 QUICK := $(wildcard tests/unit tests/model tests/api tests/disks)
 K8S ?=
 ROUNDS ?= 100
-SECONDS ?= $(if $(CI),40,3600)
+SECONDS ?= $(if $(CI),120,3600)
 ARGS ?=
 export K8S ROUNDS
 
