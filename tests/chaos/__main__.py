@@ -54,6 +54,8 @@ class Chaos:
         self.did: Counter[str] = Counter()
         self.kills = self.rounds = self.restores = 0
         self.numbers = 0
+        self.fstabs: dict[str, dict[str, str]] = {}
+        """How each node mounts its disks, but for a storm."""
 
     def list_disks(self) -> None:
         """Two folders, a device with a file system and a raw one on each node, a pool for each kind."""
@@ -69,6 +71,7 @@ class Chaos:
                 disk = node.add_disk(pool, size=size, raw=True)
                 text += f"  - {{device: {disk.by_id}, pool: {pool}, {shape}}}\n"
         self.lab.inventory("chaos", text)
+        self.fstabs = {node.name: node.fstab for node in self.cluster.nodes}
 
     # --- while it storms ---
 
@@ -120,6 +123,14 @@ class Chaos:
             self.mend_what_is_due()
         for part in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
             self.cluster.start(part)
+        for node in self.cluster.nodes:
+            # A storm that failed half-way, or met another one, left no word of how to end it.
+            if node.running and node.fstab != self.fstabs[node.name]:
+                node.power_off()
+            node.set_fstab(self.fstabs[node.name])
+            node.start(wait=False)
+            for program in ("disk-daemon", "volume-controller"):
+                node.thaw(f"/usr/local/bin/{program}")
         for node in self.cluster.nodes:
             node.wait_ready(180)
 

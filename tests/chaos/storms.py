@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from tests.cluster import Cluster, ClusterError, Node
@@ -78,18 +78,17 @@ def node_off(cluster: Cluster, of: random.Random) -> Undo:
 def mounts_swapped(cluster: Cluster, of: random.Random) -> Undo:
     """Two folders show each other's disk after a reboot, until somebody sees it and reboots again."""
     node = _node(cluster, of)
-    first, second = sorted(node.fstab)[:2]
-    node.power_off()
-    node.swap_mounts(first, second)
-    node.start(wait=False)
+    straight = node.fstab
+    first, second = sorted(straight)[:2]
 
-    def back() -> None:
+    def boot(fstab: Mapping[str, str]) -> None:
         if node.running:
             node.power_off()
-        node.swap_mounts(first, second)
+        node.set_fstab(fstab)
         node.start(wait=False)
 
-    return back
+    boot({**straight, first: straight[second], second: straight[first]})
+    return lambda: boot(straight)
 
 
 def _volumes(cluster: Cluster, phase: str) -> list[str]:
