@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from disk_daemon import kernel, minded
+from disk_daemon import kernel, minded, news
 from disk_daemon.children import Child, Children
 from disk_daemon.facts import mounts
 from disk_daemon.jobs import Ask, Ended, Hangs, Job, Message, Mounted, Recalled, Surveyed, Tell
@@ -24,10 +24,7 @@ from disk_daemon.loop import READ
 from disk_daemon.minded import NEVER, Minded
 from disk_daemon.telling import SURVEY_WAIT_S, Api, Teller, claim_of, reports
 from tidb_volume.obs.log import Log
-from tidb_volume.shape import BLOCK
 from tidb_volume.value import (
-    Order,
-    Phase,
     Presence,
     Source,
     Volume,
@@ -64,63 +61,6 @@ class Watch(Protocol):
     def remove(self, descriptor: int) -> None:
         """See `loop.Loop.remove`."""
         ...
-
-
-def _what_it_is(volume: Volume) -> tuple[object, ...]:
-    """What of a volume changes how its disk is looked at."""
-    spec = volume.spec
-    return (spec.source, spec.volume_mode, spec.fs_type, spec.mount_options, volume.status.identity)
-
-
-def _who_has_it(volume: Volume) -> tuple[bool, str]:
-    """What of a volume changes what is told of its disk."""
-    return volume.status.phase is Phase.BOUND, claim_of(volume)
-
-
-def _asks_for_look(before: Volume, now: Volume) -> bool:
-    """Whether a look would find or journal something else than the one before.
-
-    A claim that comes is journalled; one that goes leaves nothing new to see but that nobody uses the disk,
-    where that was told, and what follows needs the disk to itself.
-    """
-    if _what_it_is(before) != _what_it_is(now):
-        return True
-    (was_bound, had), (is_bound, has) = _who_has_it(before), _who_has_it(now)
-    return (is_bound and not was_bound) or has not in ("", had)
-
-
-def _is_let_go(before: Volume, now: Volume) -> bool:
-    """The claim that had the disk is gone."""
-    return _who_has_it(before)[0] and not _who_has_it(now)[0]
-
-
-def _is_in_use(known: Minded) -> bool:
-    """It is told that somebody uses the disk. Nothing tells of the end of a raw device's use."""
-    return known.report is not None and bool(known.report.in_use)
-
-
-def _waits_for_survey(volume: Volume) -> bool:
-    """The disk is reported, and the controller says that it is not observed: it misses the survey."""
-    disk = volume.status.disk
-    return volume.status.reason == "NotObserved" and disk is not None and disk.presence is Presence.OK
-
-
-def _has_a_node(known: Minded) -> bool:
-    """It is a raw device, or was made one and its entry wants something else by now."""
-    made = known.ended.record.made if known.ended is not None else ""
-    return BLOCK in (known.volume.spec.volume_mode, made)
-
-
-def _tenancies(known: Minded | None, order: Order | None) -> tuple[str, ...]:
-    """Every tenancy that the journal or the order has of a disk."""
-    record = known.ended.record if known is not None and known.ended is not None else None
-    taken = record.order if record is not None else None
-    found = (
-        record.handed if record is not None else "",
-        taken.ends if taken is not None else "",
-        order.ends if order is not None else "",
-    )
-    return tuple(dict.fromkeys(each for each in found if each))
 
 
 class Keeper:
@@ -211,15 +151,17 @@ class Keeper:
             self._teller.survey_again()
         else:
             before, known.volume = known.volume, volume
-            if minded.bears_on_order(before) != minded.bears_on_order(volume):
+            if news.bears_on_order(before) != news.bears_on_order(volume):
                 minded.woken(known)
-            if _asks_for_look(before, volume) or (_is_let_go(before, volume) and _is_in_use(known)):
+            if news.asks_for_look(before, volume) or (
+                news.is_let_go(before, volume) and minded.is_in_use(known)
+            ):
                 known.observe_at = 0.0
-            if _waits_for_survey(volume) and not _waits_for_survey(before):
+            if news.waits_for_survey(volume) and not news.waits_for_survey(before):
                 self._teller.survey_again()
             if not known.writing:
                 known.written, known.written_work = volume.status.disk, volume.status.work
-            if _who_has_it(before) != _who_has_it(volume):
+            if news.who_has_it(before) != news.who_has_it(volume):
                 self._report_all()
         order = volume.spec.order
         if known.work is not None and (order is None or known.work.order_id != order.id):
@@ -257,7 +199,7 @@ class Keeper:
     def disks_moved(self) -> None:
         """A disk has come or gone: a device node may lead to another one by now. Where no volume has one the
         next survey is soon enough: other people's network disks come and go all day."""
-        if not any(map(_has_a_node, self._minded.values())):
+        if not any(map(minded.has_a_node, self._minded.values())):
             return
         self._survey_in(max(SURVEY_SOON_S, self._surveyed_at + SURVEY_PAUSE_S - self._clock()))
 
@@ -267,7 +209,7 @@ class Keeper:
         known = self._minded.get(self._by_job.get(child.job.id, ""))
         match message:
             case Ask():
-                tenancies = _tenancies(known, child.job.order)
+                tenancies = minded.tenancies(known, child.job.order)
                 volume, lean = child.job.volume, message.lean
                 self._api.live(volume, tenancies, lean, lambda live: self._answer(child, live))
             case Surveyed():

@@ -13,6 +13,7 @@ import msgspec
 
 from disk_daemon.children import Child
 from disk_daemon.jobs import Ended
+from tidb_volume.shape import BLOCK
 from tidb_volume.value import DiskReport, Order, Volume, Work, WorkState
 
 OBSERVE_EVERY_S = 60.0
@@ -171,13 +172,6 @@ def _try_at_once(minded: Minded) -> None:
     minded.waits_until, minded.retry_at, minded.retry_pause_s = "", 0.0, 0.0
 
 
-def bears_on_order(volume: Volume) -> tuple[object, ...]:
-    """What of a volume may end or change an order's wait; our own writes are no part of it."""
-    spec, status = volume.spec, volume.status
-    question = status.question.id if status.question else None
-    return (spec.order, spec.admin, spec.wipe, status.committed, question)
-
-
 def same_work(one: Work | None, other: Work | None) -> bool:
     """Whether both say the same; when it was said does not count."""
     if one is None or other is None:
@@ -190,3 +184,26 @@ def unwritten(minded: Minded) -> tuple[DiskReport | None, Work | None]:
     disk = minded.report if minded.report != minded.written else None
     work = minded.work if not same_work(minded.work, minded.written_work) else None
     return disk, work
+
+
+def is_in_use(minded: Minded) -> bool:
+    """It is told that somebody uses the disk. Nothing tells of the end of a raw device's use."""
+    return minded.report is not None and bool(minded.report.in_use)
+
+
+def has_a_node(minded: Minded) -> bool:
+    """It is a raw device, or was made one and its entry wants something else by now."""
+    made = minded.ended.record.made if minded.ended is not None else ""
+    return BLOCK in (minded.volume.spec.volume_mode, made)
+
+
+def tenancies(minded: Minded | None, order: Order | None) -> tuple[str, ...]:
+    """Every tenancy that the journal or the order has of a disk."""
+    record = minded.ended.record if minded is not None and minded.ended is not None else None
+    taken = record.order if record is not None else None
+    found = (
+        record.handed if record is not None else "",
+        taken.ends if taken is not None else "",
+        order.ends if order is not None else "",
+    )
+    return tuple(dict.fromkeys(each for each in found if each))

@@ -10,18 +10,15 @@ import pytest
 
 from disk_daemon import minded
 from disk_daemon.children import Child
-from disk_daemon.jobs import Ended, Job
-from disk_daemon.known import Raw
+from disk_daemon.jobs import Ended, Job, Record
+from disk_daemon.known import Raw, Taken
 from disk_daemon.minded import NEVER, Minded
 from tests.unit.daemon.cases import NEXT, OLD, OTHER, facts, order, volume
 from tidb_volume.value import (
-    Admin,
     DiskReport,
     Order,
     Presence,
-    Question,
-    Volume,
-    WipePolicy,
+    VolumeMode,
     Work,
     WorkState,
 )
@@ -286,41 +283,6 @@ def test_who_is_woken_tries_at_once_and_waits_as_if_for_the_first_time() -> None
     assert minded.next_job(known, NOW, free_slot=True) == "order"
 
 
-# --- what may end a wait ---
-
-ASKED = Question(id="q-1", kind="release", about=OLD, text="?")
-BEFORE = of().volume
-
-
-@pytest.mark.parametrize(
-    ("after", "bears"),
-    [
-        (BEFORE, False),
-        (change(BEFORE, spec=change(BEFORE.spec, order=order(next=OTHER))), True),
-        (change(BEFORE, spec=change(BEFORE.spec, order=None)), True),
-        (change(BEFORE, spec=change(BEFORE.spec, admin=Admin(hold=True))), True),
-        (change(BEFORE, spec=change(BEFORE.spec, wipe=WipePolicy(gates=("g",)))), True),
-        (change(BEFORE, status=change(BEFORE.status, committed="")), True),
-        (change(BEFORE, status=change(BEFORE.status, question=ASKED)), True),
-        (change(BEFORE, status=change(BEFORE.status, disk=report(NEXT))), False),
-        (change(BEFORE, status=change(BEFORE.status, work=RUNNING)), False),
-        (change(BEFORE, status=change(BEFORE.status, message="other words")), False),
-    ],
-)
-def test_what_people_and_the_controller_write_may_end_a_wait_and_what_we_write_never(
-    after: Volume, bears: bool
-) -> None:
-    assert (minded.bears_on_order(BEFORE) != minded.bears_on_order(after)) is bears
-
-
-def test_another_question_may_end_a_wait_and_one_that_is_worded_anew_does_not() -> None:
-    def asks(question: Question | None) -> tuple[object, ...]:
-        return minded.bears_on_order(change(BEFORE, status=change(BEFORE.status, question=question)))
-
-    assert asks(ASKED) != asks(change(ASKED, id="q-2"))
-    assert asks(ASKED) == asks(change(ASKED, text="??"))
-
-
 # --- what is to be written ---
 
 
@@ -356,3 +318,52 @@ def test_only_what_is_not_there_yet_is_written(
     known: Minded, written: tuple[DiskReport | None, Work | None]
 ) -> None:
     assert minded.unwritten(known) == written
+
+
+# --- what is known of a disk ---
+
+
+@pytest.mark.parametrize(
+    ("told", "used"),
+    [(None, False), (report(), False), (change(report(), in_use="loop7 on it"), True)],
+)
+def test_a_disk_is_in_use_where_that_is_told(told: DiskReport | None, used: bool) -> None:
+    assert minded.is_in_use(of(report=told)) is used
+
+
+@pytest.mark.parametrize(
+    ("mode", "ended", "has"),
+    [
+        ("Filesystem", None, False),
+        ("Filesystem", looked(), False),
+        ("Filesystem", change(looked(), record=Record(made="Block")), True),
+        ("Block", None, True),
+        ("Block", change(looked(), record=Record(made="Filesystem ext4")), True),
+    ],
+)
+def test_what_is_or_was_a_raw_device_has_a_node(mode: VolumeMode, ended: Ended | None, has: bool) -> None:
+    known = of(ended=ended)
+    known.volume = change(known.volume, spec=change(known.volume.spec, volume_mode=mode))
+    assert minded.has_a_node(known) is has
+
+
+TAKEN = Taken(id="order-0", kind="reclaim", ends=OTHER, next=NEXT)
+
+
+@pytest.mark.parametrize(
+    ("known", "given", "found"),
+    [
+        (None, None, ()),
+        (None, order(), (OLD,)),
+        (of(), None, ()),
+        (of(ended=looked()), None, ()),
+        (of(ended=change(looked(), record=Record(handed=OLD))), order(), (OLD,)),
+        (of(ended=change(looked(), record=Record(handed=OLD))), None, (OLD,)),
+        (of(ended=change(looked(), record=Record(handed=NEXT, order=TAKEN))), order(), (NEXT, OTHER, OLD)),
+        (of(ended=change(looked(), record=Record(order=change(TAKEN, ends="")))), order(ends=""), ()),
+    ],
+)
+def test_tenancies_are_those_of_the_journal_and_of_the_order(
+    known: Minded | None, given: Order | None, found: tuple[str, ...]
+) -> None:
+    assert minded.tenancies(known, given) == found
