@@ -193,8 +193,8 @@ def is_in_use(minded: Minded) -> bool:
 
 def has_a_node(minded: Minded) -> bool:
     """It is a raw device, or was made one and its entry wants something else by now."""
-    made = minded.ended.record.made if minded.ended is not None else ""
-    return BLOCK in (minded.volume.spec.volume_mode, made)
+    was = minded.ended is not None and minded.ended.record.made == BLOCK
+    return was or minded.volume.spec.volume_mode == BLOCK
 
 
 def tenancies(minded: Minded | None, order: Order | None) -> tuple[str, ...]:
