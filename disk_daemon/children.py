@@ -19,8 +19,15 @@ from disk_daemon.known import Live
 _messages: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
+SILENT_S = 30.0
+"""After so long without a word from a child at work on an order, people are told: one of its system calls
+takes its time, or its disk hangs."""
+NEVER = float("inf")
+
+
 class Child:
-    """One child. `heard_at` and `patience_s` are seconds of the parent's clock."""
+    """One child. `heard_at` and `patience_s` are seconds of the parent's clock. silence_told: that it has not
+    been heard for long."""
 
     def __init__(self, job: Job, line: socket.socket, now: float, patience_s: float) -> None:
         self.job = job
@@ -28,6 +35,11 @@ class Child:
         self.heard_at = now
         self.patience_s = patience_s
         self.was_killed = False
+        self.silence_told = False
+
+    def heard(self, now: float) -> None:
+        """It said something."""
+        self.heard_at, self.silence_told = now, False
 
     def answer(self, live: Live) -> None:
         """Give the child the reading that it waits for; one that is gone needs none.
@@ -44,6 +56,18 @@ class Child:
     def is_overdue(self, now: float) -> bool:
         """Whether it has been silent for longer than its job may take."""
         return now - self.heard_at > self.patience_s
+
+    def is_silent(self, now: float) -> bool:
+        """Whether people should be told that nothing is heard of an order."""
+        untold = self.job.kind == "order" and not self.silence_told and not self.was_killed
+        return untold and now - self.heard_at >= SILENT_S
+
+    def due_at(self) -> float:
+        """When it has been silent for too long, the first time or for good."""
+        if self.was_killed:
+            return NEVER
+        untold = self.job.kind == "order" and not self.silence_told
+        return self.heard_at + (min(SILENT_S, self.patience_s) if untold else self.patience_s)
 
 
 class Children:

@@ -16,12 +16,12 @@ from typing import Any, Protocol
 import msgspec
 
 from disk_daemon import kernel, minded, news
-from disk_daemon.children import Child, Children
+from disk_daemon.children import NEVER, Child, Children
 from disk_daemon.facts import mounts
 from disk_daemon.jobs import Ask, Ended, Hangs, Job, Message, Mounted, Recalled, Surveyed, Tell
 from disk_daemon.known import Facts, Live
 from disk_daemon.loop import READ
-from disk_daemon.minded import NEVER, Minded
+from disk_daemon.minded import Minded
 from disk_daemon.telling import SURVEY_WAIT_S, Api, Teller, claim_of, reports
 from tidb_volume.obs.log import Log
 from tidb_volume.value import (
@@ -205,7 +205,7 @@ class Keeper:
 
     def said(self, child: Child, message: Message) -> None:
         """A child said something."""
-        child.heard_at = self._clock()
+        child.heard(self._clock())
         known = self._minded.get(self._by_job.get(child.job.id, ""))
         match message:
             case Ask():
@@ -255,11 +255,8 @@ class Keeper:
         """When `on_time` should be called."""
         now = self._clock()
         child = self._surveyor
-        if child is None:
-            survey = self._survey_at
-        else:
-            survey = NEVER if child.was_killed else child.heard_at + child.patience_s
-        recall = [each.heard_at + each.patience_s for each in self._recalling.values() if not each.was_killed]
+        survey = self._survey_at if child is None else child.due_at()
+        recall = [each.due_at() for each in self._recalling.values()]
         return min(
             [
                 survey,
@@ -276,6 +273,8 @@ class Keeper:
             child = known.child
             if child is not None and not child.was_killed and child.is_overdue(now):
                 self._stuck(known, child)
+            elif child is not None and child.is_silent(now):
+                self._silent(known, child)
         for child in tuple(self._recalling.values()):
             if child.is_overdue(now) and not child.was_killed:
                 self._kill(child)
@@ -439,6 +438,17 @@ class Keeper:
         _log.warning("disk does not answer", volume=known.name, job=child.job.kind, seconds=seconds)
         self._unanswered(known, f"no answer for {seconds} s; its process was ended, or hangs in the kernel")
         self._report_all()
+
+    def _silent(self, known: Minded, child: Child) -> None:
+        """A wipe that says nothing for minutes is what somebody looks at in the night."""
+        child.silence_told = True
+        seconds, until = round(self._clock() - child.heard_at), round(child.patience_s)
+        said = f"its process has said nothing for {seconds} s: one long system call, or its disk hangs;"
+        said = f"{said} after {until} s it is ended"
+        work, before = self._work(known, WorkState.RUNNING, "Silent", said), known.work
+        if before is not None and before.state is WorkState.RUNNING:
+            work = msgspec.structs.replace(before, reason=work.reason, message=work.message)
+        self._told(known, work)
 
     def _hangs(self, known: Minded, child: Child, found: Hangs) -> None:
         """An earlier process hangs at the disk, one of another daemon's perhaps; its end is waited for."""

@@ -11,14 +11,13 @@ from typing import Literal
 
 import msgspec
 
-from disk_daemon.children import Child
+from disk_daemon.children import NEVER, Child
 from disk_daemon.jobs import Ended
 from tidb_volume.shape import BLOCK
 from tidb_volume.value import DiskReport, Order, Volume, Work, WorkState
 
 OBSERVE_EVERY_S = 60.0
 MOUNT_EVERY_S = 30.0
-NEVER = float("inf")
 
 Until = Literal["", "mounts", "device", "api", "volume", "lock", "queue", "crash"]
 
@@ -135,7 +134,7 @@ def due_at(minded: Minded, now: float) -> float:
     times = [at for at in (minded.write_at, minded.report_at) if at > now]
     child = minded.child
     if child is not None:
-        times.append(NEVER if child.was_killed else child.heard_at + child.patience_s)
+        times.append(child.due_at())
     else:
         times.append(minded.observe_at)
         if is_mountable(minded):

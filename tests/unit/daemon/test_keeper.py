@@ -11,14 +11,15 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from disk_daemon import keeper, kernel, telling, zygote
+from disk_daemon import children, keeper, kernel, telling, zygote
 from disk_daemon.children import Child, Children
-from disk_daemon.jobs import Ended, Hangs, Job, Message, Record, Surveyed
+from disk_daemon.jobs import Ended, Hangs, Job, Message, Record, Surveyed, Tell
 from disk_daemon.keeper import Keeper
 from disk_daemon.known import User
 from disk_daemon.loop import Loop
@@ -43,6 +44,8 @@ from tidb_volume.value import (
 HANGS, CRASHES, WIPES, USED = "/hangs", "/crashes", "/wipes", "/used"
 ASKED_BACK = "/asked-back"
 """Its child reads that the data is asked back, and nothing that came since."""
+SLOW = "/slow"
+"""It says how far it is, and then nothing until the file whose path follows is there."""
 HELD, BEGUN = "/held", "/begun"
 """A process of an earlier daemon hangs there; its pid follows. With bytes gone by the journal's word."""
 
@@ -55,6 +58,10 @@ def work(job: Job, line: socket.socket) -> None:
         return
     if job.source.path.startswith(HANGS):
         signal.pause()
+    if job.order is not None and job.source.path.startswith(SLOW):
+        say(line, Tell(work=Work(order_id=job.order.id, state=WorkState.RUNNING, begun=True, done_files=3)))
+        while not os.path.exists(job.source.path.removeprefix(SLOW)):
+            time.sleep(0.01)
     holder = job.source.path.removeprefix(HELD).removeprefix(BEGUN)
     if holder.isdigit() and os.path.exists(f"/proc/{holder}"):
         begun = job.source.path.startswith(BEGUN)
@@ -375,6 +382,35 @@ def test_a_disk_that_does_not_answer_is_stuck_and_holds_up_no_other(world: World
     assert len([job for job in world.spawned if job.volume == "hung"]) == 1
     world.until("its process to be gone", lambda: all(c.job.volume != "hung" for c in world.children.all))
     assert len([job for job in world.spawned if job.volume == "hung"]) == 1
+
+
+def test_an_order_of_which_nothing_is_heard_says_so_until_something_is(world: World, tmp_path: Path) -> None:
+    """One long system call, or a disk that hangs: nobody can tell, and somebody may be looking."""
+    world.keeper.volume_changed(listed("slow", f"{SLOW}{tmp_path}/go", order()))
+    world.keeper.volume_changed(listed("hung", f"{HANGS}/a", order()))
+    world.until("the first word", lambda: world.last("slow")[1])
+    world.now += children.SILENT_S - 1
+    world.keeper.on_time()
+    assert world.last("hung")[1] is None
+    assert world.keeper.next_at() <= world.now + 1
+    world.now += 1
+    world.keeper.on_time()
+    for name, begun, files in (("slow", True, 3), ("hung", False, 0)):
+        said = world.last(name)[1]
+        assert said is not None
+        assert (said.state, said.reason, said.begun) == (WorkState.RUNNING, "Silent", begun)
+        assert said.done_files == files
+        assert "said nothing for 30 s" in said.message
+        assert "after 300 s it is ended" in said.message
+    told = len(world.api.writes)
+    world.now += children.SILENT_S
+    world.keeper.on_time()
+    assert len([work for _, _, work in world.api.writes[told:] if work]) == 0, "once"
+    (tmp_path / "go").touch()
+    world.until("the end", lambda: is_done(world.last("slow")[1]))
+    world.now += keeper.ORDER_PATIENCE_S
+    world.keeper.on_time()
+    assert presence_of(world, "hung") is Presence.STUCK
 
 
 def test_where_an_earlier_process_hangs_it_says_so_and_goes_on_when_that_is_gone(world: World) -> None:

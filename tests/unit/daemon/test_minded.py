@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from disk_daemon import minded
-from disk_daemon.children import Child
+from disk_daemon.children import NEVER, Child
 from disk_daemon.jobs import Ended, Job, Record
 from disk_daemon.known import Raw, Taken
-from disk_daemon.minded import NEVER, Minded
+from disk_daemon.minded import Minded
 from tests.unit.daemon.cases import NEXT, OLD, OTHER, facts, order, volume
 from tidb_volume.value import (
     DiskReport,
