@@ -15,12 +15,14 @@ import hashlib
 import itertools
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 
+from disk_daemon import kernel
 from tests.unit.life.model import broken
 from tests.unit.life.model.run import Ran, run
 
@@ -79,7 +81,7 @@ def deep(workers: int, seconds: float, seeds: Iterator[int]) -> int:
 
 
 def _each(workers: int, more: Callable[[], bool], seeds: Iterator[int]) -> Iterator[Ran]:
-    with ProcessPoolExecutor(workers, max_tasks_per_child=50) as pool:
+    with _pool(workers, 50) as pool:
         running: set[Future[Ran]] = set()
         while True:
             while len(running) < workers and more() and (seed := next(seeds, None)) is not None:
@@ -88,6 +90,16 @@ def _each(workers: int, more: Callable[[], bool], seeds: Iterator[int]) -> Itera
                 return
             ended, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (each.result() for each in ended)
+
+
+def _pool(workers: int, tasks_per_child: int) -> ProcessPoolExecutor:
+    """Processes that end with this one, however that ends."""
+    return ProcessPoolExecutor(
+        workers,
+        max_tasks_per_child=tasks_per_child,
+        initializer=kernel.die_with_parent,
+        initargs=(os.getpid(), signal.SIGKILL),
+    )
 
 
 def of_seed(seed: int) -> Ran:
@@ -104,7 +116,7 @@ def self_test(workers: int, examples: int, only: str, *, record: bool) -> int:
     """Break one thing after the other; each must be noticed, unless it is known what stands behind it."""
     chosen = [name for name, each in broken.BROKEN.items() if only in name and not each.behind]
     missed, after = 0, {}
-    with ProcessPoolExecutor(workers, max_tasks_per_child=1) as pool:
+    with _pool(workers, 1) as pool:
         ran = [pool.submit(broken.examples_until_noticed, name, examples, NEAR) for name in chosen]
         for name, each in zip(chosen, ran, strict=True):
             noticed, what = each.result()
