@@ -1,7 +1,8 @@
-"""What is on record of a disk: one line of JSON for each wipe begun and ended, each refusal, each failure.
+"""What is on record of a disk: one line of JSON for each decision, each wipe begun and ended, each refusal.
 
-The daemon writes them into `audit.jsonl` beside its journal, where a line is never changed and never taken
-away. docs/audit.md has every field, printed from here.
+The daemon writes what it did into `audit.jsonl` beside its journal, where a line is never changed and never
+taken away. The controller writes what it decided into its log, as lines of the logger `audit`.
+docs/audit.md has every field, printed from here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from tidb_volume.value import Identity, Ref, Value
 FILE = "audit.jsonl"
 SCHEMA = 1
 
-What = Literal["begun", "done", "refused", "withdrawn", "failed"]
+LOGGER = "audit"
+"""The name of the logger of these lines, among which are lines that are none."""
+
+Did = Literal["begun", "done", "refused", "withdrawn", "failed"]
+"""What the daemon says."""
+Decided = Literal[
+    "ordered", "recalled", "deleted", "committed", "offered", "given", "accepted", "forgotten", "removed"
+]
+"""What the controller says, besides refused."""
+What = Literal[Did, Decided]
 
 
 class AuditLine(Value):
@@ -24,21 +34,28 @@ class AuditLine(Value):
     schema: int
     """1. A field may be added under the same number; one that changes its meaning makes it 2."""
     at: str
-    """When, by the node's clock (RFC 3339)."""
+    """When (RFC 3339): by the node's clock, for a decision by the API server's."""
     what: What
-    """begun: bytes go from here on. done: all of it was done, read back and synced. withdrawn: taken back
-    before a byte was gone. refused, failed: why is in `reason`."""
+    """The daemon: begun: bytes go from here on. done: all of it was done, read back and synced. withdrawn:
+    taken back before a byte was gone. refused, failed: why is in `reason`. The controller: ordered, and on
+    whose word. recalled: the order is taken back; whether in time, the daemon says. deleted: `pvName` is, and
+    with an order that commits it. committed: the point of no return. offered: `pvName` is there, for whoever
+    claims it. given: the data goes to `claim`. accepted: another disk is taken for this one. refused: an
+    answer is not taken. forgotten: the record ends, NOT WIPED. removed: no entry lists it, nobody had it."""
     node: str
     """The node that has the disk."""
     volume: str
     """The TidbVolume."""
-    order: str
+    leader: str = ""
+    """The controller that decided. Empty: the node's daemon wrote the line."""
+    order: str = ""
     """The order's id. A line that was written as the machine went down may stand there twice."""
-    kind: str
+    kind: str = ""
     """reclaim: wipe after a release. prepare: make ready; with `answer`, by a wipe of what was found."""
     method: str = ""
     """How it was wiped, whatever choice the order left; what each method promises is in docs/security.md. A
-    wipe that was cut after it had made a file system is told as files: that is less, and never more."""
+    wipe that was cut after it had made a file system is told as files: that is less, and never more.
+    In a decision: what was ordered."""
     asked: str = ""
     """What asked for it: a policy and who set it, or a person's answer."""
     answer: str = ""
@@ -48,15 +65,15 @@ class AuditLine(Value):
     source: str = ""
     """The entry's folder or device."""
     tenancy: str = ""
-    """The tenancy that the order ends."""
+    """The tenancy that the order ends; without an order, the one it is about."""
     next: str = ""
     """The tenancy that it begins."""
     pv_name: str = ""
-    """The PersistentVolume that it ended."""
+    """The PersistentVolume that it ended, offered or gave."""
     pv_uid: str = ""
     """Its UID."""
     claim: Ref | None = None
-    """The claim that had the disk last."""
+    """The claim that had the disk last; where data is given, the one that gets it."""
     pod: Ref | None = None
     """The pod that used that claim last."""
     begun_at: str = ""
@@ -85,7 +102,8 @@ def written(line: AuditLine) -> bytes:
 def read(content: bytes) -> tuple[list[AuditLine], list[str]]:
     """What is on record, and what of it cannot be read: a line that was cut as the power went, for people.
 
-    Lines of a later schema are read as far as they are understood.
+    content: a node's file, or a program's log, whose other lines are passed over. Lines of a later schema are
+    read as far as they are understood.
     """
     lines, broken = [], []
     for number, text in enumerate(content.split(b"\n"), 1):
@@ -94,5 +112,20 @@ def read(content: bytes) -> tuple[list[AuditLine], list[str]]:
         try:
             lines.append(msgspec.json.decode(text, type=AuditLine))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            broken.append(f"line {number}: {error}")
+            if not _is_another(text):
+                broken.append(f"line {number}: {error}")
     return lines, broken
+
+
+class _Logged(Value):
+    """Any line of a log."""
+
+    logger: str
+
+
+def _is_another(text: bytes) -> bool:
+    """It is a line of a log, and none that is on record."""
+    try:
+        return msgspec.json.decode(text, type=_Logged).logger != LOGGER
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False

@@ -73,6 +73,7 @@ class Actor:
                 self._patch_status(volume, action)
             case actions.WriteOrder(order=order):
                 order = self._asked(order)
+                action = msgspec.structs.replace(action, order=order)
                 spec = msgspec.structs.replace(volume.spec, order=order)
                 self._patch_spec(volume, spec)
                 if order is not None:
@@ -110,7 +111,7 @@ class Actor:
                 )
                 if left is None:
                     self._cluster.volumes.remove(volume)
-        self._teller.did(volume, action)
+        self._teller.did(volume, action, now)
 
     def _asked(self, order: Order | None) -> Order | None:
         """The order with who set the policy that asks for it, where the server knows: for the record alone,

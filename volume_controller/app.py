@@ -60,7 +60,7 @@ class App:
         self._metrics = Metrics()
         self._metrics.process()
         self._recorder = Recorder(self._api, component="volume-controller", host=settings.host)
-        self._teller = Teller(self._recorder, self._metrics)
+        self._teller = Teller(self._recorder, self._metrics, settings.identity)
         self._reflectors = self._cluster.reflectors(self._api, self._stop)
         self._asked_to_stop = threading.Event()
         self._term: Term | None = None

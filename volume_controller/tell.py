@@ -1,4 +1,5 @@
-"""What was done, told where its user looks: Events, counts, one line in the log.
+"""What was done, told where its user looks: Events, counts, one line in the log, and that on record where
+it decides over data (`record.py`).
 
 Nothing is told from an event that came, only from what was written: the same phase and reason written
 once is told once.
@@ -6,15 +7,21 @@ once is told once.
 
 from __future__ import annotations
 
+import msgspec
+
+from tidb_volume import audit
 from tidb_volume.kube import codec, kinds
 from tidb_volume.kube.events import Recorder, about
 from tidb_volume.life import actions
 from tidb_volume.life.actions import Action
 from tidb_volume.obs.log import Log
 from tidb_volume.obs.metrics import Metrics
+from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Breaker, Fleet, Phase, Ref, Volume, VolumeStatus
+from volume_controller import record
 
 _log = Log(__name__)
+_record = Log(audit.LOGGER)
 
 _WARNINGS = frozenset(
     {
@@ -44,10 +51,11 @@ _ALARMS = frozenset({"DirtyHandedOut", "Foreign", "Forbidden"})
 
 
 class Teller:
-    """Tells of each action, after it was carried out."""
+    """Tells of each action, after it was carried out. leader: as the record names this controller."""
 
-    def __init__(self, recorder: Recorder, metrics: Metrics) -> None:
+    def __init__(self, recorder: Recorder, metrics: Metrics, leader: str = "") -> None:
         self._recorder = recorder
+        self._leader = leader
         self._actions = metrics.counter("actions", "What the controller did, by kind.", ["action"])
         self._reasons = metrics.counter(
             "reasons", "How often a volume came to a phase and reason.", ["phase", "reason"]
@@ -57,11 +65,14 @@ class Teller:
         )
         self._trips = metrics.counter("breaker_trips", "How often the circuit breaker opened.")
 
-    def did(self, volume: Volume, action: Action) -> None:
-        """One action was answered by the API server."""
+    def did(self, volume: Volume, action: Action, now: Instant) -> None:
+        """One action, decided `now` about this volume, was answered by the API server."""
         kind = type(action).__name__
         self._actions.labels(kind).inc()
         name = volume.metadata.name
+        line = record.line_of(volume, action, at=format_instant(now), leader=self._leader)
+        if line is not None:
+            _record.info("on record", **msgspec.to_builtins(line))
         match action:
             case actions.PatchStatus(status=status):
                 old = volume.status
@@ -84,18 +95,13 @@ class Teller:
                 claim = status.owner.claim if status.owner else None
                 if warning and claim is not None and status.phase is Phase.BOUND:
                     self._recorder.say(_claim(claim), status.reason, status.message, warning=True)
+            case actions.SetClaimRef(why=why):
+                self._recorder.say(about(kinds.TIDB_VOLUME, volume), "GivenBack", why)
+            case _ if line is not None:
+                pass  # the record has it all
             case actions.WriteOrder(order=order, why=why):
                 fields = {"order": order.id, "kind": order.kind, "ends": order.ends} if order else {}
                 _log.info("order", volume=name, why=why, **fields)
-            case actions.DeletePv(name=pv, why=why):
-                _log.info("persistent volume deleted", volume=name, pv=pv, why=why)
-            case actions.CreatePv(manifest=manifest):
-                _log.info("persistent volume created", volume=name, pv=manifest["metadata"]["name"])
-            case actions.SetClaimRef(name=pv, why=why):
-                self._recorder.say(about(kinds.TIDB_VOLUME, volume), "GivenBack", why)
-                _log.info("claim reference set", volume=name, pv=pv, why=why)
-            case actions.DeleteVolume(why=why):
-                _log.info("volume deleted", volume=name, why=why)
             case actions.AnnotatePv(name=pv, times=times):
                 text = "the annotation pv.kubernetes.io/provisioned-by was missing and was put back"
                 if times > 1:

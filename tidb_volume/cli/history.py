@@ -2,7 +2,8 @@
 
 Three records are told together: the last lines that each volume keeps of its own life, the Events of the
 last hour, which hold the refusals and waits too, and where they are at hand the files that nodes keep of
-their wipes (docs/audit.md), which know disks too whose volume is long gone.
+their wipes and the controller's log with its decisions (docs/audit.md), which know disks too whose volume is
+long gone.
 """
 
 from __future__ import annotations
@@ -54,7 +55,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--disk", default="", metavar="FACT", help="only the disk with this serial, WWN or EUI"
     )
     parser.add_argument(
-        "--record", action="append", default=[], metavar="FILE", help="a node's audit.jsonl; may be repeated"
+        "--record",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a node's audit.jsonl, or the controller's log; may be repeated",
     )
     parser.add_argument("--no-events", action="store_true", help="only what the volumes themselves keep")
 
@@ -94,18 +99,38 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     return Exit.OK
 
 
+_DECIDED = {
+    "deleted": "PersistentVolume deleted",
+    "given": "data given",
+    "accepted": "disk accepted",
+    "refused": "answer refused",
+}
+"""What is no order's deed, in words; what is missing is said as it is."""
+
+
 def _of_record(line: AuditLine) -> Happened:
-    """A line of a node's record, as one of the history."""
-    deed = "wipe" if line.kind == "reclaim" or line.answer else "made ready"
-    parts = [line.asked, line.method, line.reason and f"{line.reason}: {line.message}", f"order {line.order}"]
-    if line.what in ("refused", "failed") and line.bytes_gone:
-        parts.insert(0, "bytes are gone")
+    """A line of a node's record, or of the controller's, as one of the history."""
+    wipes = line.kind == "reclaim" or line.answer
+    if line.leader and line.what not in ("ordered", "recalled", "committed"):
+        what = _DECIDED.get(line.what, line.what)
+    elif line.leader:
+        what = f"{'wipe' if wipes else 'preparation'} {line.what}"
+    else:
+        what = f"{'wipe' if wipes else 'made ready'} {line.what}"
+    parts = [
+        "bytes are gone" if line.what in ("refused", "failed") and line.bytes_gone else "",
+        line.pv_name if line.what in ("deleted", "offered", "given") else "",
+        line.asked,
+        line.method,
+        f"{line.reason}: {line.message}" if line.reason else line.message,
+        f"order {line.order}" if line.order else "",
+    ]
     return Happened(
         at=line.at,
         volume=line.volume,
-        what=f"{deed} {line.what}",
+        what=what,
         who=str(line.claim) if line.claim is not None else "",
-        tenancy=line.tenancy,
+        tenancy=line.tenancy or (line.next if line.what == "offered" else ""),
         note=", ".join(part for part in parts if part),
     )
 

@@ -1,0 +1,179 @@
+"""What goes on record of a decision: one line of docs/audit.md's schema for each act that decides over data.
+
+A line is made of the act and of the volume that it was decided on, so that two leaders, or one that is
+started anew, would write the same. It is written once the API server has answered the act; the same act is
+answered once. What only makes ready, shows or counts has none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidb_volume import audit, names
+from tidb_volume.audit import AuditLine
+from tidb_volume.life import actions, answers
+from tidb_volume.life.actions import Action
+from tidb_volume.value import (
+    Admin,
+    Adopt,
+    Answer,
+    Identity,
+    Order,
+    Presence,
+    Ref,
+    Restore,
+    Volume,
+    VolumeStatus,
+)
+
+NOT_TAKEN = "AnswerNotTaken"
+"""The condition that says why a person's answer is not taken."""
+
+
+def line_of(volume: Volume, action: Action, *, at: str, leader: str) -> AuditLine | None:
+    """The line for one act; None: it decides over nobody's data.
+
+    volume: as it was before. at: when, RFC 3339. leader: who decided.
+    """
+    about = _about(volume, at, leader)
+    change = msgspec.structs.replace
+    match action:
+        case actions.WriteOrder(order=order, why=why) if order is not None and not order.withdrawn:
+            return change(_of_order(about, order), what="ordered", message=why) if _counts(order) else None
+        case actions.WriteOrder(order=order, why=why):
+            taken = order or volume.spec.order
+            if taken is None or not _counts(taken):
+                return None
+            # Whose word the order stood on is in the line of that order.
+            word = _word(volume, volume.spec.admin.restore, volume.spec.admin.adopt)
+            return change(_of_order(about, taken), what="recalled", asked=word, message=why)
+        case actions.PatchStatus(status=status):
+            return _of_status(volume, status, about)
+        case actions.DeletePv(name=name, uid=uid, why=why):
+            order = volume.spec.order
+            commits = order is not None and order.pv_uid == uid and not order.withdrawn
+            line = _of_order(about, order) if order is not None and commits else about
+            word = line.asked or _word(volume, volume.spec.admin.forget)
+            return change(line, what="deleted", pv_name=name, pv_uid=uid, asked=word, message=why)
+        case actions.CreatePv(manifest=manifest):
+            return _of_pv(volume, manifest, about)
+        case actions.SetClaimRef(name=name, uid=uid, patch=patch, why=why):
+            word = _word(volume, volume.spec.admin.restore, volume.spec.admin.adopt)
+            to = _claim(patch)
+            return change(about, what="given", pv_name=name, pv_uid=uid, asked=word, claim=to, message=why)
+        case actions.DeleteVolume(why=why):
+            word = _word(volume, volume.spec.admin.forget)
+            return change(about, what="forgotten" if word else "removed", asked=word, message=why)
+        case _:
+            return None
+
+
+def _about(volume: Volume, at: str, leader: str) -> AuditLine:
+    """What every line about this volume says."""
+    status, owner = volume.status, volume.status.owner
+    return AuditLine(
+        schema=audit.SCHEMA,
+        at=at,
+        what="ordered",
+        node=volume.spec.node_name,
+        volume=volume.metadata.name,
+        leader=leader,
+        identity=status.identity,
+        source=str(volume.spec.source),
+        tenancy=status.tenancy,
+        claim=owner.claim if owner is not None else None,
+        pod=owner.pod if owner is not None else None,
+    )
+
+
+def _counts(order: Order) -> bool:
+    """Mounting and unmounting take nothing away; the same orders have lines of the daemon's."""
+    return order.kind in ("reclaim", "prepare")
+
+
+def _of_order(about: AuditLine, order: Order) -> AuditLine:
+    return msgspec.structs.replace(
+        about,
+        order=order.id,
+        kind=order.kind,
+        method=order.method,
+        asked=order.asked,
+        answer=order.answer,
+        identity=order.identity or about.identity,
+        tenancy=order.ends,
+        next=order.next,
+        pv_name=order.pv_name,
+        pv_uid=order.pv_uid,
+        attempt=order.attempt,
+    )
+
+
+def _of_status(volume: Volume, status: VolumeStatus, about: AuditLine) -> AuditLine | None:
+    """What a person's word or an answered delete comes to, as far as it is first written down here."""
+    change, before, admin = msgspec.structs.replace, volume.status, volume.spec.admin
+    if _is_accepted(volume, status.identity):
+        was = f"in place of {answers.facts(before.identity)}" if before.identity is not None else ""
+        word = _word(volume, admin.accept_identity)
+        return change(about, what="accepted", identity=status.identity, asked=word, message=was)
+    if status.committed not in ("", before.committed):
+        order = volume.spec.order
+        line = about if order is None or order.id != status.committed else _of_order(about, order)
+        return change(line, what="committed", order=status.committed)
+    said, had = _not_taken(status), _not_taken(before)
+    if said in ("", had):
+        return None
+    word = _word(volume, admin.forget, admin.accept_identity, admin.restore, admin.adopt)
+    return change(about, what="refused", asked=word, reason="NotTaken", message=said)
+
+
+def _is_accepted(volume: Volume, identity: Identity | None) -> bool:
+    """The disk that is there goes on record by a person's word."""
+    before, disk = volume.status, volume.status.disk
+    return (
+        disk is not None
+        and identity is not None
+        and identity == disk.identity != before.identity
+        and (before.identity is None or disk.presence is Presence.WRONG_DISK)
+        and answers.counts(volume, volume.spec.admin.accept_identity)
+    )
+
+
+def _not_taken(status: VolumeStatus) -> str:
+    return next((each.message for each in status.conditions if each.type == NOT_TAKEN), "")
+
+
+def _of_pv(volume: Volume, manifest: dict[str, Any], about: AuditLine) -> AuditLine:
+    """A PersistentVolume that was made: for whoever claims it, or for the one claim that a person named."""
+    change, meta, order = msgspec.structs.replace, manifest["metadata"], volume.spec.order
+    tenancy = meta["labels"][names.LABEL_TENANCY]
+    if "claimRef" in manifest["spec"]:
+        word = _word(volume, volume.spec.admin.restore, volume.spec.admin.adopt)
+        to = _claim(manifest)
+        return change(about, what="given", tenancy=tenancy, pv_name=meta["name"], asked=word, claim=to)
+    made = order.id if order is not None and order.next == tenancy else ""
+    nobody = change(about, what="offered", tenancy="", claim=None, pod=None)
+    return change(nobody, order=made, next=tenancy, pv_name=meta["name"])
+
+
+def _claim(document: dict[str, Any]) -> Ref:
+    ref = document["spec"]["claimRef"]
+    return Ref(namespace=ref["namespace"], name=ref["name"], uid=ref.get("uid") or "")
+
+
+def _word(volume: Volume, *said: Adopt | Restore | Answer | None) -> str:
+    """The first of these answers that counts, with who gave it; empty: none."""
+    return next((_named(volume.spec.admin, each) for each in said if answers.counts(volume, each)), "")
+
+
+def _named(admin: Admin, said: Adopt | Restore | Answer | None) -> str:
+    assert said is not None, "what counts was said"
+    verb = "restore"
+    if isinstance(said, Adopt):
+        verb = f"adopt: {said.action}"
+    elif said is admin.forget:
+        verb = "forget"
+    elif said is admin.accept_identity:
+        verb = "acceptIdentity"
+    return f"{verb} by {said.by}" if said.by else verb
