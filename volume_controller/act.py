@@ -116,13 +116,16 @@ class Actor:
     def _asked(self, order: Order | None) -> Order | None:
         """The order with who set the policy that asks for it, where the server knows: for the record alone,
         so that no wipe waits for it."""
-        if order is None or order.asked != orders.POLICY or not order.pv_name:
+        if order is None or not order.pv_name:
             return order
+        policy, approved = order.asked[: len(orders.POLICY)], order.asked[len(orders.POLICY) :]
+        if policy != orders.POLICY or not (approved == "" or approved.startswith(", approved")):
+            return order  # it stands on an answer, or goes on with an order that says it already
         with contextlib.suppress(transport.ApiError, transport.NoAnswer, codec.Undecodable):
             who = self._api.manager_of(kinds.PV, order.pv_name, "spec", "persistentVolumeReclaimPolicy")
             if who is not None:
                 by = "as the pool has it" if who.manager == self._api.manager else f"set by {who.manager}"
-                return msgspec.structs.replace(order, asked=f"{order.asked}, {by}, {who.time}")
+                return msgspec.structs.replace(order, asked=f"{policy}, {by}, {who.time}{approved}")
         return order
 
     def create(self, document: dict[str, Any]) -> None:
