@@ -20,7 +20,7 @@ def step(now: Instant, world: World, seen: Seen) -> Plan:
         # Late, or made by hand, and no tenancy of this wipe: the daemon does not begin beside it.
         return orders.delete(seen.pv, "this record does not know its tenancy")
     if answers.gives(world, seen) is not None:
-        return give.take_back(world, seen)
+        return give.take_back(now, world, seen)
     if not memory.begun(seen):
         stricter = edit.step(world, seen, free=False)
         if stricter.action is not None:

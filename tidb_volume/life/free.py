@@ -32,7 +32,7 @@ def step(now: Instant, world: World, seen: Seen) -> Plan:
         if seen.trouble in _NOT_OURS and orders.unanswered(seen):
             return Plan(action=actions.WriteOrder(order=None, why=f"not any more: {seen.trouble}"))
         return _put_away(now, world, seen) if seen.trouble == "Retired" else Plan()
-    given = give.asked_first(world, seen) if not seen.disk_known else None
+    given = give.asked_first(now, world, seen) if not seen.disk_known else None
     if given is not None:
         return given
     if seen.order is not None and not seen.order.withdrawn:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tidb_volume import names
 from tidb_volume.life import actions, answers, memory, offer, orders
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
+from tidb_volume.units import Instant
 from tidb_volume.value import Content, Ref
 
 ASKED_BACK = "a person asked to have it back"
@@ -35,31 +38,46 @@ def step(world: World, seen: Seen) -> Plan | None:
     )
 
 
-def asked_first(world: World, seen: Seen) -> Plan | None:
+def asked_first(now: Instant, world: World, seen: Seen) -> Plan | None:
     """As `step`, but a PersistentVolume is made on a fresh word of the daemon's: what is on record of
     the disk may come out of a restored etcd, and by now the disk may be another tenant's."""
     given = step(world, seen)
     if given is None or not isinstance(given.action, actions.CreatePv):
         return given
-    return take_back(world, seen)
+    return take_back(now, world, seen)
 
 
-def take_back(world: World, seen: Seen) -> Plan:
+def take_back(now: Instant, world: World, seen: Seen) -> Plan:
     """Withdraw the order, wait for the daemon's word under the disk's lock, then make the PersistentVolume.
 
-    A word that another leader's order got may come out of a restored etcd: it is asked for anew.
+    A word that another leader's order got may come out of a restored etcd: it is asked for anew. So is any
+    other word than that it is given back, after a pause: it was another disk, or could not be written to.
     """
     order = seen.order
     if order is None or (memory.given_back(seen) and not seen.mine):
-        fresh = orders.go_on(world, seen, ASKED_BACK).action
-        assert isinstance(fresh, actions.WriteOrder)
-        assert fresh.order is not None
-        return orders.withdraw(fresh.order, ASKED_BACK)
+        return _asked(world, seen)
+    # By what the daemon has as done, or found something else in the place of, it gives nothing back.
+    of_itself = msgspec.structs.replace(seen, order=None)
+    if seen.done or (seen.undecided and not order.withdrawn):
+        return _asked(world, of_itself)
     if not order.withdrawn:
         return orders.withdraw(order, ASKED_BACK)
-    if not memory.given_back(seen):
+    if memory.given_back(seen):
+        return step(world, seen) or Plan()
+    if not (seen.failed or seen.refused):
         return Plan()
-    return step(world, seen) or Plan()
+    again = memory.not_yet(now, world, seen)
+    if again is not None:
+        return Plan(again_at=again)
+    return _asked(world, of_itself if seen.undecided else seen, attempt=order.attempt + 1)
+
+
+def _asked(world: World, seen: Seen, attempt: int = 0) -> Plan:
+    """A fresh order that is withdrawn from the first, so that the daemon says how the disk stands."""
+    fresh = orders.go_on(world, seen, ASKED_BACK, attempt).action
+    assert isinstance(fresh, actions.WriteOrder)
+    assert fresh.order is not None
+    return orders.withdraw(fresh.order, ASKED_BACK)
 
 
 def _anew(world: World, seen: Seen, to: Ref) -> Plan:

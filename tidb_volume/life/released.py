@@ -17,7 +17,7 @@ def step(now: Instant, world: World, seen: Seen) -> Plan:
     stricter = edit.step(world, seen, free=False)
     if stricter.action is not None:
         return stricter
-    given = give.asked_first(world, seen)
+    given = give.asked_first(now, world, seen)
     if given is not None:
         return given
     found = release.obstacle(world, seen, now)

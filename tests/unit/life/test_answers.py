@@ -225,6 +225,28 @@ def test_a_new_leader_asks_again_before_it_believes_that_no_byte_is_gone() -> No
     assert the_pv(sim).spec.claim_ref == FORMER
 
 
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [(WorkState.FAILED, "ENOSPC"), (WorkState.REFUSED, "WrongDisk"), (WorkState.REFUSED, "Stuck")],
+)
+def test_a_daemon_that_cannot_give_back_just_now_is_asked_again(state: WorkState, reason: str) -> None:
+    """Its own disk was full for a moment, or another disk in the slot: it was never asked again."""
+    sim = committed()
+    owner = next(iter(sim.data)).owner
+    restore(sim)
+    sim.until(actions.WriteOrder)
+    taken = sim.spec.order
+    sim.cluster.change_status(work=Work(order_id=taken.id, state=state, reason=reason))
+    sim.daemon.answered = (taken.id, True)
+    sim.settle()
+    assert not sim.pvs
+    assert sim.status.retry is not None
+    sim.later(31)
+    assert (sim.spec.order.withdrawn, sim.spec.order.next) == (True, taken.next)
+    assert the_pv(sim).spec.claim_ref == FORMER
+    assert {item.owner for item in sim.data} == {owner}
+
+
 def test_a_restore_that_is_taken_back_leaves_the_wipe_owed() -> None:
     sim = committed()
     sim.daemon_up = False

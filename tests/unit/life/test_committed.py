@@ -52,6 +52,12 @@ GIVEN = but(TAKEN, status={"work": work(WorkState.REFUSED, "Withdrawn")})
     (TAKEN, ""),
     (GIVEN, "create a"),
     (but(GIVEN, mine={"orders": frozenset()}), "withdrawn 0: a person asked to have it back"),
+    # The daemon says something else than that it gives it back: it is asked again, after a pause.
+    (but(TAKEN, status={"work": FAILED}), "@120"),
+    (but(TAKEN, status={"work": FAILED, "retry": at(0)}), "withdrawn 3: a person asked to have it back"),
+    (but(TAKEN, status={"work": REFUSED}), "@120"),
+    (but(TAKEN, status={"work": REFUSED, "retry": at(0)}), "withdrawn 3: a person asked to have it back"),
+    (but(BACK, status={"work": REFUSED}), "withdrawn 0: a person asked to have it back"),
     (with_pv(but(GIVEN, pvs=(pv(OTHER),)), **ENDING), ""),
     # What was nobody's, and is ended on a person's answer.
     (but(ENDED, pool={"after": "1s", "name": "gold"}), "spec: the inventory says so"),

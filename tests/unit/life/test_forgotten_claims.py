@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.life.machine import Daemon
 from tests.unit.life.simulate import Sim
-from tests.unit.life.stages import bound, on_offer, released
-from tidb_volume.value import Adopt, Answer, Phase, Restore
+from tests.unit.life.stages import bound, committed, on_offer, released
+from tidb_volume.life import actions
+from tidb_volume.value import Adopt, Answer, Phase, Ref, Restore
 
 
 def said(sim: Sim, kind: str) -> bool:
@@ -95,6 +97,48 @@ def test_after_its_wipe_nobody_has_had_the_disk() -> None:
     assert sim.status.phase is Phase.AVAILABLE
     assert sim.status.disk is not None
     assert not sim.status.disk.claims
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_tenancy_forgotten_before_its_offer_is_kept_for_whom_a_person_names(*, answered: bool) -> None:
+    """The order that made it stands again, and the daemon has that as done: by it nothing is given back."""
+    sim = Sim()
+    sim.look()
+    sim.until(actions.WriteOrder)
+    if answered:
+        sim.obey()
+    saved = sim.cluster.etcd.copy()
+    sim.settle()
+    sim.bind()
+    sim.settle()
+    tenancy = sim.folder
+    sim.cluster.etcd, sim.machine.running, sim.daemon = saved, {}, Daemon()
+    sim.new_leader()
+    sim.settle()
+    assert sim.status.reason == "HasData"
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Keep", claim=Ref(namespace="db", name="data-0")))
+    sim.settle()
+    (pv,) = sim.pvs
+    assert pv.metadata.name.endswith(tenancy)
+    assert sim.status.reason == "Reserved"
+
+
+def test_a_tenancy_forgotten_before_the_wipe_that_began_it_is_kept_for_whom_a_person_names() -> None:
+    sim = committed()
+    saved = sim.cluster.etcd.copy()
+    sim.settle()
+    sim.bind("db/data-9")
+    sim.settle()
+    tenancy = sim.folder
+    sim.cluster.etcd, sim.machine.running, sim.daemon = saved, {}, Daemon()
+    sim.new_leader()
+    sim.settle()
+    assert sim.status.reason == "WipeRefused"
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Keep", claim=Ref(namespace="db", name="data-9")))
+    sim.settle()
+    (pv,) = sim.pvs
+    assert pv.metadata.name.endswith(tenancy)
+    assert sim.folder == tenancy
 
 
 def test_a_forgotten_tenancy_is_wiped_on_a_persons_word() -> None:

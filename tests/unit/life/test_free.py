@@ -123,6 +123,7 @@ KEPT = but(
 )
 TOLD = but(KEPT, spec={"order": order(ends="", pv_uid="", withdrawn=True)}, **WITHDRAWN)
 """The daemon has said that it will not begin."""
+FOUND = work(WorkState.REFUSED, "HasData")
 UNLISTED = but(BLANK, desired=None)
 
 
@@ -205,6 +206,8 @@ UNLISTED = but(BLANK, desired=None)
     (TOLD, "create d"),
     (but(TOLD, mine={"orders": frozenset()}), f"withdrawn 0: {ASKED_BACK}"),
     (but(TOLD, status={"work": RUNNING}), ""),
+    (but(TOLD, status={"work": FOUND}), "@30"),
+    (but(TOLD, status={"work": FOUND, "retry": at(0)}), f"withdrawn 1: {ASKED_BACK}"),
     (but(TOLD, disk={"in_use": "x"}), "create d"),
     (
         but(KEPT, spec=ADOPTING_SPEC, disk={"content": Content.BLANK, "content_note": ""}),

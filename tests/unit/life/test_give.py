@@ -12,21 +12,36 @@ from tests.unit.life.worlds import (
     CAPACITY,
     CLAIM,
     FRESH,
+    NEXT,
+    NOW,
     OFFERED,
     OLD,
     OTHER,
     RELEASED,
     but,
     change,
+    order,
     question,
     with_pv,
+    work,
 )
 from tidb_volume.life import actions, give, offer
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import look
 from tidb_volume.life.world import World
+from tidb_volume.units import format_instant
 from tidb_volume.upstream import Claim, PvcSpec
-from tidb_volume.value import Adopt, Content, Ref, Restore, SlimMeta, Source
+from tidb_volume.value import (
+    Adopt,
+    Content,
+    Ref,
+    Restore,
+    Retry,
+    SlimMeta,
+    Source,
+    Work,
+    WorkState,
+)
 
 NAMED = change(CLAIM, uid="")
 THERE = Claim(metadata=SlimMeta(namespace="db", name="data-0", uid="claim-2"), spec=PvcSpec())
@@ -135,3 +150,28 @@ def test_the_volume_of_what_is_on_the_disk_is_made_for_that_claim_alone(world: W
 def test_nobody_is_given_what_nobody_asked_for(fields: dict[str, Any]) -> None:
     for world in (BLANK, OFFERED, RELEASED):
         assert of(but(world, **fields)) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "withdrawn", "again"),
+    [
+        (work(), False, FRESH),
+        (work(), True, FRESH),
+        (work(WorkState.REFUSED, "HasData"), False, FRESH),
+        (work(WorkState.REFUSED, "HasData"), True, FRESH),
+        (work(WorkState.REFUSED, "Odd"), False, NEXT),
+        (work(WorkState.REFUSED, "Odd"), True, NEXT),
+        (work(WorkState.FAILED), True, NEXT),
+    ],
+)
+def test_what_is_done_or_undone_by_others_is_asked_of_by_an_order_for_nothing_else(
+    said: Work, *, withdrawn: bool, again: str
+) -> None:
+    """Of an order with the same next tenancy the daemon says no more than of the one before."""
+    made = {"order": order(kind="prepare", ends="", pv_uid="", withdrawn=withdrawn)}
+    due = Retry(order="order-1", at=format_instant(NOW))
+    world = but(UNKNOWN, spec=made, status={"work": said, "retry": due})
+    action = give.take_back(NOW, world, look(world)).action
+    assert isinstance(action, actions.WriteOrder)
+    assert action.order is not None
+    assert (action.order.withdrawn, action.order.next) == (True, again)
