@@ -66,8 +66,8 @@ def decide(case: Case) -> Verdict:
     stale = was_taken_back(case)
     if stale:
         return _has_data(case, stale)
-    if is_withdrawn(case) and not case.begun:
-        return _take_back(case)
+    if is_withdrawn(case) and not goes_on(case):
+        return take_back(case)
     objection = guards.objection(case, When.START if case.begun else When.BEGIN)
     if objection is not None:
         return objection
@@ -159,7 +159,16 @@ def was_taken_back(case: Case) -> str:
     return ""
 
 
-def _take_back(case: Case) -> Verdict:
+def goes_on(case: Case) -> bool:
+    """Whether an order that is withdrawn is brought to its end all the same, since bytes are gone. One that
+    goes on with another's wipe and was never committed is not: nobody would commit what is taken back."""
+    return case.begun and not (case.destroys and guards.order_is_committed(case) is not None)
+
+
+def take_back(case: Case) -> Refuse | GiveBack:
+    """The answer to an order that is withdrawn, where nothing is done about it."""
+    if case.begun:
+        return Refuse("Withdrawn", "the order was withdrawn, and bytes were gone before it was written")
     if case.maybe_begun:
         said = "the order was withdrawn, but nobody can prove that no byte is gone"
         return Refuse("Withdrawn", f"{said}: the journal of the node does not know the trash on the disk")

@@ -130,14 +130,14 @@ def _formats(case: Case, raw: Raw) -> bool:
 
 
 def _unmounted(case: Case, raw: Raw) -> DeviceVerdict:
-    order, entry, withdrawn = case.order, _entry(case), step.is_withdrawn(case)
+    order, entry = case.order, _entry(case)
     if step.is_journalled(case):
         return _has_data(case, raw.damage or f"order {order.id} was done, and the disk does not show it")
     stale = step.was_taken_back(case)
     if stale:
         return _has_data(case, stale)
-    if withdrawn and not case.begun:
-        return GiveBack()
+    if step.is_withdrawn(case) and not step.goes_on(case):
+        return step.take_back(case)
     objection = guards.objection(case, When.START if case.begun else When.BEGIN)
     if objection is not None:
         return objection
@@ -182,8 +182,8 @@ def _block(case: Case, raw: Raw) -> DeviceVerdict:
     stale = step.was_taken_back(case)
     if stale:
         return _has_data(case, stale)
-    if step.is_withdrawn(case) and not case.begun:
-        return GiveBack()
+    if step.is_withdrawn(case) and not step.goes_on(case):
+        return step.take_back(case)
     objection = guards.objection(case, When.START if case.begun else When.BEGIN)
     if objection is not None:
         return objection

@@ -275,6 +275,18 @@ def test_a_withdrawn_order_gives_back_until_a_byte_is_gone() -> None:
     assert decide(withdrawn(case(disk=MADE, journal=entry(handed=NEXT, done=(DONE,))))) == AlreadyDone()
 
 
+def test_an_order_that_was_never_committed_is_answered_when_it_is_withdrawn_though_bytes_are_gone() -> None:
+    """It goes on with another's wipe. Nobody commits what is taken back, so it would wait without end."""
+    begun = entry(order=taken(id="order-0", begun=True))
+    made = with_volume(withdrawn(case(disk=ASIDE, journal=begun)), status=VolumeStatus(committed="order-0"))
+    verdict = decide(made)
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason == "Withdrawn"
+    assert made.maybe_begun
+    unused = case(order(kind="prepare"), disk=facts(empty=True), journal=entry(order=taken(begun=True)))
+    assert isinstance(decide(with_volume(withdrawn(unused), status=VolumeStatus())), Do)
+
+
 def test_a_withdrawn_order_is_answered_though_the_fleet_is_paused_or_the_volume_held() -> None:
     assert decide(with_admin(withdrawn(case()), hold=True)) == GiveBack()
 

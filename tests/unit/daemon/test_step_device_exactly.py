@@ -39,6 +39,7 @@ from tests.unit.daemon.cases import (
     with_admin,
     with_live,
     with_order,
+    with_volume,
 )
 from tests.unit.daemon.test_guards import fleet
 from tests.unit.daemon.test_step_device import (
@@ -56,7 +57,7 @@ from tests.unit.daemon.test_step_device import (
     reshaped,
     unmounted,
 )
-from tidb_volume.value import Adopt
+from tidb_volume.value import Adopt, VolumeStatus
 
 BY_ID = Past(id="order-1", kind="reclaim", ends=OTHER, next="dddddddddddd", at="")
 BY_NEXT = Past(id="order-0", kind="reclaim", ends=OTHER, next=NEXT, at="")
@@ -176,6 +177,8 @@ CUT: list[Case] = [
 def test_what_has_begun_goes_on_though_it_is_withdrawn_or_held_but_not_under_a_volume(made: Case) -> None:
     assert begun(made)
     assert begun(with_order(made, withdrawn=True))
+    another = with_volume(with_order(made, withdrawn=True), status=VolumeStatus(committed="order-0"))
+    assert reason(decide(another)) == "Withdrawn"
     assert begun(with_admin(made, hold=True))
     assert reason(decide(with_live(made, pvs=(pv(),)))) == "PvExists"
 
