@@ -1,8 +1,7 @@
 """What is on a device entry's disk: the device itself, and the file system that we made on it.
 
 The name is followed once, to a device number; from then on there is only the open descriptor. Whether the
-disk may be used at all comes before what is on it. What is found is compared with what the journal has as
-made: only that is ours, and what should be there and is not is damage, never blankness.
+disk may be used at all comes before what is on it. What that means beside the journal is decided in `bare`.
 """
 
 from __future__ import annotations
@@ -13,18 +12,19 @@ import random
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import msgspec
 
 from disk_daemon import blockdev, fit, journal, nvme, tools
-from disk_daemon.facts import build, folder, hardware, mounts, openers
+from disk_daemon.facts import bare, build, folder, hardware, mounts, openers
 from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.jobs import Job
 from disk_daemon.known import Entry, Facts, Journal, Raw, User
 from disk_daemon.nvme import Nvme
 from tidb_volume.identity import has_unique_fact
 from tidb_volume.shape import shape
-from tidb_volume.value import Identity, Presence, VolumeMode
+from tidb_volume.value import Presence
 
 FS_TYPE = "xfs"
 """Of a device whose entry says none."""
@@ -124,11 +124,7 @@ def _has_to_be_told_from_others(job: Job, entry: Journal) -> bool:
 
 def _is_a_tenants(entry: Journal) -> bool:
     """Whether a tenant had all of the device in hand, or an order is wiping what one left there."""
-    return isinstance(entry, Entry) and entry.block and (bool(entry.handed) or _is_at_work(entry))
-
-
-def _is_at_work(entry: Entry) -> bool:
-    return entry.order is not None and entry.order.begun
+    return isinstance(entry, Entry) and entry.block and (bool(entry.handed) or bare.is_at_work(entry))
 
 
 def look(fd: int, job: Job, rules: Rules, *, ours: bool = False, whole: bool = True) -> Facts:
@@ -141,7 +137,7 @@ def look(fd: int, job: Job, rules: Rules, *, ours: bool = False, whole: bool = T
     assert facts.identity is not None
     known = journal.load(rules.state, facts.identity)
     entry = known if isinstance(known, Entry) else None
-    place, mode = rules.place(job.volume), _mode(job, entry)
+    place, mode = rules.place(job.volume), bare.mode(job, entry)
     assert facts.raw is not None
     facts = msgspec.structs.replace(facts, raw=msgspec.structs.replace(facts.raw, mode=mode))
     assert facts.raw is not None
@@ -150,12 +146,13 @@ def look(fd: int, job: Job, rules: Rules, *, ours: bool = False, whole: bool = T
     users, unknown = _who(fd, facts, place, job, rules, mounted=ours_mounted) if whole else NOBODY_LOOKED
     raw = msgspec.structs.replace(facts.raw, holders=users)
     facts = msgspec.structs.replace(facts, users=users, users_unknown=unknown, raw=raw)
+    sight = _Sight(fd, rules)
     if mode == "Block":
         raw = msgspec.structs.replace(raw, at_place=at_place)
-        return _block(fd, msgspec.structs.replace(facts, raw=raw), entry, job, rules, ours=ours)
+        return bare.block(sight, msgspec.structs.replace(facts, raw=raw), entry, job, ours=ours)
     if at_place:
         return _mounted(facts, entry, place, rules)
-    return _unmounted(fd, facts, entry, rules, ours=ours)
+    return bare.unmounted(sight, facts, entry, ours=ours)
 
 
 def _who(
@@ -187,15 +184,6 @@ def _who(
     return tuple(found), ""
 
 
-def _mode(job: Job, entry: Entry | None) -> VolumeMode:
-    """What the disk is now, whatever its entry says by now: an edit changes no disk, an order does."""
-    if entry is not None and entry.block:
-        return "Block"
-    if entry is not None and (entry.made is not None or entry.making is not None):
-        return "Filesystem"
-    return job.volume_mode
-
-
 def _is_mounted(device: str, place: str) -> bool:
     return any(
         mount.device == device and mount.target == place and mount.root == "/"
@@ -204,83 +192,34 @@ def _is_mounted(device: str, place: str) -> bool:
 
 
 def _mounted(facts: Facts, entry: Entry | None, place: str, rules: Rules) -> Facts:
-    """What is mounted at our place is ours only if it is what the journal has as made."""
-    assert facts.raw is not None
     with folder.opened(place) as root:
         inner = folder.look(root, place, rules)
-    identity, uuid = facts.identity, inner.identity.fs_uuid if inner.identity else ""
     if inner.device != facts.device:
         raise Absent(Presence.STUCK, f"something else is mounted over {place}")
-    made = entry.made if entry is not None else None
-    if made is None or made.uuid != uuid:
-        found = f"a file system ({uuid}) that the journal does not know, mounted at {place}"
-        raw = msgspec.structs.replace(facts.raw, found=found, uuid=uuid, signature=True, at_place=True)
-        raw = msgspec.structs.replace(raw, damage=_not_ours(entry, found))
-        users = (User(who=f"mount {place}", root="/"), *facts.users)
-        return msgspec.structs.replace(facts, identity=_with(identity, uuid), raw=raw, users=users)
-    raw = msgspec.structs.replace(facts.raw, mounted=True, uuid=uuid)
-    unknown = inner.users_unknown or facts.users_unknown
-    return msgspec.structs.replace(
-        inner, identity=_with(identity, uuid), name=facts.name, raw=raw, users_unknown=unknown
-    )
+    return bare.mounted(facts, inner, entry, place)
 
 
-def _unmounted(fd: int, facts: Facts, entry: Entry | None, rules: Rules, *, ours: bool) -> Facts:
-    assert facts.raw is not None
-    making = entry is not None and entry.making is not None
-    found = _probed(fd, facts, rules, making=making)
-    held = "" if facts.users or ours else _held(fd)
-    made = entry.made if entry is not None else None
-    identity = _with(facts.identity, found.uuid)
-    raw = msgspec.structs.replace(
-        facts.raw,
-        found=found.words,
-        uuid=found.uuid,
-        signature=bool(found.words),
-        held=held,
-    )
-    facts = msgspec.structs.replace(facts, identity=identity, users_unknown=facts.users_unknown or held)
-    if entry is not None and made is not None and entry.making is None:
-        if (found.uuid, found.fs_type) != (made.uuid, made.fs_type):
-            raw = msgspec.structs.replace(raw, damage=_not_ours(entry, found.words))
-        elif not entry.unmounted:
-            said = f"the {made.fs_type} that we made on it ({made.uuid}) is not mounted"
-            raw = msgspec.structs.replace(raw, mountable=True)
-            return msgspec.structs.replace(facts, presence=Presence.NOT_MOUNTED, message=said, raw=raw)
-    if not found.words:
-        blank = _looks_zero(fd)
-        raw = msgspec.structs.replace(raw, blank=blank, found="" if blank else "data of no known kind")
-    return msgspec.structs.replace(facts, raw=raw)
+class _Sight(NamedTuple):
+    """An opened device, as `bare` looks at it."""
 
+    fd: int
+    rules: Rules
 
-def _block(fd: int, facts: Facts, entry: Entry | None, job: Job, rules: Rules, *, ours: bool) -> Facts:
-    """A Block volume's tenancy is what the journal says, since the disk is all the tenant's. `empty` is what
-    head, tail and samples say while nobody uses it; who must know better reads all of it."""
-    assert facts.raw is not None
-    held = "" if facts.users or ours or facts.raw.at_place else _held(fd)
-    raw = msgspec.structs.replace(facts.raw, held=held)
-    facts = msgspec.structs.replace(facts, users_unknown=facts.users_unknown or held, raw=raw)
-    free = not facts.users and not facts.users_unknown
-    if entry is None or not entry.block or not entry.handed:
-        found = _probed(fd, facts, rules, making=False)
-        blank = not found.words and _looks_zero(fd)
-        raw = msgspec.structs.replace(
-            raw,
-            found=found.words or ("" if blank else "data of no known kind"),
-            uuid=found.uuid,
-            signature=bool(found.words),
-            blank=blank,
-        )
-        return msgspec.structs.replace(facts, raw=raw)
-    at_work = _is_at_work(entry)
-    if not at_work and not ours and not is_shown(fd, entry.handed, rules):
-        said = f"its device node for tenancy {entry.handed} is missing"
-        raw = msgspec.structs.replace(raw, mountable=True)
-        return msgspec.structs.replace(facts, presence=Presence.NOT_MOUNTED, message=said, raw=raw)
-    empty = not at_work and free and _looks_zero(fd)
-    if job.order is not None and not at_work and free:
-        _refuse_shared(fd, facts, rules)
-    return msgspec.structs.replace(facts, tenancies=(entry.handed,), empty=empty)
+    def probed(self, facts: Facts, *, making: bool) -> tools.Found:
+        return _probed(self.fd, facts, self.rules, making=making)
+
+    def held(self) -> str:
+        return _held(self.fd)
+
+    def looks_zero(self) -> bool:
+        with blockdev.Reader(self.fd) as reader:
+            return reader.looks_zero(random.SystemRandom())
+
+    def is_shown(self, tenancy: str) -> bool:
+        return is_shown(self.fd, tenancy, self.rules)
+
+    def refuse_shared(self, facts: Facts) -> None:
+        _refuse_shared(self.fd, facts, self.rules)
 
 
 def _refuse_shared(fd: int, facts: Facts, rules: Rules) -> None:
@@ -308,11 +247,6 @@ def partition_numbers(fd: int) -> tuple[int, ...]:
     return tuple(int((each / "partition").read_text()) for each in build.parts(own))
 
 
-def _looks_zero(fd: int) -> bool:
-    with blockdev.Reader(fd) as reader:
-        return reader.looks_zero(random.SystemRandom())
-
-
 def _probed(fd: int, facts: Facts, rules: Rules, *, making: bool) -> tools.Found:
     """What is on the device, unless that alone says that it is not to be used. Raises Absent.
 
@@ -328,21 +262,6 @@ def _probed(fd: int, facts: Facts, rules: Rules, *, making: bool) -> tools.Found
     if objection is not None:
         raise _absent(facts.name, objection)
     return found
-
-
-def _with(identity: Identity | None, uuid: str) -> Identity | None:
-    return msgspec.structs.replace(identity, fs_uuid=uuid) if identity is not None else None
-
-
-def _not_ours(entry: Entry | None, found: str) -> str:
-    made = entry.made if entry is not None else None
-    if made is None:
-        return ""
-    there = f"there is {found}" if found else "nothing is found"
-    return (
-        f"the {made.fs_type} that we made on it ({made.uuid}) is damaged or gone: {there}; "
-        "it is neither mounted nor formatted; repair it, or say what is to become of it"
-    )
 
 
 def _held(fd: int) -> str:
