@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tidb_volume import names
+from tidb_volume.inventory import policy
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.inventory.marks import Mark
 from tidb_volume.inventory.model import PoolSettings
@@ -77,8 +78,16 @@ def desired(of: PoolSettings | None = None, **more: object) -> DesiredDisk:
 
 
 def spec_of(wanted: DesiredDisk) -> VolumeSpec:
-    wipe = WipePolicy(on_release=wanted.pool.on_release, after=wanted.pool.after, method="files")
-    return VolumeSpec(node_name=wanted.node_name, pool=wanted.pool.name, source=wanted.source, wipe=wipe)
+    method = policy.wipe_policy(wanted).method
+    return VolumeSpec(
+        node_name=wanted.node_name,
+        pool=wanted.pool.name,
+        source=wanted.source,
+        volume_mode=wanted.volume_mode,
+        fs_type=wanted.fs_type,
+        mount_options=wanted.mount_options,
+        wipe=WipePolicy(on_release=wanted.pool.on_release, after=wanted.pool.after, method=method),
+    )
 
 
 class Objects(msgspec.Struct):

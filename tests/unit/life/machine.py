@@ -42,6 +42,10 @@ from disk_daemon.known import (
 )
 from disk_daemon.minded import Minded
 from disk_daemon.step import decide, is_of_this_wipe
+from tests.unit.life.disks import Disk as Disk
+from tests.unit.life.disks import Erased as Erased
+from tests.unit.life.disks import Item as Item
+from tests.unit.life.disks import Mounted as Mounted
 from tidb_volume.identity import hardware_key
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import DiskReport, Identity, Order, Presence, Volume, Work, WorkState
@@ -49,53 +53,6 @@ from tidb_volume.value import DiskReport, Identity, Order, Presence, Volume, Wor
 change = msgspec.structs.replace
 CAPACITY = 1 << 30
 LIVE_FOR_S = 5.0
-
-
-class Item(NamedTuple):
-    """A piece of data, and the UID of the claim that wrote it (or a stranger's name)."""
-
-    owner: str
-    what: str = "file"
-
-
-class Disk:
-    """One piece of hardware and all that is on it. Whoever holds `lock` works on it."""
-
-    lock: object | None = None
-
-    def __init__(self, identity: Identity) -> None:
-        self.identity = identity
-        self.strays: set[Item] = set()
-        self.tenancies: dict[str, set[Item]] = {}
-        self.trash: dict[str, dict[str, set[Item]]] = {}
-
-    def reformat(self, uuid: str) -> None:
-        """mkfs by hand: the same hardware, another file system, and nothing on it."""
-        self.identity = change(self.identity, fs_uuid=uuid)
-        self.strays, self.tenancies, self.trash = set(), {}, {}
-
-    def items(self) -> set[Item]:
-        """All data on it, wherever it lies."""
-        found = set(self.strays)
-        for part in (*self.tenancies.values(), *(each for t in self.trash.values() for each in t.values())):
-            found |= part
-        return found
-
-
-class Mounted(NamedTuple):
-    """A container that has a tenancy's folder mounted."""
-
-    disk: Disk
-    tenancy: str
-    claim_uid: str
-
-
-class Erased(NamedTuple):
-    """Data that an order has deleted."""
-
-    order: Order
-    disk: Disk
-    items: frozenset[Item]
 
 
 class Machine:
@@ -202,6 +159,8 @@ class Stop(Exception):  # noqa: N818 - the end of a child's work, good or bad
 class Child:
     """One child at work on one order. `steps` stops before each change of the disk or the journal."""
 
+    device = False
+
     def __init__(
         self,
         machine: Machine,
@@ -229,7 +188,7 @@ class Child:
     def _run(self) -> Iterator[str]:
         disk = self._machine.slot
         try:
-            facts = self._machine.facts(disk)
+            facts = self._stand(disk)
             if disk is None or facts.presence is not Presence.OK:
                 found = guards.disk_is_there(self._case(facts, None))
                 assert isinstance(found, Refuse | Wait)
@@ -247,6 +206,13 @@ class Child:
                     disk.lock = None
         except Stop as end:
             self._conclude(end.conclusion, begun=end.begun)
+
+    def _stand(self, disk: Disk | None) -> Facts:
+        """Before anything is written to it, a lock neither."""
+        return self._machine.facts(disk)
+
+    def _facts(self, disk: Disk) -> Facts:
+        return self._machine.facts(disk)
 
     def _under_lock(self, disk: Disk) -> Iterator[str]:
         yield from self._look(disk)
@@ -282,11 +248,17 @@ class Child:
     def _case(self, facts: Facts, known: Journal) -> Case:
         meta = self._volume.metadata
         return Case(
-            order=self.order, volume=meta.name, uid=meta.uid, live=self._live, disk=facts, journal=known
+            order=self.order,
+            volume=meta.name,
+            uid=meta.uid,
+            live=self._live,
+            disk=facts,
+            journal=known,
+            device=self.device,
         )
 
     def _case_now(self, disk: Disk) -> Case:
-        return self._case(self._machine.facts(disk), self._machine.journal_of(disk.identity))
+        return self._case(self._facts(disk), self._machine.journal_of(disk.identity))
 
     def _known_as_begun(self) -> bool:
         if self._begun or self.order.identity is None:
@@ -340,8 +312,7 @@ class Child:
             case Finish():
                 yield "journal"
                 entry = self._entry(disk)
-                done = journal.finished(entry, disk.identity, order, at=self._at())
-                self._machine.journals[hardware_key(disk.identity)] = done
+                self._store(disk, journal.finished(entry, disk.identity, order, at=self._at()))
 
     def _entry(self, disk: Disk) -> Entry | None:
         entry = self._machine.journal_of(disk.identity)
@@ -351,8 +322,11 @@ class Child:
 
     def _note(self, disk: Disk, *, begun: bool) -> None:
         noted = journal.noted(self._entry(disk), disk.identity, self.order, begun=begun, at=self._at())
-        self._machine.journals[hardware_key(disk.identity)] = noted
+        self._store(disk, noted)
         self._begun = begun
+
+    def _store(self, disk: Disk, entry: Entry) -> None:
+        self._machine.journals[hardware_key(disk.identity)] = entry
 
     def _recheck(self, disk: Disk) -> Iterator[str]:
         yield from self._look(disk)
@@ -384,16 +358,15 @@ class Child:
                     disk.tenancies[place.removeprefix("ours/")] = items
         entry = self._machine.journal_of(disk.identity)
         if isinstance(entry, Entry) and entry.order is not None:
-            self._machine.journals[hardware_key(disk.identity)] = journal.given_back(entry)
+            self._store(disk, journal.given_back(entry))
         self._begun = False
 
     def _withdrawn(self, disk: Disk, case: Case) -> None:
         restore = not self._begun and guards.is_asked_back(case)
         shown = self.order.ends in case.disk.tenancies
         entry = self._entry(disk)
-        self._machine.journals[hardware_key(disk.identity)] = journal.taken_back(
-            entry, disk.identity, self.order, restore=restore, shown=shown
-        )
+        back = journal.taken_back(entry, disk.identity, self.order, restore=restore, shown=shown)
+        self._store(disk, back)
 
     def _erase(self, disk: Disk, order: str) -> Iterator[str]:
         for items in disk.trash.get(order, {}).values():

@@ -234,6 +234,9 @@ def _claim(volume: Volume) -> str:
 class Node:
     """The daemons of one machine, and its kubelet."""
 
+    child = Child
+    """What carries out an order."""
+
     def __init__(self, cluster: Cluster, machine: Machine) -> None:
         self.cluster, self.machine = cluster, machine
         self.about_to_begin: Callable[[Order, Disk, bool], None] = lambda order, disk, anew: None
@@ -270,7 +273,7 @@ class Node:
         order = daemon.order_to_carry(volume, self._report(volume))
         if order is None:
             return False
-        daemon.child = Child(
+        daemon.child = self.child(
             self.machine, volume, order, self.live, lambda: self.cluster.now, self.about_to_begin
         )
         return True

@@ -1,0 +1,257 @@
+"""A device's life through the real planner and the daemon's real decision, over a device kept in memory: with
+a file system of ours, as a raw device, and made from one into the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from disk_daemon.known import Made
+from tests.unit.life.cluster import change
+from tests.unit.life.device_sim import DEVICE_NAME, DeviceSim, entry
+from tests.unit.life.machine import Daemon, Item
+from tests.unit.life.test_every_step import MOST, steps
+from tidb_volume import names
+from tidb_volume.life import actions
+from tidb_volume.value import Adopt, Order, Phase, Restore
+
+SHAPES = ("xfs", "Block")
+
+
+def on_offer(shape: str = "xfs") -> DeviceSim:
+    sim = DeviceSim(shape)
+    sim.look()
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
+    return sim
+
+
+def bound(shape: str = "xfs") -> DeviceSim:
+    sim = on_offer(shape)
+    sim.bind()
+    sim.settle()
+    assert sim.phase() is Phase.BOUND
+    return sim
+
+
+def released(shape: str = "xfs") -> DeviceSim:
+    """Its claim is gone, and nothing stands against its wipe."""
+    sim = bound(shape)
+    for at in tuple(sim.machine.running.values()):
+        for name in "ab":
+            sim.disk.write(at.tenancy, Item(at.claim_uid, name))
+    sim.cluster.etcd.pods.clear()
+    sim.node_side.kubelet()
+    sim.cluster.etcd.claims.clear()
+    sim.cluster.kube()
+    return sim
+
+
+def path(sim: DeviceSim) -> str:
+    (pv,) = sim.pvs
+    assert pv.spec.local is not None
+    return pv.spec.local.path
+
+
+def test_a_blank_device_gets_its_file_system_and_is_on_offer_by_the_place_where_that_is_mounted() -> None:
+    sim = on_offer()
+    assert [type(each).__name__ for each in sim.log] == ["WriteOrder", "CreatePv", "PatchStatus"]
+    assert path(sim) == names.tenancy_folder(names.device_mount(DEVICE_NAME), sim.status.tenancy)
+    assert sim.machine.place is sim.disk
+    assert sim.status.identity is not None
+    assert sim.status.identity.fs_uuid == sim.disk.made.uuid
+
+
+def test_a_blank_raw_device_is_zeroed_and_on_offer_by_a_node_of_its_tenancy() -> None:
+    sim = on_offer("Block")
+    assert path(sim) == names.block_node(sim.status.tenancy)
+    assert sim.machine.nodes == {sim.status.tenancy: sim.disk}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_released_device_is_wiped_once_and_on_offer_under_a_new_name(shape: str) -> None:
+    sim = released(shape)
+    before = sim.status.tenancy
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
+    assert sim.status.tenancy != before
+    assert sim.wiped == [before]
+    assert not sim.disk.read(sim.status.tenancy)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_after_a_boot_a_pod_starts_on_its_data_once_the_daemon_has_looked(shape: str) -> None:
+    sim = bound(shape)
+    (before,) = sim.machine.running.values()
+    sim.reboot()
+    sim.node_side.kubelet()
+    assert not sim.machine.running
+    sim.settle()
+    assert tuple(sim.machine.running.values()) == (before,)
+    assert sim.status.state == "Bound"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_after_a_boot_that_moves_another_disk_there_no_pod_starts(shape: str) -> None:
+    sim, other = bound(shape), on_offer(shape)
+    sim.reboot()
+    other.disk.identity = change(other.disk.identity, virtual="8:99")
+    sim.machine.slot = other.disk
+    sim.settle()
+    assert not sim.machine.running
+    assert sim.status.disk is not None
+    assert sim.status.disk.presence == "WrongDisk"
+
+
+def test_a_claimed_file_system_whose_journal_is_lost_is_mounted_by_an_order() -> None:
+    sim = bound()
+    sim.reboot()
+    sim.machine.journals.clear()
+    sim.settle()
+    assert isinstance(sim.spec.order, Order)
+    assert sim.spec.order.kind == "mount"
+    assert len(sim.machine.running) == 1
+    assert sim.disk.items() == {Item(at.claim_uid) for at in sim.machine.running.values()}
+
+
+def test_a_claimed_raw_device_whose_journal_is_lost_waits_for_a_person_and_keeps_its_data() -> None:
+    sim = bound("Block")
+    sim.reboot()
+    sim.machine.journals.clear()
+    sim.settle()
+    assert not sim.machine.running
+    assert len(sim.disk.items()) == 1
+    assert sim.status.state == "Bound (disk trouble)"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_data_of_others_is_kept_until_a_person_says_what_to_do(shape: str) -> None:
+    sim = DeviceSim(shape)
+    sim.disk.make(Made(uuid="theirs", fs_type="ext4"))
+    sim.disk.strays.add(Item("stranger"))
+    sim.settle()
+    assert (sim.phase(), sim.status.reason) == (Phase.PENDING, "HasData")
+    assert sim.disk.items() == {Item("stranger")}
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
+    assert not sim.disk.items()
+
+
+def test_a_damaged_file_system_is_not_taken_for_a_blank_disk() -> None:
+    sim = bound()
+    sim.disk.damaged = True
+    sim.reboot()
+    sim.settle()
+    assert sim.phase() is Phase.BOUND
+    assert len(sim.disk.items()) == 1
+    sim.disk.damaged = False
+    sim.settle()
+    assert len(sim.machine.running) == 1
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_restore_after_the_commit_gives_back_what_no_daemon_has_begun_with(shape: str) -> None:
+    sim = released(shape)
+    data = sim.data
+    sim.look()
+    sim.until(actions.DeletePv)
+    sim.step()
+    assert sim.status.committed
+    sim.admin(restore=Restore(question=sim.answer()))
+    sim.settle()
+    assert sim.data == data
+    assert not sim.wiped
+    sim.bind()
+    sim.settle()
+    assert sim.phase() is Phase.BOUND
+    assert len(sim.machine.running) == 1
+
+
+@pytest.mark.parametrize(("before", "after"), [("xfs", "Block"), ("Block", "xfs"), ("xfs", "ext4")])
+def test_a_free_device_is_made_into_what_its_entry_says_by_now_and_hands_on_nothing(
+    before: str, after: str
+) -> None:
+    sim = released(before)
+    sim.settle()
+    sim.want(entry(after))
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
+    assert sim.status.disk is not None
+    assert sim.status.disk.made == after
+    assert not sim.disk.read(sim.status.tenancy)
+    claim = sim.bind()
+    sim.settle()
+    assert sim.disk.read(sim.status.tenancy) == {Item(claim.metadata.uid)}
+
+
+def test_a_retired_device_that_nobody_has_is_unmounted_and_comes_back_when_it_is_not() -> None:
+    sim = on_offer()
+    sim.admin(retire=True)
+    sim.settle()
+    assert not sim.pvs
+    assert sim.machine.place is None
+    sim.reboot()
+    sim.settle()
+    assert sim.machine.place is None
+    sim.admin(retire=False)
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
+    assert sim.machine.place is sim.disk
+
+
+WORKS = [(one, other) for one in ("", *SHAPES) for other in SHAPES]
+
+
+def cut(before: str, after: str, at: int, *, took_effect: bool) -> tuple[DeviceSim, str]:
+    """Cut before the step of that number, or right after it; the rest comes to its end. before: what the
+    device is, released where it stays that; empty: blank. Returns the world, and whose step it was."""
+    if not before:
+        sim = DeviceSim(after)
+    elif before == after:
+        sim = released(before)
+    else:
+        sim = on_offer(before)
+        sim.want(entry(after))
+    whose = next((each for number, each in enumerate(steps(sim)) if number == at), "")
+    if whose == "controller":
+        if took_effect:
+            sim.step()
+        sim.new_leader()
+    elif whose == "daemon":
+        child = sim.daemon.child
+        if took_effect and child is not None:
+            next(child.steps, None)
+        if child is not None:
+            child.steps.close()  # type: ignore[attr-defined]
+        sim.daemon = Daemon()
+    if whose:
+        sim.settle()
+        sim.later(3700)
+    return sim, whose
+
+
+@pytest.mark.parametrize("took_effect", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("before", "after"), WORKS)
+def test_cut_at_any_step_it_ends_right(before: str, after: str, took_effect: bool) -> None:
+    asked = 0
+    for at in range(MOST):
+        sim, whose = cut(before, after, at, took_effect=took_effect)
+        if not whose:
+            break
+        if sim.status.reason == "GoneByHand":
+            asked += 1
+            assert sim.status.question is not None
+            assert len(sim.data) == (3 if before == after else 0)
+            assert not sim.wiped
+            continue
+        assert sim.phase() is Phase.AVAILABLE, (at, whose, sim.status)
+        assert not sim.data, (at, whose)
+        assert len(sim.wiped) == (before == after), (at, whose, sim.wiped)
+        assert not sim.disk.read(sim.status.tenancy), (at, whose)
+        assert [pv.status.phase for pv in sim.pvs] == ["Available"]
+        (pv,) = sim.pvs
+        assert pv.spec.local is not None
+        assert sim.machine.kubelets(pv.spec.local.path) is not None, (at, whose)
+    assert at < MOST - 1
+    assert at > 12
+    assert asked <= 1  # the PersistentVolume is gone, and that is not written down
