@@ -2,7 +2,7 @@
 
 SP 800-88 (Rev. 1, 4.8 and appendix G) names what a certificate should hold; of that what we do not know is
 left out, and said to be. One certificate is for one wipe that was done. A wipe that began and of which no end
-is on record has none, and is told as unfinished.
+is on record has none, and neither has a disk that a person forgot: both are told as not certified.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tidb_volume.audit import AuditLine
+from tidb_volume.identity import words
 from tidb_volume.inventory import policy
 from tidb_volume.inventory.promises import PROMISES, Promise
 from tidb_volume.value import Identity, Ref, Value
@@ -73,8 +74,9 @@ class Certified(NamedTuple):
     """What a record comes to."""
 
     done: tuple[Certificate, ...]
-    unfinished: tuple[str, ...]
-    """Wipes that began and whose end is not on record, for people."""
+    missing: tuple[str, ...]
+    """What has no certificate, for people: wipes that began and whose end is not on record, and disks that
+    were forgotten as they were."""
 
 
 class _Of(NamedTuple):
@@ -89,13 +91,17 @@ class _Of(NamedTuple):
 def certify(lines: Iterable[AuditLine]) -> Certified:
     """Certificates for the wipes that were done, in the order of their ends; pure.
 
-    lines: of one node or several, each node's in the order of its file. One that was written twice as the
-    machine went down counts once.
+    lines: of one node or several, each node's in the order of its file, and of the controller's log. One that
+    was written twice as the machine went down counts once.
     """
     done: list[Certificate] = []
+    forgotten: list[AuditLine] = []
+    wiped: list[AuditLine] = []
     begun: dict[_Of, list[AuditLine]] = {}
     certified: set[tuple[str, str]] = set()
     for line in lines:
+        if line.what == "forgotten":
+            forgotten.append(line)
         wipes = line.kind == "reclaim" or bool(line.answer)
         if not wipes:
             continue
@@ -103,12 +109,23 @@ def certify(lines: Iterable[AuditLine]) -> Certified:
         if line.what == "begun":
             begun.setdefault(of, []).append(line)
         elif line.what == "done":
+            wiped.append(line)
             attempts = begun.pop(of, [])
             if (line.node, line.order) not in certified and line.identity is not None:
                 certified.add((line.node, line.order))
                 done.append(_certificate(line, attempts))
     left = [_unfinished(attempts) for attempts in begun.values()]
+    left += [_forgotten(line) for line in forgotten if not any(_ends(each, line) for each in wiped)]
     return Certified(tuple(sorted(done, key=lambda each: each.done_at)), tuple(left))
+
+
+def _ends(wipe: AuditLine, forgotten: AuditLine) -> bool:
+    """What was on a disk as it was forgotten went all the same: unheard of before, or with all else on that
+    disk, once it was back."""
+    if forgotten.tenancy and wipe.tenancy == forgotten.tenancy:
+        return True
+    same = wipe.identity is not None and wipe.identity == forgotten.identity
+    return bool(wipe.answer) and same and wipe.at > forgotten.at
 
 
 def _certificate(line: AuditLine, attempts: Sequence[AuditLine]) -> Certificate:
@@ -156,6 +173,14 @@ def _scope(line: AuditLine) -> str:
     if line.kind == "reclaim":
         return f"what one owner had in its folder on {line.source}; nothing else that is on the disk"
     return f"everything that the file system on {line.source} showed"
+
+
+def _forgotten(line: AuditLine) -> str:
+    whose = f"the data of {line.claim}" if line.claim is not None else "what was on it"
+    of = f"{whose} (tenancy {line.tenancy})" if line.tenancy else whose
+    disk = f", {words(line.identity)}" if line.identity is not None else ""
+    where = f"{line.node}, {line.source or line.volume}{disk}"
+    return f"{where}: forgotten at {line.at} ({line.asked}) with {of}: NOT WIPED"
 
 
 def _unfinished(attempts: Sequence[AuditLine]) -> str:

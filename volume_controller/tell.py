@@ -61,7 +61,7 @@ class Teller:
             "reasons", "How often a volume came to a phase and reason.", ["phase", "reason"]
         )
         self._conditions = metrics.counter(
-            "alarms", "How often a volume in use came to a condition that somebody should see.", ["type"]
+            "alarms", "How often a volume came to a condition that somebody should see.", ["type"]
         )
         self._trips = metrics.counter("breaker_trips", "How often the circuit breaker opened.")
 
@@ -76,6 +76,10 @@ class Teller:
         match action:
             case actions.PatchStatus(status=status):
                 old = volume.status
+                if line is not None and line.what == "refused":
+                    self._conditions.labels(record.NOT_TAKEN).inc()
+                    text = f"{line.asked}: {line.message}" if line.asked else line.message
+                    self._recorder.say(about(kinds.TIDB_VOLUME, volume), record.NOT_TAKEN, text, warning=True)
                 self._alarms(volume, status)
                 if (old.phase, old.reason) == (status.phase, status.reason):
                     return
@@ -97,6 +101,12 @@ class Teller:
                     self._recorder.say(_claim(claim), status.reason, status.message, warning=True)
             case actions.SetClaimRef(why=why):
                 self._recorder.say(about(kinds.TIDB_VOLUME, volume), "GivenBack", why)
+            case actions.DeleteVolume(why=why) if line is not None and line.what == "forgotten":
+                # The volume is gone, and with it what it kept of its life.
+                text = f"{why} ({line.asked})"
+                if line.claim is not None:
+                    text += f": the data of {line.claim}, tenancy {line.tenancy}, is left on {line.source}"
+                self._recorder.say(about(kinds.TIDB_VOLUME, volume), "Forgotten", text, warning=True)
             case _ if line is not None:
                 pass  # the record has it all
             case actions.WriteOrder(order=order, why=why):

@@ -114,6 +114,49 @@ def test_a_second_wipe_of_the_same_disk_is_another_certificate() -> None:
     assert [each.order for each in found] == ["order-1", "order-2"]
 
 
+FORGOTTEN = line("forgotten", order="", method="", asked="forget by jane", leader="c", message="NOT WIPED")
+UNKNOWN = msgspec.structs.replace(FORGOTTEN, tenancy="", claim=None)
+LATER = "2026-03-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([FORGOTTEN], "the data of db/data-0 (tenancy aaaaaaaaaaaa): NOT WIPED"),
+        ([UNKNOWN], "with what was on it: NOT WIPED"),
+        # Another owner's wipe, one that was not asked for the whole disk, and one that came to no end.
+        ([line("done", tenancy="b" * 12), FORGOTTEN], "NOT WIPED"),
+        ([DONE, UNKNOWN], "NOT WIPED"),
+        ([line("done", kind="prepare", answer="q", identity=None), UNKNOWN], "NOT WIPED"),
+        ([line("failed"), FORGOTTEN], "NOT WIPED"),
+        # Of what was there before.
+        ([line("done", kind="prepare", answer="q", tenancy="b" * 12), FORGOTTEN], "NOT WIPED"),
+        ([line("done", kind="prepare", answer="q", tenancy=""), UNKNOWN], "NOT WIPED"),
+    ],
+)
+def test_a_disk_that_was_forgotten_is_not_certified_and_is_told(lines: list[AuditLine], said: str) -> None:
+    _, (left,) = certify(lines)
+    assert said in left
+    assert "serial=S1" in left
+    assert "forgotten at 2026-01-01T00:00:05Z (forget by jane)" in left
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [DONE, FORGOTTEN],
+        [FORGOTTEN, line("done", order="order-2", at=LATER, kind="prepare", answer="q", node="another")],
+        [FORGOTTEN, line("done", order="order-2", at=LATER, kind="prepare", answer="q", tenancy="")],
+        [UNKNOWN, line("done", order="order-2", at=LATER, kind="prepare", answer="q", tenancy="")],
+    ],
+)
+def test_what_was_wiped_all_the_same_is_certified_though_its_disk_was_forgotten(
+    lines: list[AuditLine],
+) -> None:
+    found, left = certify(lines)
+    assert (len(found), left) == (1, ())
+
+
 EVIL = "<script>alert(1)</script>\x1b[31m&"
 
 

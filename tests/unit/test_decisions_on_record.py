@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.model.apiserver import ApiServer
 from tests.unit.life.cluster import NAME, NODE, SOURCE
 from tests.unit.life.machine import Disk
 from tests.unit.life.simulate import IDENTITY, Controller, Sim, desired, pool
@@ -17,12 +18,14 @@ from tests.unit.life.worlds import BLANK, CLAIM, COMMITTED, HARDWARE, NEXT, OFFE
 from tests.unit.test_actor import ACTS, WHAT, Rig
 from tidb_volume import audit, certificate, names
 from tidb_volume.audit import AuditLine
-from tidb_volume.kube import transport
+from tidb_volume.kube import kinds, transport
+from tidb_volume.kube.events import Recorder
 from tidb_volume.kube.kinds import Kind
 from tidb_volume.life import actions, offer
 from tidb_volume.life.actions import Action
 from tidb_volume.life.world import World
 from tidb_volume.obs.log import JsonLines
+from tidb_volume.obs.metrics import Metrics
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
     Adopt,
@@ -35,6 +38,7 @@ from tidb_volume.value import (
     Volume,
 )
 from volume_controller import record
+from volume_controller.tell import Teller
 
 AT = "2027-01-15T08:00:00.000Z"
 PV_NAME = names.pv_name(NAME, OLD)
@@ -410,6 +414,59 @@ def test_another_disk_that_a_person_accepts_is_on_record_with_his_name() -> None
     sim.admin(accept_identity=Answer(question=sim.answer(), by="jane"))
     sim.settle()
     assert noting.told() == ["accepted acceptIdentity by jane", "ordered prepare", "offered"]
+
+
+# --- where its user looks ---
+
+
+EVENTS: list[tuple[str, World, Action, tuple[str, str] | None]] = [
+    (
+        "a disk is forgotten",
+        but(RELEASED, admin={"forget": BY_JANE}),
+        actions.DeleteVolume(why="forgotten by a person: NOT WIPED"),
+        (
+            "Forgotten",
+            "forgotten by a person: NOT WIPED (forget by jane):"
+            f" the data of db/data-0, tenancy {OLD}, is left on {SOURCE}",
+        ),
+    ),
+    (
+        "one that nobody is known to have had is forgotten",
+        but(RELEASED, admin={"forget": Answer(question=Q)}, status={"owner": None}),
+        actions.DeleteVolume(why="forgotten by a person: NOT WIPED"),
+        ("Forgotten", "forgotten by a person: NOT WIPED (forget)"),
+    ),
+    ("an entry is gone", OFFERED, actions.DeleteVolume(why="no entry lists it"), None),
+    (
+        "an answer is not taken",
+        but(RELEASED, admin=ASKED_BACK),
+        status(RELEASED, conditions=not_taken("no")),
+        ("AnswerNotTaken", "restore by jane: no"),
+    ),
+    (
+        "one that nobody knows any more is not taken",
+        RELEASED,
+        status(RELEASED, conditions=not_taken("no")),
+        ("AnswerNotTaken", "no"),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("world", "action", "said"), [row[1:] for row in EVENTS], ids=[row[0] for row in EVENTS]
+)
+def test_what_a_person_has_to_know_of_a_decision_is_an_event(
+    world: World, action: Action, said: tuple[str, str] | None
+) -> None:
+    server, metrics = ApiServer(), Metrics()
+    recorder = Recorder(server.client(), component="test", host="test")
+    Teller(recorder, metrics).did(world.volume, action, Instant(1_800_000_000.0))
+    recorder.step()
+    events = server.documents(kinds.EVENT)
+    assert [(each["reason"], each["message"]) for each in events] == ([said] if said is not None else [])
+    assert all(each["type"] == "Warning" and each["involvedObject"]["name"] == NAME for each in events)
+    counted = 'alarms_total{type="AnswerNotTaken"} 1' in metrics.render()[1].decode()
+    assert counted is (said is not None and said[0] == "AnswerNotTaken")
 
 
 # --- the log ---

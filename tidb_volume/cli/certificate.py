@@ -12,10 +12,11 @@ from tidb_volume.cli.exits import Exit
 from tidb_volume.cli.render import Line, Screen, line, span
 
 EPILOG = """\
-A FILE is a node's /var/lib/tidb-volume/audit.jsonl. A wipe is certified once its end is on record; one that
-began and has none is named, and the exit code is 1. What a certificate does not say stands on it.
+A FILE is a node's /var/lib/tidb-volume/audit.jsonl, or the controller's log. A wipe is certified once its end
+is on record; one that began and has none is named, and so is a disk that was forgotten as it was; then the
+exit code is 1. What a certificate does not say stands on it.
 
-exit codes: 0 all that is asked for is certified; 1 a wipe has no end on record; 2 wrong usage; 3 none there
+exit codes: 0 all that is asked for is certified; 1 something is not; 2 wrong usage; 3 none there
 
 examples:
   {prog} certificate node-7.jsonl
@@ -26,7 +27,9 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The verb's own options."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a node's audit.jsonl")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="a node's audit.jsonl, or the controller's log"
+    )
     parser.add_argument(
         "--disk", default="", metavar="FACT", help="only the disk with this serial, WWN or EUI"
     )
@@ -51,9 +54,9 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     else:
         for each in found.done:
             screen.show(_shown(each))
-    for left in found.unfinished:
+    for left in found.missing:
         screen.warn(left)
-    if found.unfinished:
+    if found.missing:
         return Exit.ERROR
     if not found.done:
         screen.warn("no wipe of that is on record there")

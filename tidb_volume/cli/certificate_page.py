@@ -21,7 +21,7 @@ _STYLE = """
   td { overflow-wrap: anywhere }
   h2 { font-size: 1rem; margin: 1.4rem 0 .3rem }
   ul { margin: 0; padding-left: 1.2rem }
-  .unfinished { border: 2px solid #b00020; padding: .6rem 1rem }
+  .missing { border: 2px solid #b00020; padding: .6rem 1rem }
   @media print { body { margin: 0 } }
 """
 
@@ -55,9 +55,9 @@ def rows(of: Certificate) -> list[tuple[str, str]]:
 def page(of: Certified) -> str:
     """The whole page; every text of the record is escaped."""
     parts = [_section(each) for each in of.done]
-    if of.unfinished:
-        items = "".join(f"<li>{_plain(each)}</li>" for each in of.unfinished)
-        parts.append(f'<section class="unfinished"><h1>Not certified</h1><ul>{items}</ul></section>')
+    if of.missing:
+        items = "".join(f"<li>{_plain(each)}</li>" for each in of.missing)
+        parts.append(f'<section class="missing"><h1>Not certified</h1><ul>{items}</ul></section>')
     if not parts:
         parts.append("<p>No wipe of that is on record.</p>")
     return (
