@@ -23,6 +23,7 @@ VERBS = {
     "doctor": "what is wrong with the installation, or will be",
     "history": "releases, wipes and decisions, by volume and time",
     "certificate": "what may be certified of the wipes that nodes have on record",
+    "uninstall": "what remains when tidb-volume is taken away, and what has to be done for that",
     "pause": "stop every wipe of the fleet",
     "resume": "let wipes go on",
     "breaker": "show the circuit breaker, or reset it",
