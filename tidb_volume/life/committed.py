@@ -35,14 +35,18 @@ def step(now: Instant, world: World, seen: Seen) -> Plan:
         return orders.go_on(world, seen, "the committed wipe has no order")
     if order.id != world.volume.status.committed and not order.withdrawn:
         return orders.go_on(world, seen, "the order that stands is not the committed one")
-    if seen.done:
-        return free.make_offer(world, seen) if seen.mine else orders.ask_again(world, seen)
-    if seen.failed or seen.refused:
+    if seen.done and not seen.mine:
+        return orders.ask_again(world, seen)
+    if seen.done and not memory.is_belied(seen):
+        return free.make_offer(world, seen)
+    if seen.done or seen.failed or seen.refused:
         again = memory.not_yet(now, world, seen)
         if again is not None:
             return Plan(again_at=again)
         if release.moment(world, seen) is not None:
             return Plan()
+        if seen.done:
+            return orders.ask_again(world, seen)
         return orders.go_on(world, seen, "tried again", attempt=order.attempt + 1)
     return Plan()
 

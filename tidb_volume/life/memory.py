@@ -53,9 +53,15 @@ def _retry(world: World, seen: Seen, now: Instant) -> Retry | None:
     return Retry(order=order.id, at=format_instant(Instant(now + pause)))
 
 
+def is_belied(seen: Seen) -> bool:
+    """The order that stands is done, and the disk, which is there, does not show what it made any more."""
+    is_there = seen.trouble in ("", "Cordoned", "Retired")
+    return seen.done and is_there and not (seen.ready or seen.misshapen)
+
+
 def _in_vain(world: World, seen: Seen) -> Order | None:
     """The order that was answered, and after which all is as before; None: there is none."""
-    if seen.failed or seen.refused:
+    if seen.failed or seen.refused or (seen.committed and is_belied(seen)):
         return seen.order
     answered = mounts.is_wanted(world, seen) and mounts.answered(world) is not None
     return mounts.order(world) if answered else None

@@ -38,7 +38,8 @@ def is_spent(seen: Seen) -> bool:
 
 
 def ask_again(world: World, seen: Seen) -> Plan:
-    """A `done` found at start counts for nothing: the daemon answers a fresh id by what the disk shows.
+    """A `done` found at start counts for nothing, nor one that the disk belies: the daemon answers a fresh id
+    by what the disk shows.
 
     Without a commit it is asked in a way in which no answer could delete anything.
     """
@@ -52,8 +53,8 @@ def ask_again(world: World, seen: Seen) -> Plan:
         ends=order.ends,
         next_=order.next,
         answer=order.answer if committed else "",
-        why="asked again under this leader",
-        attempt=order.attempt,
+        why="the disk does not show it any more" if seen.mine else "asked again under this leader",
+        attempt=order.attempt + seen.mine,
         again_of=order,
     )
 

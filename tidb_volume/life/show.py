@@ -84,6 +84,11 @@ def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
         return "WaitsFor", _said(seen)
     if seen.done and seen.trouble:
         return "WaitsFor", f"it is clean; {seen.trouble}{seen.trouble_note}"
+    if memory.is_belied(seen):
+        used = seen.disk.in_use if seen.disk is not None else ""
+        return (
+            ("InUse", used) if used else ("WaitsFor", f"it was clean when done; now {has_data_note(world)}")
+        )
     waits = release.moment(world, seen)
     if waits is not None and not memory.begun(seen):
         return waits.word, waits.note

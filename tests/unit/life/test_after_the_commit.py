@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.unit.life.machine import Daemon, Item
+from tests.unit.life.machine import Daemon
 from tests.unit.life.simulate import Sim, change, desired, pool
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life import actions
@@ -92,49 +92,6 @@ def test_a_withdrawn_order_out_of_a_restored_etcd_is_not_obeyed_again() -> None:
     work = sim.status.work
     assert work is not None
     assert (work.state, work.reason) == (WorkState.REFUSED, "HasData")
-
-
-@pytest.mark.parametrize("said", ["done", "nothing"])
-def test_a_restore_that_comes_when_the_data_is_gone_ends_the_wipe_once(said: str) -> None:
-    """The order is taken back before the daemon's word of its end is heard, and the controller is faster than
-    the daemon: it asked again and took that back, ten times a second."""
-    sim = committed()
-    node = sim.node_side
-    node.begin(sim.daemon)
-    while node.advance(sim.daemon):
-        pass
-    letters, sim.daemon.letters = sim.daemon.letters, []
-    assert len(sim.wiped) == 1
-    sim.admin(restore=Restore(question=sim.answer()))
-    sim.settle()
-    assert sim.spec.order.withdrawn
-    for letter in letters if said == "done" else ():
-        node.write(letter)
-    sim.daemon_up = False  # it gets a word in only when the controller has nothing left to do
-    for _ in range(8):
-        sim.settle()
-        sim.obey()
-    assert sim.phase() is Phase.AVAILABLE
-    assert len([each for each in sim.log if isinstance(each, actions.WriteOrder)]) <= 5
-    assert sim.status.tenancy == sim.spec.order.next
-
-
-def test_a_restore_of_a_wipe_that_has_begun_and_whose_order_is_gone_ends_the_wipe() -> None:
-    """The order that asks for the data is taken back from the first, and the daemon waited for its commit."""
-    sim = committed()
-    node = sim.node_side
-    for folder in sim.disk.tenancies.values():
-        folder.add(Item("claim-1", "another"))
-    node.begin(sim.daemon)
-    while not sim.machine.erased:
-        node.advance(sim.daemon)
-    sim.daemon, sim.disk.lock = Daemon(), None  # it dies, and has said nothing
-    sim.admin(restore=Restore(question=sim.answer()))
-    sim.cluster.change_volume(spec=change(sim.spec, order=None))
-    back(sim)
-    sim.later(31)
-    assert not sim.data
-    assert sim.phase() is Phase.AVAILABLE
 
 
 def test_an_order_withdrawn_for_no_restore_is_followed_by_one_that_goes_through() -> None:

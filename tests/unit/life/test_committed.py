@@ -38,6 +38,8 @@ ENDED = but(
     spec={"order": order(kind="prepare", ends="", answer="q-1", pv_uid="")},
     status={"dirty": False, "tenancy": "", "owner": None, "volume_uid": "", "volume_name": ""},
 )
+BELIED = but(WIPED, disk={"empty": False})
+BELIED_WHY, ASKED_AGAIN = "the disk does not show it any more", "asked again under this leader"
 READY_DISK = {"tenancy": NEXT, "journal": NEXT, "empty": True}
 GIVEN = but(TAKEN, status={"work": work(WorkState.REFUSED, "Withdrawn")})
 
@@ -109,7 +111,13 @@ GIVEN = but(TAKEN, status={"work": work(WorkState.REFUSED, "Withdrawn")})
     # It is done.
     (WIPED, "create b"),
     (but(WIPED, mine={"orders": frozenset()}), "reclaim a>b 0: asked again under this leader"),
-    (but(WIPED, disk={"empty": False}), ""),
+    # The disk does not show it any more.
+    (BELIED, "@30"),
+    (but(BELIED, status={"retry": at(0)}), f"reclaim a>b 1: {BELIED_WHY}"),
+    (but(BELIED, status={"retry": at(0)}, admin={"retire": True}), f"reclaim a>b 1: {BELIED_WHY}"),
+    (but(BELIED, status={"retry": at(0)}, disk={"in_use": "x"}), ""),
+    (but(BELIED, status={"retry": at(0)}, around={"foreign": "p"}), ""),
+    (but(BELIED, status={"retry": at(0)}, mine={"orders": frozenset()}), f"reclaim a>b 0: {ASKED_AGAIN}"),
     (but(WIPED, around={"foreign": "p"}), ""),
     (but(WIPED, pvs=(pv(OTHER, "Released", CLAIM),), status={"tenancy": OTHER}), ""),
     (but(WIPED, pool={"name": "gold"}), "spec: the inventory says so"),

@@ -629,6 +629,11 @@ def at(seconds: float, id_: str = "order-1") -> Retry:
         (but(FAILED, status={"retry": at(7)}), at(7)),
         (but(FAILED, status={"retry": at(7, "order-0")}), at(30)),
         (but(COMMITTED, status={"retry": at(7)}), None),
+        # Done, and the disk does not show it.
+        (but(WIPED, disk={"empty": False}), at(30)),
+        (but(WIPED, disk={"empty": False}, around={"foreign": "p"}), None),
+        (but(WIPED, disk={"empty": False}, status={"committed": ""}), None),
+        (but(WIPED, disk={"made": "ext4"}), None),
     ],
 )
 def test_what_failed_is_tried_again_after_a_pause_that_doubles_to_an_hour(

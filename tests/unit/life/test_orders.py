@@ -28,7 +28,7 @@ from tests.unit.life.worlds import (
 from tidb_volume.life import actions, orders
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import look
-from tidb_volume.life.world import World
+from tidb_volume.life.world import Mine, World
 from tidb_volume.value import Adopt, Answer, Approve, Identity, Order, WorkState
 
 RUNNING, FAILED, REFUSED = WorkState.RUNNING, WorkState.FAILED, WorkState.REFUSED
@@ -142,7 +142,10 @@ def test_what_was_found_done_is_asked_again_and_without_a_commit_in_a_way_that_d
     committed: str, asked: Order
 ) -> None:
     world = but(WIPED, spec={"order": FOUND}, status={"committed": committed})
-    assert written(orders.ask_again(world, look(world))) == (asked, "asked again under this leader")
+    found = change(world, mine=Mine())
+    assert written(orders.ask_again(found, look(found))) == (asked, "asked again under this leader")
+    belied = (change(asked, attempt=asked.attempt + 1), "the disk does not show it any more")
+    assert written(orders.ask_again(world, look(world))) == belied
 
 
 # --- the committed wipe goes on ---

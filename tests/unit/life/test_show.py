@@ -10,6 +10,7 @@ from tests.unit.life.worlds import (
     BLANK,
     BOUND,
     COMMITTED,
+    NEXT,
     NOW,
     OFFERED,
     OLD,
@@ -152,6 +153,15 @@ UNMOUNT = but(
             but(WIPED, disk={"presence": Presence.STUCK, "message": "m"}),
             ("WaitsFor", "it is clean; Stuck (m)"),
         ),
+        (
+            but(WIPED, disk={"empty": False}),
+            (
+                "WaitsFor",
+                f"it was clean when done; now tenancy {NEXT} with data; the record says {OLD},"
+                f" the node's journal {NEXT}",
+            ),
+        ),
+        (but(WIPED, disk={"in_use": "sleep (pid 7)"}), ("InUse", "sleep (pid 7)")),
         (but(COMMITTED, disk={"presence": Presence.STUCK, "message": "m"}), ("Stuck", " (m)")),
         # Pending.
         (but(BLANK, status={"disk": None}), ("NotObserved", "")),
