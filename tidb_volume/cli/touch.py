@@ -54,7 +54,7 @@ def chosen(api: Reader, options: argparse.Namespace) -> list[Volume]:
     """
     if not options.volumes and not (options.selector or options.node or options.pool):
         raise CliError("no volume is named", f"see: {options.prog} {options.verb} --help", Exit.USAGE)
-    plain = [_without_prefix(name) for name in options.volumes]
+    plain = [without_prefix(name) for name in options.volumes]
     if options.volumes and not (options.selector or options.node or options.pool):
         simple = [name for name in plain if "/" not in name]
         if len(simple) == len(plain):
@@ -74,7 +74,8 @@ def chosen(api: Reader, options: argparse.Namespace) -> list[Volume]:
     return wanted
 
 
-def _without_prefix(name: str) -> str:
+def without_prefix(name: str) -> str:
+    """A volume as it was named, without the kind that kubectl puts before it."""
     prefix = next((each for each in _PREFIXES if name.startswith(each)), "")
     return name[len(prefix) :]
 
@@ -95,12 +96,15 @@ def matching(volumes: Sequence[Volume], patterns: Sequence[str]) -> list[Volume]
 
 
 def _fits(volume: Volume, pattern: str) -> bool:
+    return fits(volume.metadata.name, volume.spec.node_name, str(volume.spec.source), pattern)
+
+
+def fits(name: str, node_name: str, source: str, pattern: str) -> bool:
     """NODE/DISK, where DISK is a whole path or device, or its last part; or a name with globs."""
     if "/" not in pattern:
-        return fnmatch.fnmatchcase(volume.metadata.name, pattern)
+        return fnmatch.fnmatchcase(name, pattern)
     node, _, disk = pattern.partition("/")
-    source = str(volume.spec.source)
-    return fnmatch.fnmatchcase(volume.spec.node_name, node) and (
+    return fnmatch.fnmatchcase(node_name, node) and (
         fnmatch.fnmatchcase(source, f"/{disk}") or fnmatch.fnmatchcase(source.rpartition("/")[2], disk)
     )
 

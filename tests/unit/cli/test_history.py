@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tidb_volume import audit
 from tidb_volume.audit import AuditLine
+from tidb_volume.cli.__main__ import main
+from tidb_volume.cli.exits import Exit
 from tidb_volume.cli.history import Happened, tell
+from tidb_volume.cli.render import Screen
+from tidb_volume.kube import codec
 from tidb_volume.units import Instant
-from tidb_volume.value import Ref
+from tidb_volume.value import Identity, Meta, Record, Ref, Source, Volume, VolumeSpec, VolumeStatus
 
 EVER = Instant(0.0)
 CLAIM = Ref(namespace="db", name="data-0")
@@ -69,3 +77,119 @@ TOLD: list[tuple[AuditLine, Happened]] = [
 @pytest.mark.parametrize(("of", "told"), TOLD, ids=[f"{row[0].what} {row[0].kind}" for row in TOLD])
 def test_a_line_on_record_is_told(of: AuditLine, told: Happened) -> None:
     assert tell([], [], EVER, lines=[of]) == [told]
+
+
+# --- whose it is ---
+
+
+def at(second: int, what: str, who: str = "", tenancy: str = "") -> Record:
+    return Record(at=f"2026-01-01T00:00:{second:02d}.500Z", what=what, who=who, tenancy=tenancy)
+
+
+def volume(*records: Record, name: str = "v") -> Volume:
+    spec = VolumeSpec(node_name="n", pool="p", source=Source(path="/data/a"))
+    return Volume(metadata=Meta(name=name), spec=spec, status=VolumeStatus(history=records))
+
+
+def event(second: int, reason: str, name: str = "v") -> codec.Event:
+    return codec.Event(
+        metadata=Meta(name="e"),
+        involved_object=codec.InvolvedObject(name=name),
+        reason=reason,
+        last_timestamp=f"2026-01-01T00:00:{second:02d}Z",
+    )
+
+
+LIFE = volume(
+    at(1, "offered", tenancy="t1"),
+    at(2, "bound", "db/data-0", "t1"),
+    at(4, "released", "db/data-0", "t1"),
+    at(6, "wipe committed", tenancy="t1"),
+    at(8, "wiped", "db/data-0", "t1"),
+    at(9, "offered", tenancy="t2"),
+    at(10, "bound", "web/data-0", "t2"),
+)
+NEIGHBOUR = volume(at(2, "bound", "web/data-1", "t9"), name="w")
+SAID = [
+    event(0, "NotObserved"),
+    event(2, "Claimed"),
+    event(3, "WrongDisk"),
+    event(3, "NodeLost", "w"),
+    event(7, "Deleting"),
+    event(9, "OnOffer"),
+    event(11, "DiskTrouble"),
+]
+THEIRS = [
+    ("offered", "bound", "Claimed", "WrongDisk", "released", "wipe committed", "Deleting", "wiped"),
+    ("bound", "NodeLost", "offered", "OnOffer", "bound", "DiskTrouble"),
+    (),
+]
+
+
+@pytest.mark.parametrize(("namespace", "told"), list(zip(["db", "web", "d"], THEIRS, strict=True)))
+def test_a_namespace_is_told_what_is_about_its_claims_and_their_data(
+    namespace: str, told: tuple[str, ...]
+) -> None:
+    found = tell([LIFE, NEIGHBOUR], SAID, EVER, namespace)
+    assert tuple(each.what for each in found) == told
+
+
+def test_without_a_namespace_all_is_told_by_time_and_an_event_after_what_it_is_about() -> None:
+    found = tell([LIFE], [event(2, "Claimed")], EVER)
+    assert [each.what for each in found][:4] == ["offered", "bound", "Claimed", "released"]
+
+
+def test_what_is_older_is_not_told_and_still_says_whose_it_was() -> None:
+    since = Instant(1767225603.0)  # 2026-01-01T00:00:03Z
+    found = tell([LIFE], [event(3, "WrongDisk")], since, "db")
+    assert [each.what for each in found] == ["WrongDisk", "released", "wipe committed", "wiped"]
+
+
+# --- from files alone ---
+
+S1, S2 = Identity(serial="S1"), Identity(serial="S2")
+FILE = [
+    line("done", **WIPE, node="node-7", volume="gone-1", source="/data/a", identity=S1, claim=CLAIM),
+    line("done", **WIPE, node="node-7", volume="gone-2", source="/data/b", identity=S2),
+    line("forgotten", leader="c", node="node-8", volume="gone-3", source="/data/a", identity=S1),
+]
+
+
+def run(tmp_path: Path, *words: str) -> tuple[int, list[str], str]:
+    file = tmp_path / "audit.jsonl"
+    file.write_bytes(b"".join(map(audit.written, FILE)))
+    out, err = io.StringIO(), io.StringIO()
+    code = main(["history", *words, "--no-cluster", "--record", str(file), "-o", "json"], Screen(out, err))
+    told = [each["volume"] for each in json.loads(out.getvalue())] if code == Exit.OK else []
+    return code, told, err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), ["gone-1", "gone-2", "gone-3"]),
+        (("gone-1",), ["gone-1"]),
+        (("tv/gone-1", "gone-3"), ["gone-1", "gone-3"]),
+        (("gone-{2..3}",), ["gone-2", "gone-3"]),
+        (("node-7/data/*",), ["gone-1", "gone-2"]),
+        (("node-*/a",), ["gone-1", "gone-3"]),
+        (("--node", "node-8"), ["gone-3"]),
+        (("--node", "node-8", "gone-1"), []),
+        (("--disk", "s1"), ["gone-1", "gone-3"]),
+        (("--disk", "s1", "--node", "node-7"), ["gone-1"]),
+        (("-n", "db"), ["gone-1"]),
+        (("gone-9",), []),
+    ],
+)
+def test_disks_whose_volume_is_gone_are_found_by_the_same_words_without_a_cluster(
+    tmp_path: Path, words: tuple[str, ...], told: list[str]
+) -> None:
+    assert run(tmp_path, *words) == (Exit.OK, told, "")
+
+
+@pytest.mark.parametrize("words", [("-l", "a=b"), ("--pool", "p"), ("a{1..",)])
+def test_what_only_a_cluster_knows_or_nobody_understands_is_wrong_usage(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    code, _, said = run(tmp_path, *words)
+    assert (code, bool(said)) == (Exit.USAGE, True)
