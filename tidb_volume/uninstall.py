@@ -204,17 +204,20 @@ def _on_node(
 
 
 def _fate(volume: Volume, pvs: Sequence[Pv]) -> Fate:
+    """Kubernetes' own word goes first: with the programs gone nobody keeps the record up."""
     status = volume.status
-    if any(pv.status.phase == "Bound" for pv in pvs) or status.phase is Phase.BOUND:
+    if any(pv.status.phase == "Bound" for pv in pvs):
         return "bound"
     if status.phase is Phase.WIPING or status.committed:
         return "wiping"
     if status.phase is Phase.FAILED:
         return "failed"
-    if status.phase is Phase.RELEASED or any(pv.status.phase in ("Released", "Failed") for pv in pvs):
+    if any(pv.status.phase in ("Released", "Failed") for pv in pvs):
         return "released"
     if pvs:
         return "free"
+    if status.phase in (Phase.BOUND, Phase.RELEASED):
+        return "released"
     return "waits" if status.dirty or status.question is not None else "nothing"
 
 
@@ -230,7 +233,7 @@ def _is_to_come_back(volume: Volume, fate: Fate, pvs: Sequence[Pv]) -> bool:
     name that anybody looks for."""
     if fate == "wiping":
         return False
-    if pvs or fate == "bound":
+    if pvs:
         return True
     return (fate == "released" or volume.status.dirty) and not _is_block(volume, pvs)
 
@@ -376,7 +379,7 @@ def _would_be_missed(seen: Installation, disks: Sequence[Disk]) -> Iterator[str]
     for disk in disks:
         if disk.fate == "wiping":
             yield f"{disk.volume}: its wipe is past the point of no return, and only the record says so"
-        elif disk.fate != "bound" and disk.volume in dirty and not disk.pvs:
+        elif disk.volume in dirty and not disk.pvs:
             yield f"{disk.volume}: a claim had it, it was not wiped since, and only the record says so"
 
 

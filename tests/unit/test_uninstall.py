@@ -156,6 +156,9 @@ def test_what_the_admin_mounted_needs_nothing() -> None:
         # A claim that the record has not heard of yet.
         (Phase.AVAILABLE, "Bound", {}, "bound", "unit"),
         (Phase.AVAILABLE, "Released", {}, "released", "unit"),
+        # And one that was let go since nobody keeps the record up.
+        (Phase.BOUND, "Released", {}, "released", "unit"),
+        (Phase.BOUND, "", {}, "released", "unit"),
     ],
 )
 def test_who_may_still_want_it_decides_whether_it_comes_back(
@@ -282,6 +285,7 @@ def test_the_records_may_go_once_nothing_would_be_missed() -> None:
         (installed(daemons=None), "runs could not be read"),
         (installed(mounted(phase=Phase.WIPING, committed="o"), pvs=()), "past the point of no return"),
         (installed(raw(phase=Phase.RELEASED, dirty=True), pvs=()), "was not wiped since"),
+        (installed(raw(phase=Phase.BOUND, dirty=True), pvs=()), "was not wiped since"),
         (installed(mounted(phase=Phase.PENDING, dirty=True), pvs=()), "was not wiped since"),
     ],
 )
@@ -359,7 +363,8 @@ def test_the_second_step_is_told_only_where_it_is_asked_for_and_nothing_is_misse
 
 def test_a_disk_that_does_not_come_back_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = run(monkeypatch, installed(seen(raw(), identity={"wwn": "", "serial": ""})))
-    assert (code, "DOES NOT COME BACK" in out) == (1, True)
+    assert (code, "DOES NOT COME BACK" in out, "1 disks come back by none" in out) == (1, True, True)
+    assert "nothing: no disk" not in out
     code, out, _ = run(monkeypatch, installed(pvs=(pv(mounted()),)))
     assert (code, "list the disk again" in out) == (1, True)
 

@@ -180,8 +180,12 @@ def _steps(remains: Remains, folder: str, *, records: bool) -> list[Line]:
             lines.append(line(f"    systemctl enable -- *{boot.MOUNT}"))
         if any(disk.back == "rule" for disk in disks):
             lines.append(line(f"    cp -i -- {boot.RULES_FILE} {RULES}/ && udevadm control --reload"))
-    else:
+    elif not any(disk.back == "missing" for disk in disks):
         lines.append(line("  nothing: no disk needs anything of ours after a boot"))
+    alone = sum(disk.back == "missing" for disk in disks)
+    if alone:
+        said = f"{alone} disks come back by none of this: what to do about each stands with it, above"
+        lines.append(line("  ", span("error: ", "red"), said))
     lines.append(
         line(
             "  Leave /var/lib/tidb-volume there: disks are mounted below it, and it has the record of wipes."
