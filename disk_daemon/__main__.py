@@ -8,6 +8,7 @@ import sys
 
 from disk_daemon import child, kernel, mounting, zygote
 from disk_daemon.facts.folder import Rules
+from tidb_volume.obs import log
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,15 +24,14 @@ def main(arguments: list[str] | None = None) -> int:
         mounts=options.mounts,
         nodes=options.nodes,
     )
+    log.setup(level=options.log_level)  # of the children too
     if not kernel.is_in_mounts_of(options.host_pid):
         mounting.drop_copies(rules)
     # Before anything else is imported: what is loaded here is in every child.
     line, pid = zygote.start(child.worker(rules, options.host_pid))
 
     from disk_daemon import app
-    from tidb_volume.obs import log
 
-    log.setup(level=options.log_level)
     told = app.Options(
         node_name=options.node_name,
         kubeconfig=options.kubeconfig,

@@ -1,7 +1,7 @@
 """The node's record of what was done to its disks: a line is added, and none is ever changed.
 
 It is no witness: nothing is decided by it. But a wipe that cannot be put on record does not begin, and one
-that is not on record is not done.
+that is not on record is not done. What is in the file is in the log as well, for who collects logs.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ import errno
 import os
 from pathlib import Path
 
+import msgspec
+
 from disk_daemon import kernel
 from disk_daemon.jobs import Job
 from disk_daemon.known import Facts
 from tidb_volume import audit
 from tidb_volume.audit import AuditLine, What
+from tidb_volume.obs.log import Log
 from tidb_volume.value import Order, Volume
+
+_log = Log(audit.LOGGER)
 
 
 def belongs(order: Order, what: What) -> bool:
@@ -74,7 +79,7 @@ def line_of(
 
 
 def append(state: str, line: AuditLine, *, synced: bool = True) -> None:
-    """Add a line; once this returns it is on the disk, if it is to be `synced`. Raises OSError.
+    """Add a line, and log it; once this returns it is on the disk, if it is to be `synced`. Raises OSError.
 
     A line that was cut (no room, no power) stays as it is and ends here: nothing is ever written into it.
     """
@@ -94,3 +99,4 @@ def append(state: str, line: AuditLine, *, synced: bool = True) -> None:
         os.close(fd)
     if is_new and synced:
         kernel.sync_folder(path.parent)
+    _log.info("on record", **msgspec.to_builtins(line))

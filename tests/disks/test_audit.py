@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,7 @@ from tests.disks.bench import (
 from tests.disks.device import prepare
 from tidb_volume import audit
 from tidb_volume.audit import AuditLine
+from tidb_volume.obs.log import JsonLines
 from tidb_volume.value import Adopt, Order, Owner, Question, Ref
 
 CLAIM = Ref(namespace="db", name="data-0", uid="claim-1")
@@ -78,6 +80,18 @@ def test_a_wipe_is_on_record_with_disk_tenancy_claim_and_who_asked_for_it(had: A
     assert not begun.bytes_gone
     assert done.bytes_gone
     assert done.done_files == (9 if isinstance(had, Disk) else 0)
+
+
+def test_what_is_on_record_is_in_the_log(
+    had: AnyDisk, rules: Rules, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    order = reclaim(identity_of(had, rules))
+    assert state(obey(had, order, rules, whose(had, order))) == ("done", "")
+    told = "\n".join(JsonLines().format(each) for each in caplog.records)
+    lines, broken = audit.read(told.encode())
+    assert (lines, broken) == ([line for line in on_record(rules) if line.order == "order-1"], [])
+    assert [line.what for line in lines] == ["begun", "done"]
 
 
 def test_what_was_done_is_on_record_and_not_what_was_ordered(used: RawDisk, rules: Rules) -> None:
