@@ -426,5 +426,31 @@ def history(
     if current is Phase.RELEASED and before.phase is not Phase.RELEASED and not given:
         lines.append(Record(at=at, what="released", tenancy=old.tenancy, who=str(had) if had else ""))
     if old.committed and not before.committed:
-        lines.append(Record(at=at, what="wipe committed", tenancy=old.tenancy))
-    return (*before.history, *lines)[-HISTORY:]
+        assert seen.order is not None, "what is committed was ordered"
+        lines.append(Record(at=at, what="wipe committed", tenancy=old.tenancy, note=seen.order.asked))
+    earlier, vain = before.history, _in_vain(before, old, seen, at)
+    if vain is not None:
+        lines.append(vain)
+        if earlier and (earlier[-1].what, earlier[-1].tenancy) == (vain.what, vain.tenancy):
+            # A disk that fails for days would leave no line of what was before.
+            earlier = earlier[:-1]
+    return (*earlier, *lines)[-HISTORY:]
+
+
+def _in_vain(before: VolumeStatus, old: VolumeStatus, seen: Seen, at: str) -> Record | None:
+    """What is told of an order that is found refused or failed now; what was barred says nothing of the
+    disk."""
+    if old.retry in (None, before.retry) or not (seen.failed or seen.refused) or seen.barred:
+        return None
+    assert seen.order is not None, "what was in vain was ordered"
+    assert seen.work is not None, "and was answered"
+    deed = "wipe" if seen.order.destroys else "preparation"
+    had = before.owner.claim if before.owner else None
+    note = ": ".join(part for part in (seen.work.reason, seen.work.message) if part)
+    return Record(
+        at=at,
+        what=f"{deed} {'failed' if seen.failed else 'refused'}",
+        tenancy=seen.order.ends,
+        who=str(had) if had else "",
+        note=note,
+    )

@@ -41,6 +41,7 @@ from tidb_volume.value import (
     Record,
     Ref,
     Restore,
+    Retry,
     SlimMeta,
     VolumeStatus,
     WorkState,
@@ -395,6 +396,12 @@ WAS = VolumeStatus(committed="order-1", phase=Phase.WIPING, **HADS)
             WIPED,
             (line("wipe committed", tenancy=OLD),),
         ),
+        (
+            change(WAS, committed=""),
+            change(WAS, committed="order-1"),
+            but(COMMITTED, spec={"order": order(asked="wipe-now by jane")}),
+            (line("wipe committed", tenancy=OLD, note="wipe-now by jane"),),
+        ),
         (WAS, change(WAS, committed="order-2"), COMMITTED, ()),
     ],
 )
@@ -402,6 +409,71 @@ def test_a_wipe_is_told_when_it_is_committed_and_when_nothing_is_left(
     before: VolumeStatus, after: VolumeStatus, world: World, lines: tuple[Record, ...]
 ) -> None:
     assert history(before, after, world) == lines
+
+
+def in_vain(state: WorkState, reason: str, message: str = "", **ordered: Any) -> World:
+    answered = work(state, reason, message=message)
+    return but(COMMITTED, spec={"order": order(**ordered)}, status={"work": answered})
+
+
+TRIED = Retry(order="order-1", at="soon")
+BEFORE = Retry(order="order-0", at="long ago")
+IT_FAILED = in_vain(WorkState.FAILED, "EIO", "a bad block")
+IN_VAIN = line("wipe failed", tenancy=OLD, who="db/data-0", note="EIO: a bad block")
+
+
+@pytest.mark.parametrize(
+    ("before", "retry", "world", "lines"),
+    [
+        (WAS, TRIED, IT_FAILED, (IN_VAIN,)),
+        (change(WAS, retry=BEFORE), TRIED, IT_FAILED, (IN_VAIN,)),
+        (change(WAS, retry=TRIED), TRIED, IT_FAILED, ()),
+        (WAS, None, IT_FAILED, ()),
+        (change(WAS, owner=None), TRIED, IT_FAILED, (change(IN_VAIN, who=""),)),
+        (change(WAS, owner=Owner()), TRIED, IT_FAILED, (change(IN_VAIN, who=""),)),
+        (
+            WAS,
+            TRIED,
+            in_vain(WorkState.REFUSED, "InUse"),
+            (change(IN_VAIN, what="wipe refused", note="InUse"),),
+        ),
+        (
+            change(WAS, owner=None),
+            TRIED,
+            in_vain(WorkState.FAILED, "", "it hangs", kind="prepare", ends=""),
+            (line("preparation failed", note="it hangs"),),
+        ),
+        (
+            WAS,
+            TRIED,
+            in_vain(WorkState.REFUSED, "HasData", kind="prepare", answer="q-1"),
+            (change(IN_VAIN, what="wipe refused", note="HasData"),),
+        ),
+        # Taken back, or barred for the fleet's sake; and what was tried in vain is a mount.
+        (WAS, TRIED, in_vain(WorkState.REFUSED, "Withdrawn"), ()),
+        (WAS, TRIED, in_vain(WorkState.REFUSED, "Breaker"), ()),
+        (WAS, TRIED, COMMITTED, ()),
+        (WAS, TRIED, WIPED, ()),
+    ],
+)
+def test_what_was_refused_or_failed_is_told_once_with_its_reason(
+    before: VolumeStatus, retry: Retry | None, world: World, lines: tuple[Record, ...]
+) -> None:
+    after = change(before, retry=retry)
+    assert history(before, after, world) == lines
+
+
+def test_what_fails_for_days_leaves_the_lines_of_before() -> None:
+    committed = Record(at="1", what="wipe committed", tenancy=OLD)
+    first = change(IN_VAIN, at="2")
+    for kept, told in (
+        ((committed,), (committed, IN_VAIN)),
+        ((committed, first), (committed, IN_VAIN)),
+        ((first, committed), (first, committed, IN_VAIN)),
+        ((change(first, tenancy=NEXT),), (change(first, tenancy=NEXT), IN_VAIN)),
+        ((change(first, what="wipe refused"),), (change(first, what="wipe refused"), IN_VAIN)),
+    ):
+        assert history(change(WAS, history=kept), change(WAS, retry=TRIED), IT_FAILED) == told
 
 
 def test_who_got_it_back_and_which_disk_was_accepted_is_told() -> None:
