@@ -140,6 +140,8 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
         again = memory.not_yet(now, world, seen)
         if again is not None:
             return Plan(again_at=again)
+        if not seen.disk_known and orders.may_have_made(seen):
+            return orders.go_on_making(world, seen)
         return _first_order(world, seen, attempt=order.attempt + 1)
     if order.kind == "reclaim":
         return Plan(action=actions.WriteOrder(order=None, why="the record of what it was to end is gone"))

@@ -37,6 +37,18 @@ def is_spent(seen: Seen) -> bool:
     return seen.failed or (seen.refused and not seen.undecided)
 
 
+def may_have_made(seen: Seen) -> bool:
+    """An order that ends nobody's data was in vain, perhaps half-way: what it left on the disk, its daemon
+    alone can tell from unknown data, and by an order for the same next tenancy."""
+    order = seen.order
+    return (
+        is_spent(seen)
+        and order is not None
+        and order.kind == "prepare"
+        and not (order.answer or order.withdrawn)
+    )
+
+
 def ask_again(world: World, seen: Seen) -> Plan:
     """A `done` found at start counts for nothing, nor one that the disk belies: the daemon answers a fresh id
     by what the disk shows.
@@ -86,6 +98,22 @@ def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
         next_=order.next,
         why=why,
         attempt=attempt,
+        again_of=order,
+    )
+
+
+def go_on_making(world: World, seen: Seen) -> Plan:
+    """A fresh order to make ready what one that was in vain left half-way (`may_have_made`)."""
+    order = seen.order
+    assert order is not None, "what was in vain was ordered"
+    return write(
+        world,
+        seen,
+        kind="prepare",
+        ends=order.ends,
+        next_=order.next,
+        why="tried again",
+        attempt=order.attempt + 1,
         again_of=order,
     )
 

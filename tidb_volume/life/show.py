@@ -102,11 +102,13 @@ def _pending_reason(world: World, seen: Seen, now: Instant) -> tuple[str, str]:
         return "Retired", _waits(seen)
     if seen.trouble:
         return seen.trouble, seen.trouble_note
-    if seen.refused and seen.disk_known:
-        return "NotMadeReady", _said(seen)
-    if seen.failed:
-        return "WipeFailed", _said(seen)
-    if seen.ready or seen.disk_known or (seen.order is not None and not (seen.refused or seen.done)):
+    if seen.disk_known or orders.may_have_made(seen):
+        if seen.refused:
+            return "NotMadeReady", _said(seen)
+        if seen.failed:
+            return "WipeFailed", _said(seen)
+    unanswered = seen.order is not None and not (seen.refused or seen.failed or seen.done)
+    if seen.ready or seen.disk_known or unanswered:
         absent = "" if seen.ready else daemon.absent(world)
         return (absent, "") if absent else ("Preparing", _waits(seen))
     waits = _adoption_waits(world, seen)

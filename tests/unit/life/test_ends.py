@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.life.machine import Daemon, Item
-from tests.unit.life.simulate import change
+from tests.unit.life.simulate import Sim, change
 from tests.unit.life.test_after_the_commit import back, committed
 from tidb_volume.life import actions
 from tidb_volume.life.around import Around
-from tidb_volume.value import Adopt, Phase, Restore
+from tidb_volume.value import Adopt, Phase, Restore, Work, WorkState
 
 
 @pytest.mark.parametrize("said", ["done", "nothing"])
@@ -79,3 +79,43 @@ def test_what_is_done_and_not_offered_yet_when_the_disk_changes_is_asked_of_agai
         sim.settle()
     assert sim.phase() is Phase.AVAILABLE
     assert sim.folder == sim.status.tenancy
+
+
+@pytest.mark.parametrize("steps", range(1, 8))
+def test_a_disk_whose_first_use_failed_half_way_comes_on_offer_when_it_can(steps: int) -> None:
+    """The folder was made and its journal's disk was full: "tried again by itself", it said, and was not."""
+    sim = Sim()
+    sim.look()
+    sim.until(actions.WriteOrder)
+    failed_after(sim, steps)
+    sim.settle()
+    assert sim.status.reason == "WipeFailed"
+    sim.later(31)
+    assert sim.phase() is Phase.AVAILABLE
+
+
+@pytest.mark.parametrize("steps", range(1, 8))
+def test_a_free_disk_that_was_being_made_ready_anew_comes_on_offer_too(steps: int) -> None:
+    sim = Sim()
+    sim.settle()
+    sim.admin(cordon=True)
+    sim.settle()
+    sim.admin(cordon=False)
+    sim.until(actions.WriteOrder)
+    failed_after(sim, steps)
+    sim.settle()
+    sim.later(31)
+    assert sim.phase() is Phase.AVAILABLE
+
+
+def failed_after(sim: Sim, steps: int) -> None:
+    """A child takes so many steps, and then the system says no."""
+    node, order = sim.node_side, sim.spec.order
+    node.begin(sim.daemon)
+    for _ in range(steps):
+        node.advance(sim.daemon)
+    sim.daemon, sim.disk.lock = Daemon(), None
+    sim.look()
+    failed = Work(order_id=order.id, state=WorkState.FAILED, reason="ENOSPC")
+    sim.daemon.answered, sim.daemon.work = (order.id, False), failed
+    sim.cluster.change_status(work=failed)

@@ -108,6 +108,9 @@ MADE = but(
     status={"work": work()},
     disk={"content": Content.TENANCY, "tenancy": NEXT, "journal": NEXT, "empty": True},
 )
+FOUND = work(WorkState.REFUSED, "HasData")
+HALF_WAY = but(FIRST, disk={"content": Content.TENANCY, "tenancy": NEXT, "empty": True})
+"""Its folder is made, and the journal does not have it."""
 ADOPTING_SPEC = {"order": order(kind="prepare", ends="", answer="q-1", pv_uid="", attempt=2)}
 ADOPTING = but(ANSWERED, spec=ADOPTING_SPEC)
 ELSE = Identity(serial="S2", size_bytes=200)
@@ -123,7 +126,6 @@ KEPT = but(
 )
 TOLD = but(KEPT, spec={"order": order(ends="", pv_uid="", withdrawn=True)}, **WITHDRAWN)
 """The daemon has said that it will not begin."""
-FOUND = work(WorkState.REFUSED, "HasData")
 UNLISTED = but(BLANK, desired=None)
 
 
@@ -151,6 +153,15 @@ UNLISTED = but(BLANK, desired=None)
     (but(FIRST, status={"work": FAILED}), "@120"),
     (but(FIRST, status={"work": FAILED, "retry": at(0.5)}), "@0.5"),
     (but(FIRST, status={"work": FAILED, "retry": at(0)}), f"prepare >d 3: {READY}"),
+    # What it left half-way, the daemon knows by the same next tenancy.
+    (but(HALF_WAY, status={"work": FAILED}), "@120"),
+    (but(HALF_WAY, status={"work": FAILED, "retry": at(0)}), "prepare >b 3: tried again"),
+    (but(HALF_WAY, status={"work": REFUSED, "retry": at(0)}), "prepare >b 3: tried again"),
+    (but(HALF_WAY, status={"work": FOUND, "retry": at(0)}), ""),
+    (
+        but(HALF_WAY, status={"work": FAILED, "retry": at(0)}, spec={"order": order(kind="unmount")}),
+        "",
+    ),
     (but(FIRST, status={"work": REFUSED, "retry": at(0)}), f"prepare >d 3: {READY}"),
     (but(FIRST, spec={"order": order(ends=OTHER)}), "no order: the record of what it was to end is gone"),
     (

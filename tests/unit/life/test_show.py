@@ -62,6 +62,8 @@ KEEP = WipePolicy(on_release="keep")
 RUNNING = work(WorkState.RUNNING)
 WAITING = work(WorkState.RUNNING, "InUse", message="sleep (pid 7)")
 FAILED = work(WorkState.FAILED, "EIO", message="at byte 7")
+HALF_WAY = {"content": Content.TENANCY, "tenancy": NEXT, "empty": True}
+"""The next tenancy's folder is made, and the journal does not have it."""
 REFUSED = work(WorkState.REFUSED, "HasData", message="12 entries")
 BEGUN = change(RUNNING, begun=True)
 NEW = Identity(serial="S2", size_bytes=200)
@@ -185,6 +187,19 @@ UNMOUNT = but(
         (but(BLANK, desired=None), ("Dropped", "")),
         (but(FIRST, status={"work": change(REFUSED, reason="Odd")}), ("NotMadeReady", "Odd: 12 entries")),
         (but(FIRST, status={"work": FAILED}), ("WipeFailed", "EIO: at byte 7")),
+        (but(FIRST, status={"work": FAILED}, disk=HALF_WAY), ("WipeFailed", "EIO: at byte 7")),
+        (
+            but(FIRST, status={"work": change(REFUSED, reason="Odd")}, disk=HALF_WAY),
+            ("NotMadeReady", "Odd: 12 entries"),
+        ),
+        (
+            but(FIRST, status={"work": REFUSED}, disk=HALF_WAY),
+            ("HasData", f"tenancy {NEXT}; the record says none, the node's journal none"),
+        ),
+        (
+            but(FIRST, status={"work": FAILED}, disk=HALF_WAY, spec={"order": order(kind="unmount")}),
+            ("HasData", f"tenancy {NEXT}; the record says none, the node's journal none"),
+        ),
         (BLANK, ("Preparing", "")),
         (but(BLANK, daemon=AWAY), ("DaemonNotReady", "")),
         (FIRST, ("Preparing", "")),
