@@ -222,8 +222,12 @@ def tell(
     namespace: only what is about its claims.
     """
     found = [_of_record(line) for line in lines]
+    # One moment, told by the controller's log too, which knows more of it.
+    told = {(each.at, each.volume, each.what) for each in found}
     for volume in volumes:
         for record in volume.status.history:
+            if (record.at, volume.metadata.name, record.what) in told:
+                continue
             found.append(
                 Happened(
                     at=record.at,

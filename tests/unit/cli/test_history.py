@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tidb_volume import audit
@@ -143,6 +144,18 @@ def test_what_is_older_is_not_told_and_still_says_whose_it_was() -> None:
     since = Instant(1767225603.0)  # 2026-01-01T00:00:03Z
     found = tell([LIFE], [event(3, "WrongDisk")], since, "db")
     assert [each.what for each in found] == ["WrongDisk", "released", "wipe committed", "wiped"]
+
+
+def test_what_volume_and_record_tell_of_one_moment_is_told_once() -> None:
+    committed = line("committed", **WIPE, leader="c", at="2026-01-01T00:00:06.500Z", asked="wipe-now by jane")
+    found = tell([LIFE], [], EVER, lines=[committed])
+    (told,) = (each for each in found if each.what == "wipe committed")
+    assert told.note == "wipe-now by jane, order o-1"
+    later = msgspec.structs.replace(committed, at="2026-01-01T00:00:06.501Z")
+    elsewhere = msgspec.structs.replace(committed, volume="w")
+    for other in (later, elsewhere):
+        found = tell([LIFE], [], EVER, lines=[other])
+        assert [each.what for each in found].count("wipe committed") == 2
 
 
 # --- from files alone ---
