@@ -66,7 +66,7 @@ def line_of(
         pv_name=order.pv_name,
         pv_uid=order.pv_uid,
         claim=owner.claim if owner is not None else None,
-        pod=owner.pod if owner is not None else None,
+        pod=owner.had if owner is not None else None,
         begun_at=begun_at,
         bytes_gone=bytes_gone,
         done_bytes=done_bytes,

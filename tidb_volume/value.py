@@ -325,6 +325,13 @@ class Owner(Value):
 
     claim: Ref | None = None
     pod: Ref | None = None
+    last_pod: Ref | None = None
+    """The pod that used the claim last, while none does: for the record of what becomes of its data."""
+
+    @property
+    def had(self) -> Ref | None:
+        """The pod that uses the claim, or used it last."""
+        return self.pod or self.last_pod
 
 
 class Question(Value):

@@ -84,7 +84,7 @@ def _about(volume: Volume, at: str, leader: str) -> AuditLine:
         source=str(volume.spec.source),
         tenancy=status.tenancy,
         claim=owner.claim if owner is not None else None,
-        pod=owner.pod if owner is not None else None,
+        pod=owner.had if owner is not None else None,
     )
 
 

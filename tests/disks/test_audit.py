@@ -46,7 +46,7 @@ def on_record(rules: Rules) -> list[AuditLine]:
 def whose(disk: AnyDisk, order: Order) -> Api:
     """The API, with the disk's last owner in the volume's status."""
     volume = volume_with(disk, order)
-    status = msgspec.structs.replace(volume.status, owner=Owner(claim=CLAIM, pod=POD))
+    status = msgspec.structs.replace(volume.status, owner=Owner(claim=CLAIM, last_pod=POD))
     return Api(msgspec.structs.replace(volume, status=status))
 
 

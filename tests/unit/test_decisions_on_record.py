@@ -32,6 +32,7 @@ from tidb_volume.value import (
     Answer,
     Condition,
     Identity,
+    Owner,
     Presence,
     Ref,
     Restore,
@@ -42,6 +43,7 @@ from volume_controller.tell import Teller
 
 AT = "2027-01-15T08:00:00.000Z"
 PV_NAME = names.pv_name(NAME, OLD)
+POD, LATER = Ref(namespace="db", name="tikv-0", uid="pod-1"), Ref(namespace="db", name="tikv-0", uid="pod-2")
 ANOTHER = Identity(serial="S2", model="M", size_bytes=1 << 30)
 Q = "q-1"
 
@@ -150,6 +152,18 @@ DECISIONS: list[tuple[str, World, Action, AuditLine | None]] = [
         but(RELEASED, admin=ASKED_BACK),
         WITHDRAWN,
         line("recalled", **{**OF_ORDER, "asked": "restore by jane"}, message="because"),
+    ),
+    (
+        "the pod that had the disk last is named",
+        but(RELEASED, status={"owner": Owner(claim=CLAIM, last_pod=POD)}),
+        written(),
+        line("ordered", **OF_ORDER, message="because", pod=POD),
+    ),
+    (
+        "the pod that has it is named",
+        but(RELEASED, status={"owner": Owner(claim=CLAIM, pod=LATER, last_pod=POD)}),
+        written(),
+        line("ordered", **OF_ORDER, message="because", pod=LATER),
     ),
     ("there is nothing to take back", RELEASED, TAKEN, None),
     ("a mount is taken back", but(RELEASED, spec={"order": order(kind="mount")}), TAKEN, None),

@@ -250,10 +250,11 @@ def owner(world: World, seen: Seen, current: Phase) -> Owner | None:
             ),
             None,
         )
-        return Owner(claim=ref, pod=pod)
+        had = old.had if old is not None and old.claim is not None and old.claim.uid == ref.uid else None
+        return Owner(claim=ref, pod=pod, last_pod=had if pod is None else None)
     if current in (Phase.RELEASED, Phase.WIPING, Phase.FAILED):
         if old is not None:
-            return Owner(claim=old.claim)
+            return Owner(claim=old.claim, last_pod=old.had)
         if ref is not None and seen.pv_state == "released":
             return Owner(claim=ref)
     return None

@@ -67,6 +67,10 @@ def runs(name: str) -> Owner:
     return Owner(claim=CLAIM, pod=Ref(namespace="db", name=name, uid=f"u-{name}"))
 
 
+def ran(name: str, claim: Ref = CLAIM) -> Owner:
+    return Owner(claim=claim, last_pod=runs(name).pod)
+
+
 FORMER = Ref(namespace="db", name="former", uid="claim-0")
 
 
@@ -82,8 +86,16 @@ FORMER = Ref(namespace="db", name="former", uid="claim-0")
         (but(BOUND, pods=(pod("b", "Pending"), pod("a", "Succeeded"))), runs("b")),
         (but(BOUND, pods=(pod("a", "Succeeded"),)), Owner(claim=CLAIM)),
         (but(with_pv(BOUND, spec={"claim_ref": None}), status={"owner": Owner(claim=FORMER)}), None),
+        (but(BOUND, status={"owner": runs("a")}), ran("a")),
+        (but(BOUND, status={"owner": ran("a")}), ran("a")),
+        (but(BOUND, status={"owner": runs("a")}, pods=(pod("a", "Succeeded"),)), ran("a")),
+        (but(BOUND, status={"owner": ran("a")}, pods=(pod("b"),)), runs("b")),
+        (but(BOUND, status={"owner": change(runs("a"), claim=FORMER)}), Owner(claim=CLAIM)),
+        (but(BOUND, status={"owner": change(runs("a"), claim=None)}), Owner(claim=CLAIM)),
+        (but(BOUND, status={"owner": None}), Owner(claim=CLAIM)),
         (but(RELEASED, pods=(pod("a"),)), Owner(claim=CLAIM)),
-        (but(RELEASED, status={"owner": runs("a")}), Owner(claim=CLAIM)),
+        (but(RELEASED, status={"owner": runs("a")}), ran("a")),
+        (but(RELEASED, status={"owner": ran("a", FORMER)}), ran("a", FORMER)),
         (but(RELEASED, status={"owner": None}), Owner(claim=CLAIM)),
         (but(RELEASED, status={"owner": None}, pvs=()), None),
         (but(with_pv(RELEASED, spec={"claim_ref": None}), status={"owner": None}), None),
