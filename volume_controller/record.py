@@ -47,7 +47,7 @@ def line_of(volume: Volume, action: Action, *, at: str, leader: str) -> AuditLin
             if taken is None or not _counts(taken):
                 return None
             # Whose word the order stood on is in the line of that order.
-            word = _word(volume, volume.spec.admin.restore, volume.spec.admin.adopt)
+            word = _gift(volume)
             return change(_of_order(about, taken), what="recalled", asked=word, message=why)
         case actions.PatchStatus(status=status):
             return _of_status(volume, status, about)
@@ -60,7 +60,7 @@ def line_of(volume: Volume, action: Action, *, at: str, leader: str) -> AuditLin
         case actions.CreatePv(manifest=manifest):
             return _of_pv(volume, manifest, about)
         case actions.SetClaimRef(name=name, uid=uid, patch=patch, why=why):
-            word = _word(volume, volume.spec.admin.restore, volume.spec.admin.adopt)
+            word = _gift(volume)
             to = _claim(patch)
             return change(about, what="given", pv_name=name, pv_uid=uid, asked=word, claim=to, message=why)
         case actions.DeleteVolume(why=why):
@@ -149,7 +149,7 @@ def _of_pv(volume: Volume, manifest: dict[str, Any], about: AuditLine) -> AuditL
     change, meta, order = msgspec.structs.replace, manifest["metadata"], volume.spec.order
     tenancy = meta["labels"][names.LABEL_TENANCY]
     if "claimRef" in manifest["spec"]:
-        word = _word(volume, volume.spec.admin.restore, volume.spec.admin.adopt)
+        word = _gift(volume)
         to = _claim(manifest)
         return change(about, what="given", tenancy=tenancy, pv_name=meta["name"], asked=word, claim=to)
     made = order.id if order is not None and order.next == tenancy else ""
@@ -160,6 +160,13 @@ def _of_pv(volume: Volume, manifest: dict[str, Any], about: AuditLine) -> AuditL
 def _claim(document: dict[str, Any]) -> Ref:
     ref = document["spec"]["claimRef"]
     return Ref(namespace=ref["namespace"], name=ref["name"], uid=ref.get("uid") or "")
+
+
+def _gift(volume: Volume) -> str:
+    """Who has the data given to a claim."""
+    adopt = volume.spec.admin.adopt
+    kept = adopt if adopt is not None and adopt.action == "Keep" else None
+    return _word(volume, volume.spec.admin.restore, kept)
 
 
 def _word(volume: Volume, *said: Adopt | Restore | Answer | None) -> str:

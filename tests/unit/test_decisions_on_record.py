@@ -148,6 +148,18 @@ DECISIONS: list[tuple[str, World, Action, AuditLine | None]] = [
         line("recalled", **{**OF_ORDER, "asked": "restore by jane"}, message="because"),
     ),
     (
+        "it is taken away for another reason than the word that it stood on",
+        but(ORDERED, admin={"adopt": Adopt(question=Q, action="Wipe", by="jane")}),
+        TAKEN,
+        line("recalled", **{**OF_ORDER, "asked": ""}, message="because"),
+    ),
+    (
+        "it is taken back for who keeps the data for a claim",
+        but(ORDERED, admin=KEPT),
+        WITHDRAWN,
+        line("recalled", **{**OF_ORDER, "asked": "adopt: Keep by jane"}, message="because"),
+    ),
+    (
         "one is written that is taken back from the start",
         but(RELEASED, admin=ASKED_BACK),
         WITHDRAWN,
