@@ -47,8 +47,7 @@ def line_of(volume: Volume, action: Action, *, at: str, leader: str) -> AuditLin
             if taken is None or not _counts(taken):
                 return None
             # Whose word the order stood on is in the line of that order.
-            word = _gift(volume)
-            return change(_of_order(about, taken), what="recalled", asked=word, message=why)
+            return change(_of_order(about, taken), what="recalled", asked=_gift(volume), message=why)
         case actions.PatchStatus(status=status):
             return _of_status(volume, status, about)
         case actions.DeletePv(name=name, uid=uid, why=why):
@@ -60,9 +59,7 @@ def line_of(volume: Volume, action: Action, *, at: str, leader: str) -> AuditLin
         case actions.CreatePv(manifest=manifest):
             return _of_pv(volume, manifest, about)
         case actions.SetClaimRef(name=name, uid=uid, patch=patch, why=why):
-            word = _gift(volume)
-            to = _claim(patch)
-            return change(about, what="given", pv_name=name, pv_uid=uid, asked=word, claim=to, message=why)
+            return change(_given(volume, about, _claim(patch), why), pv_name=name, pv_uid=uid)
         case actions.DeleteVolume(why=why):
             word = _word(volume, volume.spec.admin.forget)
             return change(about, what="forgotten" if word else "removed", asked=word, message=why)
@@ -149,12 +146,25 @@ def _of_pv(volume: Volume, manifest: dict[str, Any], about: AuditLine) -> AuditL
     change, meta, order = msgspec.structs.replace, manifest["metadata"], volume.spec.order
     tenancy = meta["labels"][names.LABEL_TENANCY]
     if "claimRef" in manifest["spec"]:
-        word = _gift(volume)
-        to = _claim(manifest)
-        return change(about, what="given", tenancy=tenancy, pv_name=meta["name"], asked=word, claim=to)
+        given = _given(volume, about, _claim(manifest))
+        return change(given, tenancy=tenancy, pv_name=meta["name"])
     made = order.id if order is not None and order.next == tenancy else ""
     nobody = change(about, what="offered", tenancy="", claim=None, pod=None)
     return change(nobody, order=made, next=tenancy, pv_name=meta["name"])
+
+
+def _given(volume: Volume, about: AuditLine, to: Ref, why: str = "") -> AuditLine:
+    """A gift to another claim than the one that had the data names both, and no pod."""
+    had = about.claim
+    other = had is not None and (had.namespace, had.name) != (to.namespace, to.name)
+    return msgspec.structs.replace(
+        about,
+        what="given",
+        asked=_gift(volume),
+        claim=to,
+        pod=None if other else about.pod,
+        message="; ".join(part for part in (why, f"it was {had}'s" if other else "") if part),
+    )
 
 
 def _claim(document: dict[str, Any]) -> Ref:

@@ -44,6 +44,7 @@ from volume_controller.tell import Teller
 AT = "2027-01-15T08:00:00.000Z"
 PV_NAME = names.pv_name(NAME, OLD)
 POD, LATER = Ref(namespace="db", name="tikv-0", uid="pod-1"), Ref(namespace="db", name="tikv-0", uid="pod-2")
+OTHERS = Ref(namespace="db", name="other", uid="claim-2")
 ANOTHER = Identity(serial="S2", model="M", size_bytes=1 << 30)
 Q = "q-1"
 
@@ -252,6 +253,30 @@ DECISIONS: list[tuple[str, World, Action, AuditLine | None]] = [
         but(RELEASED, admin=ASKED_BACK),
         POINT,
         line("given", pv_name=PV_NAME, pv_uid="pv-a", asked="restore by jane", message="because"),
+    ),
+    (
+        "it is pointed at the new claim of the same name, whose pod had it",
+        but(RELEASED, admin=ASKED_BACK, status={"owner": Owner(claim=change(CLAIM, uid="u"), last_pod=POD)}),
+        POINT,
+        line("given", pv_name=PV_NAME, pv_uid="pv-a", asked="restore by jane", message="because", pod=POD),
+    ),
+    (
+        "data is given to another claim than the one that had it",
+        but(RELEASED, admin=ASKED_BACK, status={"owner": Owner(claim=OTHERS, last_pod=POD)}),
+        POINT,
+        line(
+            "given",
+            pv_name=PV_NAME,
+            pv_uid="pv-a",
+            asked="restore by jane",
+            message="because; it was db/other's",
+        ),
+    ),
+    (
+        "data of another namespace's claim is given",
+        but(COMMITTED, admin=KEPT, status={"owner": Owner(claim=change(CLAIM, namespace="web"))}),
+        made(COMMITTED, OLD, CLAIM),
+        line("given", pv_name=PV_NAME, asked="adopt: Keep by jane", message="it was web/data-0's"),
     ),
     (
         "who did not say his name is not made up",
