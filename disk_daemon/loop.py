@@ -8,6 +8,7 @@ every node four megabytes.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 from collections.abc import Callable
@@ -55,7 +56,9 @@ class Loop:
         os.eventfd_write(self._woken, 1)
 
     def run(self, next_at: Callable[[], float], on_time: Call) -> None:
-        """Until `stop`. next_at: when `on_time` is to be called next, asked before every sleep."""
+        """Until `stop`. next_at: when `on_time` is to be called next, asked before every sleep; infinity: not
+        before something has happened.
+        """
         while self._running:
             now = self._clock()
             due = next_at()
@@ -63,11 +66,13 @@ class Loop:
                 on_time()
                 due = next_at()
             # A millisecond more than is left, so that poll's own rounding does not wake us early again.
-            wait_ms = max(0.0, due - self._clock()) * 1000 + 1
-            for descriptor, _ in self._poll.poll(wait_ms):
+            wait_ms = None if due == math.inf else max(0.0, due - self._clock()) * 1000 + 1
+            ready = [(each, self._callbacks.get(each)) for each, _ in self._poll.poll(wait_ms)]
+            for descriptor, callback in ready:
                 if descriptor == self._woken:
                     self._hand_over()
-                elif (callback := self._callbacks.get(descriptor)) is not None:
+                # What is called before it may have closed it, and given its number to another.
+                elif callback is not None and self._callbacks.get(descriptor) is callback:
                     callback()
 
     def close(self) -> None:
