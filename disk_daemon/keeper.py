@@ -129,8 +129,10 @@ class Keeper:
             then()
 
     def _is_recalling(self, known: Minded) -> bool:
-        """A disk has one child at a time, also one from before its volume was known."""
-        return any(child.job.volume == known.name for child in self._recalling.values())
+        """A disk has one child at a time, also one from before its volume was known. One that was ended and
+        hangs in the kernel does not come back: who looks at the disk then finds it, and tells of it."""
+        every = self._recalling.values()
+        return any(child.job.volume == known.name and not child.was_killed for child in every)
 
     # --- what happens -----------------------------------------------------------------------------------
 
@@ -262,7 +264,11 @@ class Keeper:
                 survey,
                 self._begin_until,
                 *recall,
-                *(minded.due_at(known, now) for known in self._minded.values()),
+                *(
+                    minded.due_at(known, now)
+                    for known in self._minded.values()
+                    if not self._is_recalling(known)
+                ),
             ]
         )
 

@@ -127,13 +127,13 @@ class Api:
 class World:
     """A keeper, its children, and a clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, does: Callable[[Job, socket.socket], None] = work) -> None:
         self.now = 1000.0
         self.api = Api()
         self.mounts = b""
         self.spawned: list[Job] = []
         self.busiest = 0
-        line, pid = zygote.start(work)
+        line, pid = zygote.start(does)
         self.loop = Loop(lambda: self.now)
         self.keeper = Keeper(
             self.api, self.loop, clock=lambda: self.now, mount_table=lambda: self.mounts, version="test"
