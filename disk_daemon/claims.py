@@ -20,6 +20,14 @@ def news(job: Job, facts: Facts, known: Journal) -> tuple[str, str] | None:
     noted = journal.seen_on(known, known.handed)
     if job.claim_uid and job.tenancy == known.handed:
         return None if job.claim_uid in noted else (known.handed, job.claim_uid)
-    inside = f"/{names.FOLDER}/{known.handed}"
-    used = any(user.root == inside or user.root.startswith(f"{inside}/") for user in facts.users)
+    used = any(_is_in(user.root, known) for user in facts.users)
     return (known.handed, "") if used and not noted else None
+
+
+def _is_in(root: str, known: Entry) -> bool:
+    """A mount with that root is of the tenancy: its folder or one below, or a raw device's node. Who only has
+    the device open need not be a tenant."""
+    if known.block:
+        return root.rpartition("/")[2] == known.handed
+    inside = f"/{names.FOLDER}/{known.handed}"
+    return root == inside or root.startswith(f"{inside}/")

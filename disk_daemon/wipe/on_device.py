@@ -391,8 +391,15 @@ class DeviceCarrier(Carrier):
                 self._tick("read")
                 if not reader.is_zero(start, length):
                     self._put_back()
+                    self._somebody_had_it()
                     said = f"the volume should be unused, and is not zero near byte {start}"
                     raise Concluded(Refuse("HasData", said), begun=False)
+
+    def _somebody_had_it(self) -> None:
+        """What is written there proves it, and no look at samples will see it again."""
+        entry = self._known(self._look_at_hardware())
+        if entry is not None and self._order.ends and entry.handed == self._order.ends:
+            self._store(journal.had(entry, entry.handed, ""))
 
     def _between(self) -> None:
         self._tell_if_due(lambda: None)

@@ -184,6 +184,18 @@ def test_a_fresh_offer_of_a_volume_with_one_written_sector_is_refused(offered: R
     assert node_of(rules, OLD).exists()
 
 
+def test_what_a_full_read_has_found_somebody_wrote_and_every_later_look_says_so(
+    offered: RawDisk, rules: Rules
+) -> None:
+    """No look sees it again, and what looks unused would be refused for ever, with no question."""
+    offered.write((150 << 20) + 512, SECRET)
+    order = prepare(identity_of(offered, rules), id="order-1", ends=OLD, next=NEXT)
+    do(offered, order, rules)
+    assert journal.seen_on(entry_of(offered, rules), OLD) == ("",)
+    do(offered, order, rules)
+    assert journal.seen_on(entry_of(offered, rules), OLD) == ("",)
+
+
 def test_an_order_done_is_not_done_again_on_data(used: RawDisk, rules: Rules) -> None:
     order = reclaim(identity_of(used, rules))
     assert state(do(used, order, rules)) == ("done", "")

@@ -14,6 +14,9 @@ POD = User(who="pod p", root=f"/.tidb-volume/{OLD}")
 BELOW = User(who="pod p", root=f"/.tidb-volume/{OLD}/sub")
 LONGER = User(who="pod p", root=f"/.tidb-volume/{OLD}x")
 ADMIN = User(who="mount /backup", root="/")
+NODE = User(who="pod p", root=f"/tidb-volume/{OLD}")
+OTHER_NODE = User(who="pod q", root=f"/tidb-volume/{NEXT}")
+OPENED = User(who="smartctl (pid 7)", root="", pid=7)
 ABOVE = User(who="mount /ours", root="/.tidb-volume")
 
 
@@ -47,6 +50,9 @@ def knows(*claims: str, tenancy: str = OLD) -> Journal:
         (of(), facts(users=(BELOW,)), knows(), (OLD, "")),
         (of(), facts(users=(LONGER, ABOVE)), knows(), None),
         (of("b", tenancy=NEXT), facts(users=(POD,)), knows("a"), None),
+        (of(), facts(users=(OPENED, NODE)), entry(handed=OLD, block=True), (OLD, "")),
+        (of(), facts(users=(OPENED, OTHER_NODE)), entry(handed=OLD, block=True), None),
+        (of(), facts(users=(NODE,)), entry(handed=OLD), None),
     ],
 )
 def test_a_claim_is_noted_once_on_the_tenancy_that_is_handed_over(

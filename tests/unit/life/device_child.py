@@ -306,6 +306,10 @@ class DeviceChild(Child):
         yield "read"
         if disk.items() or disk.residue or disk.noise:
             yield from self._put_back_device(disk)
+            yield "journal"
+            entry = self._entry(disk)
+            if entry is not None and self.order.ends and entry.handed == self.order.ends:
+                self._store(disk, journal.had(entry, entry.handed, ""))
             raise Stop(Refuse("HasData", "the volume should be unused, and is not zero"), begun=False)
 
     def _hand(self, disk: Device) -> Iterator[str]:

@@ -149,6 +149,35 @@ def test_a_damaged_file_system_is_not_taken_for_a_blank_disk() -> None:
     assert len(sim.machine.running) == 1
 
 
+def test_a_raw_device_that_looks_unused_and_is_not_is_asked_about() -> None:
+    sim = on_offer("Block")
+    sim.disk.sparse = True
+    sim.disk.write(sim.status.tenancy, Item("somebody"))
+    sim.admin(cordon=True)
+    sim.settle()
+    sim.admin(cordon=False)
+    sim.settle()
+    assert (sim.phase(), sim.status.reason) == (Phase.PENDING, "HasData")
+    assert sim.disk.items() == {Item("somebody")}
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.later(31)
+    assert sim.phase() is Phase.AVAILABLE
+    assert not sim.disk.items()
+
+
+def test_a_pod_on_a_raw_device_is_noted_before_anybody_has_said_whose_it_is() -> None:
+    sim = on_offer("Block")
+    etcd = sim.cluster.etcd.copy()
+    sim.bind()
+    sim.node_side.observe(sim.daemon)
+    sim.disk.sparse = True
+    sim.cluster.etcd = etcd
+    sim.node_side.kubelet()
+    sim.settle()
+    assert not sim.pvs
+    assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "GoneByHand")
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_restore_after_the_commit_gives_back_what_no_daemon_has_begun_with(shape: str) -> None:
     sim = released(shape)
