@@ -10,7 +10,18 @@ import msgspec
 from tidb_volume import names
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
-from tidb_volume.value import Adopt, Answer, Approve, Identity, Presence, Question, Ref, Restore, Volume
+from tidb_volume.value import (
+    Adopt,
+    Answer,
+    Approve,
+    Content,
+    Identity,
+    Presence,
+    Question,
+    Ref,
+    Restore,
+    Volume,
+)
 
 ABSENT = frozenset({Presence.NOT_PRESENT, Presence.NOT_MOUNTED, Presence.STUCK, Presence.WRONG_DISK})
 
@@ -152,9 +163,24 @@ def not_taken(world: World, seen: Seen) -> str:
         return f"not accepted: {world.around.twin}"
     to = named(world.volume)
     if to is not None:
-        return _why_not_given(world, seen, to)
+        return _why_not_given(world, seen, to) or _why_not_yet(world, seen, to)
     if restores(world):
         return "nobody knows who had it; name the claim that gets it: adopt it with Keep"
+    return _why_not_wiped(world, seen)
+
+
+def _why_not_wiped(world: World, seen: Seen) -> str:
+    """Each question has one answer by which it is wiped, since the other one says less than is asked."""
+    asked, wipe = world.volume.status.question, world.volume.spec.wipe
+    now, adopted = wipe_now(world), adopt_wipe(world)
+    if now and not adopted and asked is not None and asked.kind in ("gone", "adopt"):
+        return "not wiped: it is not known whose data this is; to wipe it all the same, adopt it with Wipe"
+    if not adopted or now or seen.pv is None:
+        return ""
+    if seen.pv.spec.persistent_volume_reclaim_policy != "Delete" or wipe.on_release == "keep":
+        return (
+            "not wiped: it is known whose data this is, and it is kept; to wipe it all the same, say wipe-now"
+        )
     return ""
 
 
@@ -192,3 +218,30 @@ def _why_not_given(world: World, seen: Seen, to: Ref) -> str:
             " scale its user to 0, delete that claim, then answer again"
         )
     return ""
+
+
+def _why_not_yet(world: World, seen: Seen, to: Ref) -> str:
+    """What about the disk keeps a PersistentVolume from being made for that claim (`give`). While an order is
+    being taken back, its daemon is putting things right."""
+    disk, given = seen.disk, given_tenancy(world)
+    if seen.pv is not None or disk is None or (seen.committed and not seen.refused):
+        return ""
+    if seen.trouble not in ("", "Cordoned", "Retired"):
+        return f"not given to {to} yet: {seen.trouble}{seen.trouble_note}"
+    if world.desired is None:
+        return f"not given to {to} yet: no inventory entry lists the disk just now"
+    if disk.trash:
+        put_aside = f"what order {', '.join(disk.trash)} has put aside is on the disk; move it back by hand"
+        return "" if seen.committed else f"not given to {to}: {put_aside}"
+    if disk.content is Content.TENANCY:
+        other = f"tenancy {disk.tenancy or 'unknown'} is on the disk, and not {given or 'a known one'}"
+        return (
+            ""
+            if disk.tenancy == given
+            else f"not given to {to}: {other}; adopt with Keep gives what is there"
+        )
+    if disk.content is Content.DATA and world.volume.spec.source.path and found_at_the_root(world):
+        return ""
+    return (
+        f"not given to {to}: nothing that could be is on the disk ({disk.content_note or disk.content.value})"
+    )

@@ -12,6 +12,7 @@ from tests.unit.life.worlds import (
     CLAIM,
     COMMITTED,
     HARDWARE,
+    NEXT,
     OFFERED,
     OLD,
     OTHER,
@@ -33,6 +34,7 @@ from tidb_volume.value import (
     Adopt,
     Answer,
     Approve,
+    Content,
     Identity,
     Owner,
     Presence,
@@ -40,6 +42,8 @@ from tidb_volume.value import (
     Ref,
     Restore,
     SlimMeta,
+    Source,
+    WipePolicy,
     WorkState,
 )
 
@@ -138,6 +142,15 @@ def there(volume_name: str, base: World = RESTORE) -> World:
     return but(base, named_claim=claim)
 
 
+GONE = but(RESTORE, pvs=())
+TAKEN_BACK = but(
+    COMMITTED, admin={"restore": restore()}, status={"work": work(WorkState.REFUSED, "Withdrawn")}
+)
+STUCK = {"presence": Presence.STUCK, "message": "m"}
+AT_THE_ROOT = {"content": Content.DATA, "content_note": "entries of others: x"}
+TAKE_THIS = "adopt with Keep gives what is there"
+NOTHING = "not given to db/data-0: nothing that could be is on the disk ({})"
+ANOTHERS = f"not given to db/data-0: tenancy {NEXT} is on the disk, and not {OLD}; {TAKE_THIS}"
 OURS, ANOTHER = (names.pv_name(RELEASED.volume.metadata.name, each) for each in (OLD, OTHER))
 ELSEWHERE = "that claim is bound to {}; scale its user to 0, delete that claim, then answer again"
 
@@ -192,7 +205,7 @@ ELSEWHERE = "that claim is bound to {}; scale its user to 0, delete that claim, 
             None,
             "not restored: the data is gone, the wipe is done",
         ),
-        (but(WIPED, admin={"restore": restore()}, status={"committed": ""}), FORMER, ""),
+        (but(WIPED, admin={"restore": restore()}, status={"committed": ""}), FORMER, ANOTHERS),
         (
             but(
                 WIPED,
@@ -200,8 +213,36 @@ ELSEWHERE = "that claim is bound to {}; scale its user to 0, delete that claim, 
                 status={"committed": "", "work": work(WorkState.RUNNING, begun=True)},
             ),
             FORMER,
-            "",
+            ANOTHERS,
         ),
+        # There is no PersistentVolume any more, and none can be made.
+        (GONE, FORMER, ""),
+        (but(GONE, admin={"cordon": True}), FORMER, ""),
+        (but(GONE, status={"disk": None}), FORMER, ""),
+        (but(GONE, disk=STUCK), FORMER, "not given to db/data-0 yet: Stuck (m)"),
+        (
+            but(GONE, desired=None, left_by_label=True),
+            FORMER,
+            "not given to db/data-0 yet: no inventory entry lists the disk just now",
+        ),
+        (
+            but(GONE, disk={"trash": ("order-0",)}),
+            FORMER,
+            "not given to db/data-0: what order order-0 has put aside is on the disk; move it back by hand",
+        ),
+        (but(GONE, disk={"content": Content.BLANK}), FORMER, NOTHING.format("blank")),
+        (but(GONE, disk={"content": Content.DATA, "content_note": "xfs"}), FORMER, NOTHING.format("xfs")),
+        (but(GONE, disk=AT_THE_ROOT), FORMER, ""),
+        (
+            but(GONE, disk=AT_THE_ROOT, spec={"source": Source(device="/dev/x")}),
+            FORMER,
+            NOTHING.format("entries of others: x"),
+        ),
+        (but(KEPT, disk={"tenancy": OTHER}), OTHERS, ""),
+        # While it is taken back, the daemon puts it right; once it has answered it does not any more.
+        (but(COMMITTED, admin={"restore": restore()}, disk={"tenancy": OTHER}), FORMER, ""),
+        (but(TAKEN_BACK, disk={"tenancy": OTHER}), FORMER, ANOTHERS.replace(NEXT, OTHER)),
+        (but(TAKEN_BACK, disk={"trash": ("order-1",)}), FORMER, ""),
     ],
 )
 def test_data_is_given_or_it_is_said_why_not(world: World, to: Ref | None, why: str) -> None:
@@ -234,6 +275,35 @@ def test_a_restore_gives_the_tenancy_on_record_and_keep_the_one_found(world: Wor
 )
 def test_only_what_is_other_peoples_alone_lies_at_the_root(world: World, found: bool) -> None:
     assert answers.found_at_the_root(world) is found
+
+
+# --- why it is not wiped ---
+
+UNKNOWN = "not wiped: it is not known whose data this is; to wipe it all the same, adopt it with Wipe"
+IS_KEPT = "not wiped: it is known whose data this is, and it is kept; to wipe it all the same, say wipe-now"
+RETAINED = with_pv(said(adopt=adopt()), spec={"persistent_volume_reclaim_policy": "Retain"})
+ADOPTED = {"question": question("adopt")}
+
+
+@pytest.mark.parametrize(
+    ("world", "why"),
+    [
+        (said(wipe_now=answer()), ""),
+        (said(adopt=adopt()), ""),
+        (but(said(wipe_now=answer()), pvs=(), status={"question": question("gone")}), UNKNOWN),
+        (but(said(wipe_now=answer()), pvs=(), status=ADOPTED), UNKNOWN),
+        (but(said(wipe_now=answer()), pvs=(), status={"question": question("identity")}), ""),
+        (but(said(wipe_now=answer(), adopt=adopt()), pvs=(), status=ADOPTED), ""),
+        (but(said(adopt=adopt()), pvs=(), status=ADOPTED), ""),
+        (RETAINED, IS_KEPT),
+        (but(RETAINED, admin={"wipe_now": answer()}), ""),
+        (but(said(adopt=adopt()), spec={"wipe": WipePolicy(on_release="keep")}), IS_KEPT),
+        (but(RETAINED, pvs=()), ""),
+        (but(RETAINED, admin={"adopt": adopt(question="q-0")}), ""),
+    ],
+)
+def test_an_answer_that_wipes_nothing_says_which_one_would(world: World, why: str) -> None:
+    assert answers.not_taken(world, look(world)) == why
 
 
 # --- another disk, or one that others show too ---

@@ -25,7 +25,7 @@ from tests.unit.life.worlds import (
     with_pv,
     work,
 )
-from tidb_volume.life import actions, give, offer
+from tidb_volume.life import actions, answers, give, offer
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import look
 from tidb_volume.life.world import World
@@ -127,6 +127,7 @@ def test_data_is_given_while_the_disk_is_cordoned_or_retired_too() -> None:
 )
 def test_nothing_is_made_while_anything_is_unknown_of_what_is_given(world: World) -> None:
     assert of(world) == Plan()
+    assert answers.not_taken(world, look(world)) or world.volume.status.disk is None or world.node is None
 
 
 @pytest.mark.parametrize(
