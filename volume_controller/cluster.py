@@ -94,6 +94,11 @@ def _pv_disk(pv: Pv) -> Iterable[str]:
     return (disk,) if disk else ()
 
 
+def _pv_claim(pv: Pv) -> Iterable[tuple[str, str]]:
+    ref = pv.spec.claim_ref
+    return ((ref.namespace, ref.name),) if ref is not None and disk_of(pv) else ()
+
+
 _DEVICES = "/dev/"
 
 
@@ -156,6 +161,7 @@ class Cluster:
         self.volumes.add_index(BY_PATH, lambda volume: filter(None, (volume.spec.source.path,)))
         self.reports.add_index(BY_PATH, _report_paths)
         self.pvs.add_index(BY_DISK, _pv_disk)
+        self.pvs.add_index(BY_CLAIM, _pv_claim)
         self.pvs.add_index(BY_TENANCY, lambda pv: filter(None, (tenancy_of(pv),)))
         self.pods.add_index(BY_CLAIM, pod_claims)
         self.nodes.add_index(BY_HOSTNAME, _hostname)
@@ -294,11 +300,13 @@ class Cluster:
             self._add(Key(Topic.VOLUME, disk), change, Priority.LIVE if named else self.priority(disk))
 
     def _claim_disks(self, claim: Claim) -> Iterable[str]:
-        """The disk that a claim has, and those that a person wants to give to it: whether they can be given
-        hangs on what it is bound to."""
+        """The disk that a claim has, by its own word or by the PersistentVolume's, which is there first; and
+        those that a person wants to give to it: whether they can be given hangs on what it is bound to."""
         pv = self.pvs.get(claim.spec.volume_name) if claim.spec.volume_name else None
         yield from _pv_disk(pv) if pv is not None else ()
         key = (claim.metadata.namespace, claim.metadata.name)
+        for promised in self.pvs.by_index(BY_CLAIM, key):
+            yield from _pv_disk(promised)
         yield from (volume.metadata.name for volume in self.volumes.by_index(BY_CLAIM, key))
 
     def _pod_disks(self, pod: Pod) -> Iterable[str]:

@@ -68,6 +68,22 @@ def test_a_claim_that_a_person_named_has_its_volume_looked_at_when_it_comes_chan
         assert (of_volume in drain(cluster)) is looked_at
 
 
+def test_a_claim_that_goes_before_it_names_its_volume_has_the_volume_looked_at() -> None:
+    """Kubernetes points the PersistentVolume at the claim first. That it was let go may be heard before that
+    the claim is gone, and as long as the claim seems to be there the disk is taken for its."""
+    cluster = Cluster(Queue(), "tidb-volume")
+    cluster.volumes.put(RELEASED.volume)
+    (released,) = RELEASED.pvs
+    cluster.pvs.put(released)
+    ref = released.spec.claim_ref
+    assert ref is not None
+    meta = SlimMeta(name=ref.name, namespace=ref.namespace, uid=ref.uid, resource_version="9")
+    cluster.claims.put(Claim(metadata=meta))
+    drain(cluster)
+    cluster.claims.remove(Claim(metadata=meta), 11)
+    assert drain(cluster) == {Key(Topic.VOLUME, RELEASED.volume.metadata.name)}
+
+
 def drain(cluster: Cluster) -> set[Key]:
     """What is to be looked at."""
     found = set()
