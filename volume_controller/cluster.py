@@ -126,6 +126,11 @@ def _hostname(node: Node) -> Iterable[str]:
     return (hostname,) if hostname else ()
 
 
+def _found_tenancy(volume: Volume) -> Iterable[str]:
+    disk = volume.status.disk
+    return (disk.tenancy,) if disk is not None and disk.tenancy else ()
+
+
 def _named_claim(volume: Volume) -> Iterable[tuple[str, str]]:
     to = named(volume)
     return ((to.namespace, to.name),) if to is not None else ()
@@ -156,6 +161,7 @@ class Cluster:
         self.volumes.add_index(BY_NODE, lambda volume: (volume.spec.node_name,))
         self.volumes.add_index(BY_FACT, _volume_facts)
         self.volumes.add_index(BY_CLAIM, _named_claim)
+        self.volumes.add_index(BY_TENANCY, _found_tenancy)
         self.reports.add_index(BY_FACT, _report_facts)
         self.pvs.add_index(BY_PATH, foreign.found_by)
         self.volumes.add_index(BY_PATH, lambda volume: filter(None, (volume.spec.source.path,)))
@@ -296,7 +302,12 @@ class Cluster:
             return  # a finalizer, or the phase of one that nobody has
         seen = [each for each in (old, new) if each is not None]
         named = any(each.spec.claim_ref is not None for each in seen)
-        for disk in {disk for each in seen for disk in _pv_disk(each)}:
+        disks = {disk for each in seen for disk in _pv_disk(each)}
+        for each in seen:
+            # A disk on which that tenancy was found is in conflict for as long as its volume is another's.
+            found = self.volumes.by_index(BY_TENANCY, tenancy_of(each))
+            disks.update(volume.metadata.name for volume in found)
+        for disk in disks:
             self._add(Key(Topic.VOLUME, disk), change, Priority.LIVE if named else self.priority(disk))
 
     def _claim_disks(self, claim: Claim) -> Iterable[str]:

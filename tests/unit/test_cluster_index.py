@@ -84,6 +84,23 @@ def test_a_claim_that_goes_before_it_names_its_volume_has_the_volume_looked_at()
     assert drain(cluster) == {Key(Topic.VOLUME, RELEASED.volume.metadata.name)}
 
 
+def test_a_disk_with_the_tenancy_of_anothers_volume_is_looked_at_when_that_comes_and_goes() -> None:
+    """It is in conflict for as long as that volume is there, and nothing else tells that it went."""
+    cluster = Cluster(Queue(), "tidb-volume")
+    cluster.volumes.put(RELEASED.volume)
+    drain(cluster)
+    disk = RELEASED.volume.status.disk
+    assert disk is not None
+    others = pv(f"another-{disk.tenancy}", f"/data/d/.tidb-volume/{disk.tenancy}", {})
+    moved = Key(Topic.VOLUME, RELEASED.volume.metadata.name)
+    cluster.pvs.put(others)
+    assert moved in drain(cluster)
+    cluster.pvs.remove(others, 9)
+    assert moved in drain(cluster)
+    cluster.pvs.put(pv("another-bbbbbbbbbbbb", "/data/d/.tidb-volume/bbbbbbbbbbbb", {}))
+    assert moved not in drain(cluster)
+
+
 def drain(cluster: Cluster) -> set[Key]:
     """What is to be looked at."""
     found = set()
