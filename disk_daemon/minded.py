@@ -106,6 +106,13 @@ def _is_too_early(minded: Minded, order: Order) -> bool:
     return order.destroys and is_there and not committed and not order.withdrawn
 
 
+def _is_given_back(minded: Minded, order: Order) -> bool:
+    """It is taken back, and no byte is said to be gone: that takes an answer, and no wipe."""
+    known = minded.work or minded.volume.status.work
+    begun = known is not None and known.order_id == order.id and known.begun
+    return order.withdrawn and not begun
+
+
 def is_mountable(minded: Minded) -> bool:
     """Whether the disk was last seen with a file system of ours that nobody has mounted."""
     raw = minded.ended.facts.raw if minded.ended is not None else None
@@ -115,12 +122,14 @@ def is_mountable(minded: Minded) -> bool:
 def next_job(
     minded: Minded, now: float, *, free_slot: bool
 ) -> Literal["order", "observe", "mount", "queue", ""]:
-    """Which child to make now: one at a time, and an order before a look."""
+    """Which child to make now: one at a time, and an order before a look. One that is taken back waits for no
+    free slot: wipes that halt while the fleet is paused keep theirs, and somebody wants data back."""
     if minded.child is not None:
         return ""
     may_try = minded.waits_until in ("", "queue") or minded.retry_at <= now
-    if may_try and order_to_carry(minded) is not None:
-        if free_slot:
+    order = order_to_carry(minded) if may_try else None
+    if order is not None:
+        if free_slot or _is_given_back(minded, order):
             return "order"
         if minded.waits_until != "queue":
             return "queue"
