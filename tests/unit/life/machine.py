@@ -7,7 +7,8 @@ a generator that stops before each change, so whoever runs it can cut it, freeze
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -176,16 +177,22 @@ class Child:
         self._begun = False
         self.work: Work | None = None
         self.dropped = False
-        self.steps = self._run()
+        self.steps: Generator[str, None, None] = self._run()
 
     def finish(self) -> None:
         """Run to the end."""
         for _ in self.steps:
             pass
 
+    def fail(self, reason: str) -> None:
+        """The system call that it is about to make ends with this error."""
+        failed = Failed(reason, "said by a test")
+        with contextlib.suppress(StopIteration):
+            self.steps.throw(Stop(failed, begun=self._known_as_begun()))
+
     # --- as in disk_daemon/wipe/carry.py ---
 
-    def _run(self) -> Iterator[str]:
+    def _run(self) -> Generator[str, None, None]:
         disk = self._machine.slot
         try:
             facts = self._stand(disk)

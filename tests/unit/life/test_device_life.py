@@ -231,16 +231,21 @@ def test_a_retired_device_that_nobody_has_is_unmounted_and_comes_back_when_it_is
 WORKS = [(one, other) for one in ("", *SHAPES) for other in SHAPES]
 
 
+def begun(before: str, after: str) -> DeviceSim:
+    """As it is when that is about to be made of it."""
+    if not before:
+        return DeviceSim(after)
+    if before == after:
+        return released(before)
+    sim = on_offer(before)
+    sim.want(entry(after))
+    return sim
+
+
 def cut(before: str, after: str, at: int, *, took_effect: bool) -> tuple[DeviceSim, str]:
     """Cut before the step of that number, or right after it; the rest comes to its end. before: what the
     device is, released where it stays that; empty: blank. Returns the world, and whose step it was."""
-    if not before:
-        sim = DeviceSim(after)
-    elif before == after:
-        sim = released(before)
-    else:
-        sim = on_offer(before)
-        sim.want(entry(after))
+    sim = begun(before, after)
     whose = next((each for number, each in enumerate(steps(sim)) if number == at), "")
     if whose == "controller":
         if took_effect:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from tests.unit.life.machine import Daemon, Item
 from tests.unit.life.simulate import Sim, change
 from tests.unit.life.test_after_the_commit import back, committed
+from tests.unit.life.test_device_life import SHAPES
+from tests.unit.life.test_device_life import begun as device
+from tests.unit.life.test_every_step import MOST, steps
 from tidb_volume.life import actions
 from tidb_volume.life.around import Around
-from tidb_volume.value import Adopt, Phase, Restore, Work, WorkState
+from tidb_volume.value import Adopt, Phase, Restore
 
 
 @pytest.mark.parametrize("said", ["done", "nothing"])
@@ -81,41 +86,45 @@ def test_what_is_done_and_not_offered_yet_when_the_disk_changes_is_asked_of_agai
     assert sim.folder == sim.status.tenancy
 
 
-@pytest.mark.parametrize("steps", range(1, 8))
-def test_a_disk_whose_first_use_failed_half_way_comes_on_offer_when_it_can(steps: int) -> None:
-    """The folder was made and its journal's disk was full: "tried again by itself", it said, and was not."""
+WORKS = [("", False), ("", True), *((one, other) for one in ("", *SHAPES) for other in SHAPES)]
+"""What a disk is and what is made of it: a folder, first used or made ready anew; or a device."""
+
+
+def begun(before: str, after: str | bool) -> Sim:
+    if isinstance(after, str):
+        return device(before, after)
     sim = Sim()
-    sim.look()
-    sim.until(actions.WriteOrder)
-    failed_after(sim, steps)
-    sim.settle()
-    assert sim.status.reason == "WipeFailed"
-    sim.later(31)
-    assert sim.phase() is Phase.AVAILABLE
+    if after:
+        sim.settle()
+        sim.admin(cordon=True)
+        sim.settle()
+        sim.admin(cordon=False)
+    else:
+        sim.look()
+    return sim
 
 
-@pytest.mark.parametrize("steps", range(1, 8))
-def test_a_free_disk_that_was_being_made_ready_anew_comes_on_offer_too(steps: int) -> None:
-    sim = Sim()
-    sim.settle()
-    sim.admin(cordon=True)
-    sim.settle()
-    sim.admin(cordon=False)
-    sim.until(actions.WriteOrder)
-    failed_after(sim, steps)
-    sim.settle()
-    sim.later(31)
-    assert sim.phase() is Phase.AVAILABLE
-
-
-def failed_after(sim: Sim, steps: int) -> None:
-    """A child takes so many steps, and then the system says no."""
-    node, order = sim.node_side, sim.spec.order
-    node.begin(sim.daemon)
-    for _ in range(steps):
-        node.advance(sim.daemon)
-    sim.daemon, sim.disk.lock = Daemon(), None
-    sim.look()
-    failed = Work(order_id=order.id, state=WorkState.FAILED, reason="ENOSPC")
-    sim.daemon.answered, sim.daemon.work = (order.id, False), failed
-    sim.cluster.change_status(work=failed)
+@pytest.mark.parametrize(("before", "after"), WORKS)
+def test_a_system_call_that_fails_at_any_step_is_made_again_until_the_disk_is_on_offer(
+    before: str, after: str | bool
+) -> None:
+    """A journal's disk that is full, a mkfs that is cut: what lay there half-way was taken for unknown data,
+    and what was said to be tried again by itself was not."""
+    failed = 0
+    for at in range(MOST):
+        sim = begun(before, after)
+        whose = next((each for number, each in enumerate(steps(sim)) if number == at), "")
+        if not whose:
+            break
+        child = sim.daemon.child
+        if child is None or inspect.getgeneratorstate(child.steps) == inspect.GEN_CREATED:
+            continue
+        failed += 1
+        child.fail("EIO")
+        sim.node_side.advance(sim.daemon)
+        sim.settle()
+        sim.later(31)
+        assert sim.phase() is Phase.AVAILABLE, (at, sim.status)
+        assert not sim.disk.read(sim.status.tenancy)
+        assert len(sim.wiped) <= (before == after)
+    assert failed > 2

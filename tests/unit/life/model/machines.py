@@ -26,6 +26,17 @@ class Machines(Controllers):
             if not self.node.advance(daemon):
                 return
 
+    @rule(number=st.integers(0, 1), steps=st.integers(1, 9))
+    def a_disk_says_no_for_once(self, number: int, steps: int) -> None:
+        """That which is worked on, or that of the journal: the child's next system call fails."""
+        daemon = self.daemons[number]
+        self.node.begin(daemon)
+        for _ in range(steps):
+            self.node.advance(daemon)
+        if daemon.child is not None:
+            daemon.child.fail("EIO")
+            self.node.advance(daemon)
+
     @rule(number=st.integers(0, 1))
     def a_daemon_looks(self, number: int) -> None:
         self.node.observe(self.daemons[number])
@@ -41,7 +52,7 @@ class Machines(Controllers):
     def a_daemon_dies(self, number: int) -> None:
         child = self.daemons[number].child
         if child is not None:
-            child.steps.close()  # type: ignore[attr-defined]
+            child.steps.close()
         self.daemons[number] = Daemon()
 
     @rule(how=st.sampled_from(["same", "unmounted", "swapped"]), steps=st.integers(0, 12))
