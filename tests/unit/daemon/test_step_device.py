@@ -185,6 +185,7 @@ def test_damage_is_said_and_never_formatted_but_on_a_persons_word() -> None:
     assert moves(decide(made)) == FORMAT
 
 
+@pytest.mark.notices("daemon: what a cut mkfs has left is whatever is there", "raw4-False")
 @pytest.mark.parametrize(
     ("raw", "goes_on"),
     [

@@ -42,7 +42,8 @@ class Device(Disk):
         self.held: object | None = None
         """Who has it exclusively."""
         self.sparse = False
-        """What tenants write on the raw device lies where only who reads all of it finds it."""
+        """What tenants write on the raw device lies where only who reads all of it finds it. Not so where no
+        record is left of a tenant: what samples find blank then is blank, by the contract."""
 
     @property
     def all_at_stake(self) -> bool:  # type: ignore[override]
@@ -72,14 +73,15 @@ class Device(Disk):
     def shown(self) -> set[str]:
         return super().shown() | self.raw_by
 
-    def at_stake(self, order: str) -> list[tuple[str, set[Item]]]:
-        if not self.all_at_stake:
-            return super().at_stake(order)
-        trash = [part for each in self.trash for part in super(Device, self).at_stake(each)]
-        return [*self.tenancies.items(), *trash, *self.raw.items(), ("", self.strays)]
+    def places(self) -> list[tuple[str, set[Item]]]:
+        return [*super().places(), *self.raw.items()]
 
-    def looks_zero(self) -> bool:
-        seen = any(self.raw.values()) and not (self.sparse and not self.raw.get(""))
+    def at_stake(self, order: str) -> list[tuple[str, set[Item]]]:
+        return [*self.places(), ("", self.strays)] if self.all_at_stake else super().at_stake(order)
+
+    def looks_zero(self, *, handed: bool = False) -> bool:
+        """handed: to a tenant, as a raw device."""
+        seen = any(self.raw.values()) and not (self.sparse and handed and not self.raw.get(""))
         lost = self.damaged and bool(super().items())
         return not (seen or lost or self.noise or self.residue or (self.made.uuid and not self.damaged))
 
@@ -121,7 +123,8 @@ class _Sight:
         return "held exclusively, by no mount that any process's table shows" if taken else ""
 
     def looks_zero(self) -> bool:
-        return self._disk.looks_zero()
+        entry = self._machine.entry_of(self._disk)
+        return self._disk.looks_zero(handed=entry is not None and entry.block and entry.handed != "")
 
     def is_shown(self, tenancy: str) -> bool:
         return self._machine.nodes.get(tenancy) is self._disk

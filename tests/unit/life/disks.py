@@ -59,6 +59,11 @@ class Disk:
         """The tenancies that are on it."""
         return set(self.tenancies)
 
+    def places(self) -> list[tuple[str, set[Item]]]:
+        """What lies in each tenancy, or was put aside of it."""
+        aside = [part for each in self.trash.values() for part in each.items()]
+        return [(place.removeprefix("ours/"), items) for place, items in (*self.tenancies.items(), *aside)]
+
     def at_stake(self, order: str) -> list[tuple[str, set[Item]]]:
         """What goes once this order begins to delete: whose it is, or where it lay, and what is there."""
         where = (order, *self.trash)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from disk_daemon.known import Made
-from tests.unit.life.cluster import change
+from tests.unit.life.cluster import Objects, change
 from tests.unit.life.device_sim import DEVICE_NAME, DeviceSim, entry
 from tests.unit.life.machine import Daemon, Item
 from tests.unit.life.test_every_step import MOST, steps
@@ -123,6 +123,7 @@ def test_a_claimed_raw_device_whose_journal_is_lost_waits_for_a_person_and_keeps
     assert sim.status.state == "Bound (disk trouble)"
 
 
+@pytest.mark.notices("controller and daemon: a device with unknown data is taken for a blank one", "xfs")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_data_of_others_is_kept_until_a_person_says_what_to_do(shape: str) -> None:
     sim = DeviceSim(shape)
@@ -149,6 +150,7 @@ def test_a_damaged_file_system_is_not_taken_for_a_blank_disk() -> None:
     assert len(sim.machine.running) == 1
 
 
+@pytest.mark.notices("daemon: a raw device is not read from end to end before it is offered anew")
 def test_a_raw_device_that_looks_unused_and_is_not_is_asked_about() -> None:
     sim = on_offer("Block")
     sim.disk.sparse = True
@@ -165,6 +167,7 @@ def test_a_raw_device_that_looks_unused_and_is_not_is_asked_about() -> None:
     assert not sim.disk.items()
 
 
+@pytest.mark.notices("daemon: a pod on a raw device is not journalled")
 def test_a_pod_on_a_raw_device_is_noted_before_anybody_has_said_whose_it_is() -> None:
     sim = on_offer("Block")
     etcd = sim.cluster.etcd.copy()
@@ -196,6 +199,8 @@ def test_a_restore_after_the_commit_gives_back_what_no_daemon_has_begun_with(sha
     assert len(sim.machine.running) == 1
 
 
+@pytest.mark.notices("daemon: a device is made into a raw one without zeroes", "xfs-Block")
+@pytest.mark.notices("daemon: an edit of the entry changes what a device is taken for", "Block-xfs")
 @pytest.mark.parametrize(("before", "after"), [("xfs", "Block"), ("Block", "xfs"), ("xfs", "ext4")])
 def test_a_free_device_is_made_into_what_its_entry_says_by_now_and_hands_on_nothing(
     before: str, after: str
@@ -226,6 +231,94 @@ def test_a_retired_device_that_nobody_has_is_unmounted_and_comes_back_when_it_is
     sim.settle()
     assert sim.phase() is Phase.AVAILABLE
     assert sim.machine.place is sim.disk
+
+
+def set_back(sim: DeviceSim, etcd: Objects) -> None:
+    """Etcd is what it was, and who leads, and the daemon, know of nothing else."""
+    sim.cluster.etcd, sim.daemon = etcd.copy(), Daemon()
+    sim.new_leader()
+    sim.node_side.kubelet()
+
+
+@pytest.mark.notices("controller and daemon: who has the device is not asked")
+def test_a_raw_device_that_a_container_still_has_is_not_wiped() -> None:
+    sim = bound("Block")
+    sim.node_side.kubelet_hangs = True
+    sim.release()
+    sim.settle()
+    assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "InUse")
+    assert len(sim.data) == 1
+
+
+@pytest.mark.notices("daemon: what is begun on a device is not journalled")
+def test_a_raw_device_of_which_some_is_gone_is_not_given_back() -> None:
+    sim = released("Block")
+    assert any(sim.machine.erased for _ in steps(sim))
+    assert sim.daemon.child is not None
+    sim.daemon.child.steps.close()  # type: ignore[attr-defined]
+    sim.daemon = Daemon()
+    sim.admin(restore=Restore(question=sim.answer()))
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
+    assert not sim.data
+
+
+@pytest.mark.notices("daemon: a raw device's tenancy is not compared with the journal's")
+def test_an_order_out_of_an_older_etcd_does_not_wipe_the_next_tenant_of_a_raw_device() -> None:
+    sim = released("Block")
+    sim.look()
+    sim.until(actions.DeletePv)
+    sim.step()
+    etcd = sim.cluster.etcd.copy()
+    sim.settle()
+    claim = sim.bind("db/data-1")
+    sim.settle()
+    sim.cluster.etcd.pods.clear()
+    set_back(sim, etcd)
+    sim.settle()
+    assert sim.data == {Item(claim.metadata.uid)}
+
+
+@pytest.mark.notices("daemon: a raw device looks unused whatever is on it")
+def test_a_raw_device_that_was_used_is_not_on_offer_though_nobody_knows_by_whom() -> None:
+    sim = on_offer("Block")
+    etcd = sim.cluster.etcd.copy()
+    sim.bind()
+    set_back(sim, etcd)
+    sim.settle()
+    assert not sim.pvs
+    assert len(sim.data) == 1
+
+
+@pytest.mark.notices("controller: what is on offer is not compared with the device")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_device_that_an_older_etcd_has_on_offer_is_not(shape: str) -> None:
+    sim = on_offer(shape)
+    etcd = sim.cluster.etcd.copy()
+    sim.bind()
+    sim.settle()
+    set_back(sim, etcd)
+    sim.settle()
+    assert not sim.pvs
+    assert len(sim.data) == 1
+
+
+@pytest.mark.notices("daemon: an order for a device that was taken back comes back out of a restored etcd")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_was_given_back_is_not_wiped_by_an_order_from_before(shape: str) -> None:
+    sim = released(shape)
+    sim.look()
+    sim.until(actions.DeletePv)
+    sim.step()
+    etcd = sim.cluster.etcd.copy()
+    sim.admin(restore=Restore(question=sim.answer()))
+    sim.settle()
+    claim = sim.bind()
+    sim.settle()
+    sim.cluster.etcd.pods.clear()
+    set_back(sim, etcd)
+    sim.settle()
+    assert Item(claim.metadata.uid) in sim.data
 
 
 WORKS = [(one, other) for one in ("", *SHAPES) for other in SHAPES]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from disk_daemon import guards, step
 from tests.unit.life.model.run import run
 
 Put = Callable[[Any, str, Any], None]
@@ -62,6 +63,14 @@ def record(after: Mapping[str, int]) -> None:
         "# Written by `python -m tests.unit.life.model.deep --self-test --record`, for docs/reliability.md."
     )
     NOTICED.write_text("\n".join([said, *lines, ""]))
+
+
+def without(put: Put, *left_out: str) -> None:
+    """These of the daemon's guards are not asked, wherever one would be."""
+    put(guards, "GUARDS", [each for each in guards.GUARDS if each.name not in left_out])
+    put(step, "FIRST", tuple(each for each in step.FIRST if each.__name__ not in left_out))
+    for name in left_out:
+        put(guards, name, lambda case: None)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 from typing import Any
 
-from disk_daemon import claims, guards, journal, minded, step
+from disk_daemon import claims, journal, minded, step
 from disk_daemon.known import Case, Facts
 from disk_daemon.wipe import frame
 from tests.unit.life import cluster, machine, simulate
@@ -22,6 +22,7 @@ from tests.unit.life.model.breaking import (
     examples_until_noticed,
     record,
     recorded,
+    without,
 )
 from tidb_volume.kube.client import Client
 from tidb_volume.life import answers, conflict, free, look, memory, orders, plan, release
@@ -43,15 +44,8 @@ class Everything(frozenset[str]):
 # --- the daemon's guards, each left out ---
 
 
-def _without(put: Put, *left_out: str) -> None:
-    put(guards, "GUARDS", [each for each in guards.GUARDS if each.name not in left_out])
-    put(step, "FIRST", tuple(each for each in step.FIRST if each.__name__ not in left_out))
-    for name in left_out:
-        put(guards, name, lambda case: None)
-
-
 def _guard(name: str, **begin: Any) -> None:
-    BROKEN[f"daemon: {name} is not asked"] = Break(lambda put: _without(put, name), begin)
+    BROKEN[f"daemon: {name} is not asked"] = Break(lambda put: without(put, name), begin)
 
 
 # Those that stand alone before their disaster. Of the rest, `make guards` says which test misses them.
@@ -68,13 +62,13 @@ _guard("nobody_had_it", stage="bound", saved="offered", between="emptied, etcd s
 
 @breaks("daemon: neither parent nor guard waits for the commit", stage="deleted")
 def _uncommitted(put: Put) -> None:
-    _without(put, "order_is_committed")
+    without(put, "order_is_committed")
     put(minded, "_is_too_early", lambda minded, order: False)
 
 
 @breaks("controller and daemon: who has it mounted is not asked", stage="bound", between="container stays")
 def _in_use(put: Put) -> None:
-    _without(put, "not_in_use")
+    without(put, "not_in_use")
     real = release.moment
 
     def moment(world: Any, seen: Any) -> Any:
@@ -426,7 +420,7 @@ def _no_countdown(put: Put) -> None:
     slots="swapped",
 )
 def _any_disk(put: Put) -> None:
-    _without(put, "identity_matches")
+    without(put, "identity_matches")
     _any_tenancy(put)
 
 
@@ -439,3 +433,8 @@ def _any_disk(put: Put) -> None:
 def _no_twin(put: Put) -> None:
     for module in (conflict, simulate):
         put(module, "twin", lambda volume, peers, raised: "")
+
+
+# --- a device, with a file system of ours or as Block ---
+
+from tests.unit.life.model import broken_devices as broken_devices  # noqa: E402 - the last of the table

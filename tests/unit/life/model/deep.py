@@ -103,8 +103,8 @@ def _pool(workers: int, tasks_per_child: int) -> ProcessPoolExecutor:
 
 
 def of_seed(seed: int) -> Ran:
-    """What a seed stands for: one in four is of two volumes."""
-    return run(seed, BATCH, STEPS, model="one" if seed % 4 else "pair")
+    """What a seed stands for: one in four is of two volumes, one in four of a device."""
+    return run(seed, BATCH, STEPS, model={0: "pair", 2: "device"}.get(seed % 4, "one"))
 
 
 def _sum(ran: list[Ran]) -> str:

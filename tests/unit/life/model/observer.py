@@ -45,7 +45,8 @@ class Observer(State):
             passed = each != "paused" and (anew or not order.destroys)
             assert stood <= LIVE_FOR_S or passed, f"begun though {each} for {stood} s"
         for at in self.machine.running.values():
-            same = at.disk is disk and (order.whole_disk or at.tenancy == order.ends)
+            all_of_it = order.whole_disk or disk.all_at_stake
+            same = at.disk is disk and (all_of_it or at.tenancy == order.ends)
             assert not same or at.tenancy in self.forged, "wiped under a container"
         if order.kind == "prepare" and not order.answer:
             assert order.ends not in self.witnessed, "taken for unused, and a claim had it"
@@ -104,17 +105,14 @@ class Observer(State):
 
     def check_erasure(self, order: Order, disk: Disk, anew: bool) -> None:
         volume = self.cluster.etcd.volume
-        where = [order.id, *disk.trash]
         going: set[Item] = set()
         unheard: set[Item] = set()
         tenancies: set[str] = set()
-        for trash in where:
-            for place, items in disk.trash.get(trash, {}).items():
-                tenancy = place.removeprefix("ours/")
-                going |= items
-                tenancies |= {tenancy} if items else set()
-                made = self.made_again.get(tenancy, Instant(0.0))
-                unheard |= items if self.cluster.now - made <= LIVE_FOR_S else set()
+        for tenancy, items in disk.at_stake(order.id):
+            going |= items
+            tenancies |= {tenancy} if items else set()
+            made = self.made_again.get(tenancy, Instant(0.0))
+            unheard |= items if self.cluster.now - made <= LIVE_FOR_S else set()
         if not going:
             return
         living = {claim.metadata.uid: key for key, claim in self.cluster.etcd.claims.items()}
@@ -185,7 +183,7 @@ class Observer(State):
                     erased = {each.order.ends for each in self.machine.erased} - self.unproven
                     assert tenancy not in erased, "given back, and some of it is gone"
                 for disk in self.disks:
-                    assert reserved or not disk.tenancies.get(tenancy), "a dirty disk on offer"
+                    assert reserved or not disk.read(tenancy), "a dirty disk on offer"
                 order = volume.spec.order
                 own = order is not None and order.id in who.mine.orders
                 assert reserved or own, "offered on a done of another leader's order"
@@ -244,7 +242,7 @@ class Observer(State):
         for uid in set(self.machine.running) - before:
             at = self.machine.running[uid]
             key = next(key for key, pod in self.cluster.etcd.pods.items() if pod.metadata.uid == uid)
-            for item in at.disk.tenancies[at.tenancy]:
+            for item in at.disk.read(at.tenancy):
                 if item.owner != at.claim_uid and (at.tenancy, key) not in self.granted:
                     assert at.tenancy in self.careless, f"{at.claim_uid} reads the data of {item.owner}"
                     self.leaked.add((at.tenancy, at.claim_uid))
@@ -255,8 +253,7 @@ class Observer(State):
                 if each.disk is at.disk and each.tenancy == at.tenancy
             }
             assert len(others) == 1 or at.tenancy in self.careless, "two owners"
-            if at.tenancy in at.disk.tenancies:
-                at.disk.tenancies[at.tenancy].add(Item(at.claim_uid))
+            at.disk.write(at.tenancy, Item(at.claim_uid))
 
     def another_was_seen(self, pv: Pv) -> bool:
         """Whether the journal of the disk that is there knows another claim on this tenancy than the one that
@@ -298,13 +295,11 @@ class Observer(State):
             ref = pv.spec.claim_ref
             if ref is not None and ref.uid:
                 # Chosen for a claim that is being deleted: Kubernetes does not bind it any more.
-                owners = {
-                    item.owner for disk in self.disks for item in disk.tenancies.get(tenancy_of(pv), ())
-                }
+                owners = {item.owner for disk in self.disks for item in disk.read(tenancy_of(pv))}
                 assert loud or owners <= {ref.uid} or tenancy_of(pv) in self.unseen, "dirty, and nothing said"
                 continue
             for disk in self.disks:
-                assert not disk.tenancies.get(tenancy_of(pv)), "a dirty disk stays on offer"
+                assert not disk.read(tenancy_of(pv)), "a dirty disk stays on offer"
             assert tenancy_of(pv) not in self.witnessed, "what a claim had stays on offer"
 
     @invariant()

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from tests.unit.life.cluster import change, desired, pool
+from tests.unit.life.cluster import change, pool
 from tests.unit.life.model.machines import Machines
 from tests.unit.life.model.state import CLAIMS
 from tidb_volume.value import Admin, Adopt, Answer, Approve, Ref, Restore
@@ -62,7 +62,7 @@ class People(Machines):
                 key = str(owner.claim)
             namespace, name = key.split("/")
             claim = Ref(namespace=namespace, name=name)
-            on_disk = self.machine.slot.tenancies if self.machine.slot else {}
+            on_disk = self.machine.slot.shown() if self.machine.slot else set()
             self.granted |= {(tenancy, key) for tenancy in (volume.status.tenancy, *on_disk)}
             if how == "keep":
                 self.say(adopt=Adopt(question=self.question(), action="Keep", claim=claim))
@@ -123,7 +123,7 @@ class People(Machines):
 
     @rule(after=st.sampled_from(["0s", "2h"]), on_release=st.sampled_from(["wipe", "keep"]))
     def the_entry_is_edited(self, after: str, on_release: Any) -> None:
-        self.wanted = self.entry = desired(pool(after=after, on_release=on_release))
+        self.wanted = self.entry = self.entry_for(pool(after=after, on_release=on_release))
 
     @rule(there=st.booleans())
     def the_entry_goes_and_comes(self, there: bool) -> None:

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.unit.life.model import pair, whole
+from tests.unit.life.model import device, pair, whole
 
 Begin = dict[str, Any]
 QUIET = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
@@ -51,8 +51,10 @@ class Counted:
 MODELS: dict[str, tuple[type[RuleBasedStateMachine], Begin]] = {
     "one": (whole.Life, whole.BEGIN),
     "pair": (pair.Pair, pair.BEGIN),
+    "device": (device.DeviceLife, device.BEGIN),
 }
-"""One volume with all that can happen to it; two of one machine, and disks in each other's place."""
+"""One volume with all that can happen to it; two of one machine, and disks in each other's place; and one on
+a device, with a file system of ours or as Block."""
 
 
 def run(

@@ -6,12 +6,13 @@ from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine
 
-from tests.unit.life.cluster import Cluster, change
+from tests.unit.life.cluster import Cluster, change, desired
 from tests.unit.life.machine import Daemon, Disk, Item, Machine
 from tests.unit.life.simulate import Controller, Node
 from tidb_volume import names
 from tidb_volume.identity import same_hardware
 from tidb_volume.inventory.expand import DesiredDisk
+from tidb_volume.inventory.model import PoolSettings
 from tidb_volume.life.actions import Action
 from tidb_volume.units import Instant
 from tidb_volume.upstream import Pv
@@ -38,13 +39,7 @@ class State(RuleBasedStateMachine):
         fleet = Fleet(metadata=Meta(name=names.FLEET, uid="f"))
         budget = change(fleet.spec.budget, wipes_per_hour=1000, at_least=1000)
         self.cluster = Cluster(self.entry, change(fleet, spec=change(fleet.spec, budget=budget)))
-        self.disks = [Disk(Identity(virtual=f"8:{n}", size_bytes=1 << 30, fs_uuid=f"fs-{n}")) for n in (1, 2)]
-        if dirty:
-            self.disks[0].strays.add(Item(STRANGER, "backup"))
-        if spare:
-            self.disks[1].strays.add(Item(STRANGER, "archive"))
-        self.machine = Machine(self.disks[0])
-        self.node = Node(self.cluster, self.machine)
+        self.have_a_machine(dirty=dirty, spare=spare)
         self.daemons = [Daemon(), Daemon()]
         self.controllers = [Controller(self.cluster, self.wanted, name) for name in "ab"]
         self.leader = 0
@@ -105,6 +100,19 @@ class State(RuleBasedStateMachine):
         self.unseen: set[str] = set()
         """Tenancies that an older etcd put on offer after they were used."""
 
+    def have_a_machine(self, *, dirty: bool, spare: bool) -> None:
+        self.disks = [Disk(Identity(virtual=f"8:{n}", size_bytes=1 << 30, fs_uuid=f"fs-{n}")) for n in (1, 2)]
+        if dirty:
+            self.disks[0].strays.add(Item(STRANGER, "backup"))
+        if spare:
+            self.disks[1].strays.add(Item(STRANGER, "archive"))
+        self.machine = Machine(self.disks[0])
+        self.node = Node(self.cluster, self.machine)
+
+    def entry_for(self, of: PoolSettings) -> DesiredDisk:
+        """What the inventory says of the disk, with these settings of its pool."""
+        return desired(of)
+
     def disk_on_record(self) -> Disk:
         """The disk whose identity is on record; without a record: the first, which the entry was for."""
         volume = self.cluster.etcd.volume
@@ -122,9 +130,8 @@ class State(RuleBasedStateMachine):
         found = disk.items() if disk is not None else set()
         own = {status.tenancy, *map(tenancy_of, self.cluster.etcd.pvs.values())}
         for each in self.disks:
-            for places in (each.tenancies, *each.trash.values()):
-                for place, items in places.items():
-                    found |= items if place.removeprefix("ours/") in own else set()
+            for place, items in each.places():
+                found |= items if place in own else set()
         return frozenset(found)
 
     def _disk_of(self, identity: Identity) -> Disk | None:

@@ -69,8 +69,8 @@ class Tenants(Observer):
         pod = self.cluster.etcd.pods.pop(key, None)
         at = self.machine.running.get(pod.metadata.uid) if pod is not None else None
         self.run_pods()
-        if at is not None and at.tenancy in at.disk.tenancies and at not in self.machine.running.values():
-            at.disk.tenancies[at.tenancy].clear()
+        if at is not None and at not in self.machine.running.values():
+            at.disk.clear(at.tenancy)
 
     @precondition(lambda self: self.cluster.etcd.claims)
     @rule(key=st.sampled_from(CLAIMS))
@@ -114,7 +114,7 @@ class Tenants(Observer):
             # On offer again, or its former owner's, though another used it since: no one can know until the
             # daemon looks.
             claim = pv.spec.claim_ref.uid if pv.spec.claim_ref is not None else ""
-            items = {item for disk in self.disks for item in disk.tenancies.get(tenancy_of(pv), ())}
+            items = {item for disk in self.disks for item in disk.read(tenancy_of(pv))}
             if any(item.owner != claim for item in items):
                 self.careless.add(tenancy_of(pv))
             if items and not claim:

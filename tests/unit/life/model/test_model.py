@@ -9,6 +9,7 @@ import os
 
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.unit.life.model.device import DeviceLife
 from tests.unit.life.model.pair import Pair
 from tests.unit.life.model.whole import Life
 
@@ -33,3 +34,5 @@ TestLife = Life.TestCase
 TestLife.settings = _settings(150)
 TestPair = Pair.TestCase
 TestPair.settings = _settings(50)
+TestDevice = DeviceLife.TestCase
+TestDevice.settings = _settings(100)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from disk_daemon.known import Broken
-from tests.unit.life.cluster import desired, pool
+from tests.unit.life.cluster import pool
 from tests.unit.life.model.hands import Hands
 from tests.unit.life.model.openings import OPENINGS, WAIT_S
 from tidb_volume import names
@@ -43,6 +43,8 @@ goes on first."""
 class Life(Hands):
     """A disk's life among late caches, deposed leaders, frozen daemons and careless hands."""
 
+    openings = OPENINGS
+
     @initialize(**BEGIN)
     def begin(
         self,
@@ -58,13 +60,13 @@ class Life(Hands):
         then: str,
     ) -> None:
         of = pool(on_release="wipe" if wipe else "keep", after=after)
-        self.set_up(desired(of), dirty=dirty, spare=spare)
+        self.set_up(self.entry_for(of), dirty=dirty, spare=spare)
         self.node.about_to_begin = self.about_to_begin
         self.node.observed = self.a_daemon_has_seen
         self.come_to(stage, saved)
         if frozen:
             self.a_daemon_works(0, frozen)
-        OPENINGS[between](self)
+        self.openings[between](self)
         self.a_while(wait)
         if then == "stale leader":
             self.leader_acts(4)
@@ -203,7 +205,7 @@ class Life(Hands):
         self.the_breaker(False)
         self.the_mode_is_set(False)
         self.a_person_takes_every_answer_back()
-        self.wanted = desired(pool(after="0s"))
+        self.wanted = self.entry_for(pool(after="0s"))
         self.another_leads()
         self.cluster.etcd.pods.clear()
         self.run_pods()
