@@ -294,6 +294,7 @@ def test_a_node_that_leads_to_another_disk_is_replaced(used: RawDisk, rules: Rul
     assert node_of(rules, OLD).stat().st_rdev == os.stat(used.loop).st_rdev
 
 
+@pytest.mark.long
 def test_killed_before_any_step_of_a_zeroing_the_next_process_ends_it(
     own_mounts: None, rules: Rules, tmp_path: Path
 ) -> None:

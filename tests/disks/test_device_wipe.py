@@ -155,6 +155,7 @@ def steps(disk: RawDisk, order: Order, rules: Rules) -> list[str]:
     return seen
 
 
+@pytest.mark.long
 def test_killed_before_any_step_of_a_format_the_next_process_ends_it(
     own_mounts: None, rules: Rules, tmp_path: Path
 ) -> None:
@@ -179,6 +180,7 @@ def test_killed_before_any_step_of_a_format_the_next_process_ends_it(
     assert step > 8
 
 
+@pytest.mark.long
 def test_killed_before_any_step_of_the_first_format_the_next_process_ends_it(
     own_mounts: None, rules: Rules, tmp_path: Path
 ) -> None:

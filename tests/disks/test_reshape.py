@@ -190,6 +190,7 @@ def disks(own_mounts: None, tmp_path: Path, rules: Rules) -> Iterator[Any]:
         each.remove()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("was", "becomes"), [("ext4", "Block"), ("Block", "ext4")])
 def test_killed_before_any_step_the_next_process_ends_it(disks: Any, was: str, becomes: str) -> None:
     step, ended = 0, False

@@ -128,6 +128,7 @@ def test_a_deep_tree_needs_few_descriptors_and_no_deep_recursion(disk: Disk, rul
     assert disk.tree() == CLEAN
 
 
+@pytest.mark.long
 def test_many_files_cost_no_memory(disk: Disk, rules: Rules) -> None:
     folder = os.open(disk.tenancy(), os.O_RDONLY)
     for number in range(100_000):
