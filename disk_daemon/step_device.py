@@ -142,7 +142,7 @@ def _unmounted(case: Case, raw: Raw) -> DeviceVerdict:
     if objection is not None:
         return objection
     if case.begun:
-        if not _is_left_by_mkfs(entry, raw):
+        if not (_is_left_by_mkfs(entry, raw) or _is_all_to_go(case)):
             return _has_data(case, "mkfs was cut, and something else is on the disk now")
         return Do((Note(begun=True), *_make(case, raw)))
     wanted = order.whole_disk or _is_blank(case, entry, raw)
@@ -157,6 +157,12 @@ def _is_left_by_mkfs(entry: Entry | None, raw: Raw) -> bool:
         return False
     ours = {each.uuid for each in (entry.made, entry.making) if each is not None}
     return not raw.signature or raw.uuid in ours
+
+
+def _is_all_to_go(case: Case) -> bool:
+    """A person says still that whatever is on the disk is to be wiped: what was found there stands until mkfs
+    has written over it."""
+    return case.order.whole_disk and guards.answer_stands(case) is None
 
 
 def _is_blank(case: Case, entry: Entry | None, raw: Raw) -> bool:

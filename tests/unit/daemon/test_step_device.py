@@ -50,6 +50,7 @@ from tests.unit.daemon.cases import (
     order,
     pv,
     taken,
+    with_admin,
     with_order,
 )
 from tidb_volume.value import Admin, Adopt, Order, Presence
@@ -204,6 +205,16 @@ def test_a_cut_mkfs_goes_on_over_what_it_left_and_over_nothing_else(raw: Any, go
         assert moves(verdict) == FORMAT
     else:
         assert reason(verdict) == "HasData"
+
+
+def test_a_cut_mkfs_goes_on_over_what_a_person_said_to_wipe_while_he_says_so() -> None:
+    """It was cut before it had written anything, and what was found stood there for ever."""
+    given = first(answer="q", whole_disk=True)
+    known = entry(handed="", making=MAKING, order=taken(kind="prepare", ends="", whole_disk=True, begun=True))
+    made = unmounted(given, journal=known, found="ext4", signature=True, uuid="another")
+    assert moves(decide(with_admin(made, adopt=Adopt(question="q", action="Wipe")))) == FORMAT
+    assert reason(decide(made)) == "HasData"
+    assert reason(decide(with_admin(made, adopt=Adopt(question="q-2", action="Wipe")))) == "HasData"
 
 
 def test_a_cut_first_format_goes_on_under_a_fresh_order_too() -> None:

@@ -6,6 +6,8 @@ import inspect
 
 import pytest
 
+from disk_daemon.known import Made
+from tests.unit.life.device_sim import DeviceSim
 from tests.unit.life.machine import Daemon, Item
 from tests.unit.life.simulate import Sim, change
 from tests.unit.life.test_after_the_commit import back, committed
@@ -86,11 +88,13 @@ def test_what_is_done_and_not_offered_yet_when_the_disk_changes_is_asked_of_agai
     assert sim.folder == sim.status.tenancy
 
 
-WORKS = [("", False), ("", True), *((one, other) for one in ("", *SHAPES) for other in SHAPES)]
+WORKS = [("", False), ("", True), *((one, other) for one in ("", "theirs", *SHAPES) for other in SHAPES)]
 """What a disk is and what is made of it: a folder, first used or made ready anew; or a device."""
 
 
 def begun(before: str, after: str | bool) -> Sim:
+    if before == "theirs":
+        return adopted(str(after))
     if isinstance(after, str):
         return device(before, after)
     sim = Sim()
@@ -101,6 +105,16 @@ def begun(before: str, after: str | bool) -> Sim:
         sim.admin(cordon=False)
     else:
         sim.look()
+    return sim
+
+
+def adopted(shape: str) -> DeviceSim:
+    """A device with somebody's file system, which a person said to wipe."""
+    sim = DeviceSim(shape)
+    sim.disk.make(Made(uuid="theirs", fs_type="ext4"))
+    sim.disk.strays.add(Item("a stranger"))
+    sim.settle()
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
     return sim
 
 
@@ -126,5 +140,5 @@ def test_a_system_call_that_fails_at_any_step_is_made_again_until_the_disk_is_on
         sim.later(31)
         assert sim.phase() is Phase.AVAILABLE, (at, sim.status)
         assert not sim.disk.read(sim.status.tenancy)
-        assert len(sim.wiped) <= (before == after)
+        assert len(sim.wiped) <= (before in (after, "theirs"))
     assert failed > 2
