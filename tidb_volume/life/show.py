@@ -60,6 +60,9 @@ def reason(world: World, seen: Seen, current: Phase, now: Instant) -> tuple[str,
         barred = release.bars_committed(world, seen)
         if barred is not None and not memory.begun(seen):
             return barred.word, barred.note
+        waits, due = release.moment(world, seen), memory.retry_at(world, seen)
+        if waits is not None and due is not None and due <= now:
+            return waits.word, waits.note
         return "WipeFailed", _said(seen)
     if current is Phase.WIPING:
         return _wiping_reason(world, seen)

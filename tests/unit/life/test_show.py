@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.life.plans import at
 from tests.unit.life.worlds import (
     BLANK,
     BOUND,
@@ -62,6 +63,7 @@ KEEP = WipePolicy(on_release="keep")
 RUNNING = work(WorkState.RUNNING)
 WAITING = work(WorkState.RUNNING, "InUse", message="sleep (pid 7)")
 FAILED = work(WorkState.FAILED, "EIO", message="at byte 7")
+AT_BYTE_7 = "EIO: at byte 7"
 HALF_WAY = {"content": Content.TENANCY, "tenancy": NEXT, "empty": True}
 """The next tenancy's folder is made, and the journal does not have it."""
 REFUSED = work(WorkState.REFUSED, "HasData", message="12 entries")
@@ -120,6 +122,15 @@ UNMOUNT = but(
         (but(RELEASED, admin={"gates": {"a": "", "b": ""}}), ("Gated", "a, b")),
         # Failed.
         (but(COMMITTED, status={"work": FAILED}), ("WipeFailed", "EIO: at byte 7")),
+        (but(COMMITTED, status={"work": FAILED}, fleet=PAUSED), ("WipeFailed", AT_BYTE_7)),
+        (but(COMMITTED, status={"work": FAILED, "retry": at(1)}, fleet=PAUSED), ("WipeFailed", AT_BYTE_7)),
+        (but(COMMITTED, status={"work": FAILED, "retry": at(0)}), ("WipeFailed", AT_BYTE_7)),
+        # Its time to be tried again has come, and something else is in the way.
+        (but(COMMITTED, status={"work": FAILED, "retry": at(0)}, fleet=PAUSED), ("Paused", "")),
+        (
+            but(COMMITTED, status={"work": FAILED, "retry": at(-1)}, disk={"in_use": "mount x"}),
+            ("InUse", "mount x"),
+        ),
         (but(COMMITTED, status={"work": FAILED}, admin={"hold": True}), ("Held", "")),
         (
             but(COMMITTED, status={"work": FAILED}, admin={"gates": {"g": ""}}),
