@@ -75,17 +75,20 @@ def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
     """A fresh order for the wipe that is committed already, towards the same next tenancy. It stands on what
     a person said since the commit, which a pool that came to keep does not bar, or else on what the commit
     stood on: an answer that was taken back is no policy's wipe."""
-    order, said = seen.order, ""
+    order, said, status = seen.order, "", world.volume.status
     if answers.wipe_now(world) or answers.adopt_wipe(world):
-        assert world.volume.status.question is not None, "a person answered it"
-        said = world.volume.status.question.id
-    if order is None or not (order.ends == world.volume.status.tenancy or order.answer):
+        assert status.question is not None, "a person answered it"
+        said = status.question.id
+    if order is None or not (order.ends == status.tenancy or order.answer):
+        answer, found = said or status.committed_on, seen.disk.tenancy if seen.disk is not None else ""
+        # Without a tenancy on record it was about all that is on the disk.
+        whole = bool(answer) and not status.tenancy
         return write(
             world,
             seen,
-            kind="reclaim",
-            ends=world.volume.status.tenancy,
-            answer=said or world.volume.status.committed_on,
+            kind="prepare" if whole else "reclaim",
+            ends=found if whole else status.tenancy,
+            answer=answer,
             why=why,
             attempt=attempt,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.unit.life.machine import Daemon
+from tests.unit.life.machine import Daemon, Item
 from tests.unit.life.simulate import Sim, change, desired, pool
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life import actions
@@ -455,6 +455,21 @@ def test_an_order_deleted_by_hand_is_followed_by_one_on_the_same_answer(*, stand
         sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
         sim.settle()
         assert sim.wiped
+
+
+def test_an_order_to_wipe_what_nobody_had_that_is_deleted_by_hand_is_followed_by_one_for_all_of_it() -> None:
+    sim = Sim(desired(AT_ONCE))
+    sim.disk.strays.add(Item("a stranger"))
+    sim.settle()
+    sim.daemon_up = False
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.settle()
+    assert sim.status.committed
+    sim.cluster.change_volume(spec=change(sim.spec, order=None))
+    sim.settle()
+    back(sim)
+    assert not sim.data
+    assert sim.phase() is Phase.AVAILABLE
 
 
 def test_an_order_on_an_answer_whose_commit_is_lost_is_followed_by_a_question() -> None:

@@ -179,6 +179,23 @@ GOES_ON = change(
             change(FRESH_ORDER, answer="q-1", asked="wipe-now"),
         ),
         (but(COMMITTED, spec={"order": order(ends=OTHER, next=FRESH)}), FRESH_ORDER),
+        # It was about data that nobody is known to have had: all of it.
+        (
+            but(COMMITTED, spec={"order": None}, status={"committed_on": "q-0", "tenancy": ""}),
+            change(FRESH_ORDER, kind="prepare", answer="q-0", whole_disk=True, asked=""),
+        ),
+        (
+            but(
+                COMMITTED,
+                spec={"order": None},
+                status={"committed_on": "q-0", "tenancy": "", "disk": None},
+            ),
+            change(FRESH_ORDER, kind="prepare", ends="", answer="q-0", whole_disk=True, asked=""),
+        ),
+        (
+            but(COMMITTED, spec={"order": None}, status={"tenancy": ""}),
+            change(FRESH_ORDER, ends=""),
+        ),
         (COMMITTED, GOES_ON),
         (but(COMMITTED, admin=WIPE_NOW), change(GOES_ON, answer="q-1", asked="wipe-now")),
         (but(COMMITTED, spec={"order": order(answer="q-0")}, admin=WIPE_NOW), change(GOES_ON, answer="q-0")),
