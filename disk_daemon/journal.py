@@ -139,8 +139,10 @@ def shape(entry: Entry) -> str:
     return as_words("Block" if entry.block else "Filesystem", made.fs_type, made.options)
 
 
-def noted(entry: Entry | None, identity: Identity, order: Order, *, begun: bool, at: str) -> Entry:
-    """The record with this order at work; `begun`: bytes may be gone.
+def noted(
+    entry: Entry | None, identity: Identity, order: Order, *, begun: bool, at: str, over: str = ""
+) -> Entry:
+    """The record with this order at work; `begun`: bytes may be gone. over: what was found on a device.
 
     Where the record was lost, what the order ends was found on the disk itself, and is recorded anew: should
     the order be taken back, the disk still has that tenancy.
@@ -155,6 +157,8 @@ def noted(entry: Entry | None, identity: Identity, order: Order, *, begun: bool,
         begun=begun,
         at=at,
         method=order.method,
+        over=over,
+        answer=order.answer,
     )
     was = known.order
     same = was is not None and (was.ends, was.next, was.method) == (order.ends, order.next, order.method)

@@ -233,6 +233,10 @@ class Taken(Value):
     begun: bool = False
     at: str = ""
     method: str = ""
+    over: str = ""
+    """What was found on a device when it was begun, as it is told to people: all of that is to go."""
+    answer: str = ""
+    """The question whose answer it stands on."""
 
 
 class Made(Value):

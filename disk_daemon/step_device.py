@@ -142,7 +142,7 @@ def _unmounted(case: Case, raw: Raw) -> DeviceVerdict:
     if objection is not None:
         return objection
     if case.begun:
-        if not (_is_left_by_mkfs(entry, raw) or _is_all_to_go(case)):
+        if not (_is_left_by_mkfs(entry, raw) or _is_all_to_go(case, raw)):
             return _has_data(case, "mkfs was cut, and something else is on the disk now")
         return Do((Note(begun=True), *_make(case, raw)))
     wanted = order.whole_disk or _is_blank(case, entry, raw)
@@ -159,10 +159,16 @@ def _is_left_by_mkfs(entry: Entry | None, raw: Raw) -> bool:
     return not raw.signature or raw.uuid in ours
 
 
-def _is_all_to_go(case: Case) -> bool:
-    """A person says still that whatever is on the disk is to be wiped: what was found there stands until mkfs
-    has written over it."""
-    return case.order.whole_disk and guards.answer_stands(case) is None
+def _is_all_to_go(case: Case, raw: Raw) -> bool:
+    """A person says still that all of it is to be wiped. What he was asked about stands there until mkfs has
+    written over it; of something else that is there since he is asked anew."""
+    taken = case.taken
+    return (
+        case.order.whole_disk
+        and guards.answer_stands(case) is None
+        and taken is not None
+        and (raw.found == taken.over or case.order.answer != taken.answer)
+    )
 
 
 def _is_blank(case: Case, entry: Entry | None, raw: Raw) -> bool:

@@ -222,13 +222,14 @@ class Carrier:
         """The disk that the record is of."""
         return self._look_at_hardware()
 
-    def _note(self, *, begun: bool) -> None:
+    def _note(self, *, begun: bool, over: str = "") -> None:
         facts = self._at_work()
         assert facts.identity is not None
         entry = self._known(facts)
         if begun:
             self._on_record("begun", facts)
-        self._store(journal.noted(entry, facts.identity, self._order, begun=begun, at=now()))
+        noted = journal.noted(entry, facts.identity, self._order, begun=begun, at=now(), over=over)
+        self._store(noted)
         self._begun = begun
 
     def _journal_done(self) -> None:

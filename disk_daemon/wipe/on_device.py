@@ -158,11 +158,11 @@ class DeviceCarrier(Carrier):
     def _do(self, move: Move, case: Case) -> None:
         match move:
             case Note():
-                self._note(begun=move.begun)
+                self._note(begun=move.begun, over=_found(case))
             case Unmount():
                 self._take(case)
             case Begin():
-                self._begin()
+                self._begin(case)
             case EraseItself():
                 self._erase_itself(case)
             case Overwrite():
@@ -425,14 +425,15 @@ class DeviceCarrier(Carrier):
             )
         self._store(journal.made(entry))
 
-    def _begin(self) -> None:
+    def _begin(self, before: Case) -> None:
         """Journal that bytes may be gone from here on, and be sure that this is still wanted afterwards."""
         while True:
             facts = self._look_at_hardware()
             assert facts.identity is not None
             entry = self._known(facts)
             self._on_record("begun", facts)
-            noted = journal.noted(entry, facts.identity, self._order, begun=True, at=now())
+            over = _found(before)
+            noted = journal.noted(entry, facts.identity, self._order, begun=True, at=now(), over=over)
             if self._becomes_block:
                 noted = msgspec.structs.replace(noted, block=True, made=None, making=None)
             else:
@@ -486,3 +487,7 @@ class DeviceCarrier(Carrier):
         entry = self._known(facts)
         if entry is not None:
             self._store(journal.mounted_as_such(entry, self._order, at=now()))
+
+
+def _found(case: Case) -> str:
+    return case.disk.raw.found if case.disk.raw is not None else ""

@@ -159,12 +159,14 @@ def has_data_note(world: World) -> str:
 
 
 def question(world: World, seen: Seen, current: Phase, now: Instant, why: str) -> Question | None:
-    """What a person may decide now; the same question as before while it is about the same."""
+    """What a person may decide now; the same question as before while it is about the same, or while an order
+    stands on its answer. One that was refused for what is on the disk leaves him to decide anew."""
     old = world.volume.status.question
     if (
         old is not None
         and current in (Phase.WIPING, Phase.FAILED, Phase.PENDING)
         and _stands_on(world, old)
+        and not seen.undecided
         and answers.disk_in_question(world) in old.about
     ):
         return old

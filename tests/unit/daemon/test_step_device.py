@@ -217,6 +217,33 @@ def test_a_cut_mkfs_goes_on_over_what_a_person_said_to_wipe_while_he_says_so() -
     assert reason(decide(with_admin(made, adopt=Adopt(question="q-2", action="Wipe")))) == "HasData"
 
 
+@pytest.mark.parametrize(
+    ("over", "answer", "goes_on"),
+    [
+        ("ext4 (theirs)", "q", True),
+        ("ext4 (another)", "q", False),
+        ("", "q", False),
+        ("", "an older question", True),
+    ],
+)
+def test_what_a_person_said_is_to_go_goes_on_over_what_was_there_then_or_on_his_word_about_what_is(
+    over: str, answer: str, goes_on: bool
+) -> None:
+    """Cut between its beginning and mkfs, all that was there is still there."""
+    given = first(answer="q", whole_disk=True)
+    at_work = taken(kind="prepare", ends="", whole_disk=True, begun=True, over=over, answer=answer)
+    journal = entry(handed="", made=None, making=MAKING, order=at_work)
+    theirs = {"found": "ext4 (theirs)", "signature": True, "uuid": "theirs"}
+    made = with_admin(unmounted(given, journal=journal, **theirs), adopt=Adopt(question="q", action="Wipe"))
+    if goes_on:
+        assert moves(decide(made)) == FORMAT
+    else:
+        assert reason(decide(made)) == "HasData"
+    policy = taken(begun=True, answer="an older question")
+    older = decide(unmounted(journal=entry(made=MADE, making=MAKING, order=policy), **theirs))
+    assert reason(older) == "HasData"
+
+
 def test_a_cut_first_format_goes_on_under_a_fresh_order_too() -> None:
     begun = entry(handed="", making=MAKING, order=taken(id="order-0", kind="prepare", ends="", begun=True))
     assert moves(decide(unmounted(first(id="order-2"), journal=begun))) == FORMAT

@@ -119,6 +119,11 @@ class DeviceChild(Child):
             raise Stop(objection, begun=self._known_as_begun())
         yield from super()._under_lock(disk)
 
+    def _found(self) -> str:
+        assert self._judged is not None
+        raw = self._judged.disk.raw
+        return raw.found if raw is not None else ""
+
     def _let_go(self, disk: Device) -> None:
         if disk.held is self:
             disk.held = None
@@ -132,7 +137,7 @@ class DeviceChild(Child):
         match move:
             case Note():
                 yield "note"
-                self._note(disk, begun=move.begun)
+                self._note(disk, begun=move.begun, over=self._found())
             case Unmount():
                 yield from self._take(disk)
             case Begin():
@@ -258,7 +263,8 @@ class DeviceChild(Child):
         while True:
             yield "journal"
             entry = self._entry(disk)
-            noted = journal.noted(entry, disk.identity, self.order, begun=True, at=self._at())
+            at, over = self._at(), self._found()
+            noted = journal.noted(entry, disk.identity, self.order, begun=True, at=at, over=over)
             if self._becomes_block:
                 noted = change(noted, block=True, made=None, making=None)
             else:

@@ -327,8 +327,9 @@ class Child:
             raise Stop(Refuse("JournalBroken", entry.why), begun=self._begun)
         return entry
 
-    def _note(self, disk: Disk, *, begun: bool) -> None:
-        noted = journal.noted(self._entry(disk), disk.identity, self.order, begun=begun, at=self._at())
+    def _note(self, disk: Disk, *, begun: bool, over: str = "") -> None:
+        entry, at = self._entry(disk), self._at()
+        noted = journal.noted(entry, disk.identity, self.order, begun=begun, at=at, over=over)
         self._store(disk, noted)
         self._begun = begun
 

@@ -339,6 +339,10 @@ def cut(before: str, after: str, at: int, *, took_effect: bool) -> tuple[DeviceS
     """Cut before the step of that number, or right after it; the rest comes to its end. before: what the
     device is, released where it stays that; empty: blank. Returns the world, and whose step it was."""
     sim = begun(before, after)
+    return sim, cut_off(sim, at, took_effect=took_effect)
+
+
+def cut_off(sim: DeviceSim, at: int, *, took_effect: bool) -> str:
     whose = next((each for number, each in enumerate(steps(sim)) if number == at), "")
     if whose == "controller":
         if took_effect:
@@ -354,7 +358,48 @@ def cut(before: str, after: str, at: int, *, took_effect: bool) -> tuple[DeviceS
     if whose:
         sim.settle()
         sim.later(3700)
-    return sim, whose
+    return whose
+
+
+def test_where_another_file_system_is_there_since_a_wipe_was_cut_a_person_is_asked_about_that_one() -> None:
+    sim = DeviceSim()
+    sim.disk.make(Made(uuid="theirs", fs_type="ext4"))
+    sim.settle()
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    asked = sim.answer()
+    assert any(sim.disk.noise for _ in steps(sim))
+    assert sim.daemon.child is not None
+    sim.daemon.child.steps.close()
+    sim.daemon = Daemon()
+    sim.disk.make(Made(uuid="another's", fs_type="ext4"))
+    sim.disk.strays.add(Item("another"))
+    sim.settle()
+    sim.later(3700)
+    assert sim.data == {Item("another")}
+    assert sim.answer() != asked
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.later(3700)
+    assert sim.phase() is Phase.AVAILABLE
+    assert not sim.data
+
+
+@pytest.mark.parametrize("took_effect", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cut_at_any_step_what_a_person_said_is_to_go_goes(shape: str, took_effect: bool) -> None:
+    for at in range(MOST):
+        sim = DeviceSim(shape)
+        sim.disk.make(Made(uuid="theirs", fs_type="ext4"))
+        sim.disk.strays.add(Item("stranger"))
+        sim.settle()
+        sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+        if not cut_off(sim, at, took_effect=took_effect):
+            break
+        if sim.status.question is not None:  # by a leader who did not order it himself
+            sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+            sim.later(3700)
+        assert sim.phase() is Phase.AVAILABLE, (at, sim.status)
+        assert not sim.data, at
+    assert 12 < at < MOST - 1
 
 
 @pytest.mark.parametrize("took_effect", [False, True], ids=["before", "after"])

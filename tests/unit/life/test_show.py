@@ -434,6 +434,20 @@ STANDS = {"order": order(kind="prepare", ends="", pv_uid="", answer="q-1")}
     [
         (but(BLANK, spec=STANDS, status={"question": question("adopt", "data")}), None, True),
         (but(BLANK, spec=STANDS, status={"question": question("adopt", "data")}), Phase.AVAILABLE, False),
+        (
+            but(BLANK, spec=STANDS, status={"question": question("adopt", "data"), "work": REFUSED}),
+            None,
+            False,
+        ),
+        (
+            but(
+                BLANK,
+                spec=STANDS,
+                status={"question": question("adopt", "data"), "work": work(WorkState.REFUSED, "Breaker")},
+            ),
+            None,
+            True,
+        ),
         (but(BLANK, status={"question": question("adopt", "data")}), None, False),
         (but(BLANK, spec={"order": order()}, status={"question": question("adopt", "data")}), None, False),
         (but(BLANK, spec=STANDS, status={"question": question("adopt", "data")}, disk=WRONG), None, False),

@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
+from disk_daemon.facts import bare
 from disk_daemon.known import Made
 from tests.unit.life.device import Device, DeviceMachine, job_of
 from tests.unit.life.device_sim import DeviceNode, entry
@@ -123,10 +124,18 @@ class DeviceLife(Life):
             self.machine.place = None
         return True
 
+    def is_half_gone(self, disk: Device) -> bool:
+        """A wipe of it was begun. What a hand puts on a raw device then, nothing tells from what is left of a
+        tenant; nor what it put on any, once that is damaged, from what is left of a mkfs."""
+        known = self.machine.entry_of(disk)
+        return known is not None and bare.is_at_work(known)
+
     @rule(which=st.integers(0, 1))
     def a_disk_is_formatted_by_hand(self, which: int) -> None:
-        if self.is_free(self.disks[which]):
-            self.disks[which].reformat(f"fs-{next(self.cluster.ids)}")
+        disk, known = self.disks[which], self.machine.entry_of(self.disks[which])
+        raw = known is not None and known.block and self.is_half_gone(disk)
+        if not raw and self.is_free(disk):
+            disk.reformat(f"fs-{next(self.cluster.ids)}")
 
     @rule(which=st.integers(0, 1))
     def a_disk_is_zeroed_by_hand(self, which: int) -> None:
@@ -137,7 +146,8 @@ class DeviceLife(Life):
     def a_superblock_is_damaged(self, damaged: bool) -> None:
         """Or repaired. The kernel keeps that of a mounted one, and writes it again."""
         disk = self.disks[0]
-        if disk.made.uuid and self.machine.place is not disk and disk.lock is None:
+        mounted = self.machine.place is disk
+        if disk.made.uuid and not (mounted or disk.lock or self.is_half_gone(disk)):
             disk.damaged = damaged
 
     @rule()
@@ -203,8 +213,10 @@ def _seen_and_forgotten(life: DeviceLife) -> None:
 def _cut_and_anothers(life: DeviceLife) -> None:
     """While it is half made, somebody puts a file system of his own on it."""
     life.a_daemon_dies(0)
-    life.a_disk_is_formatted_by_hand(0)
-    life.disks[0].strays.add(Item(STRANGER, "by hand"))
+    disk = life.disks[0]
+    if life.is_half_gone(disk) and life.shape != "Block":
+        life.a_disk_is_formatted_by_hand(0)
+        disk.strays.add(Item(STRANGER, "by hand"))
 
 
 def _forgotten_and_damaged(life: DeviceLife) -> None:
