@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tidb_volume.inventory import policy
 from tidb_volume.life import actions, answers
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen
@@ -174,7 +175,7 @@ def write(
     order = Order(
         id=world.fresh.order,
         kind=kind,  # type: ignore[arg-type]
-        method=again_of.method if again_of is not None else spec.wipe.method,
+        method=_method(world, seen, again_of),
         identity=_identity(world, seen),
         ends=ends,
         next=next_ or world.fresh.tenancy,
@@ -190,6 +191,17 @@ def write(
         leader=world.leader,
     )
     return Plan(action=actions.WriteOrder(order=order, why=why))
+
+
+def _method(world: World, seen: Seen, again_of: Order | None) -> str:
+    """The method ordered before. Where it is none for this disk, as its daemon says, the pool's of today: the
+    stricter of then and now would be refused for ever."""
+    if again_of is None:
+        return world.volume.spec.wipe.method
+    refused = seen.refused and seen.work is not None and seen.work.reason == "UnknownMethod"
+    if refused and world.desired is not None:
+        return policy.wipe_policy(world.desired).method
+    return again_of.method
 
 
 POLICY = "reclaim policy Delete"

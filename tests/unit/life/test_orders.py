@@ -29,7 +29,7 @@ from tidb_volume.life import actions, orders
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import look
 from tidb_volume.life.world import Mine, World
-from tidb_volume.value import Adopt, Answer, Approve, Identity, Order, WorkState
+from tidb_volume.value import Adopt, Answer, Approve, Identity, Order, Work, WorkState
 
 RUNNING, FAILED, REFUSED = WorkState.RUNNING, WorkState.FAILED, WorkState.REFUSED
 
@@ -213,6 +213,25 @@ def test_a_committed_wipe_goes_on_towards_the_same_tenancy_and_on_what_a_person_
         change(expected, attempt=3),
         "why",
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "fields", "method"),
+    [
+        (work(WorkState.REFUSED, "UnknownMethod"), {}, "files"),
+        (work(WorkState.REFUSED, "UnknownMethod"), {"desired": None}, "nvme-format"),
+        (work(WorkState.REFUSED, "Odd"), {}, "nvme-format"),
+        (work(WorkState.FAILED, "UnknownMethod"), {}, "nvme-format"),
+        (None, {}, "nvme-format"),
+    ],
+)
+def test_a_method_that_is_none_for_this_disk_is_followed_by_the_pools_of_today(
+    said: Work | None, fields: dict[str, Any], method: str
+) -> None:
+    """What the refusal advises has to help, though the stricter of then and now is what is refused."""
+    made = order(method="nvme-format")
+    world = but(COMMITTED, spec={"order": made}, status={"work": said}, **fields)
+    assert written(orders.go_on(world, look(world), "why"))[0].method == method
 
 
 # --- what is deleted ---
