@@ -68,6 +68,8 @@ def decide(case: Case) -> Verdict:
         return _has_data(case, stale)
     if is_withdrawn(case) and not goes_on(case):
         return take_back(case)
+    if guards.is_asked_back(case) and _is_unproven(case):
+        return _unproven(case)
     objection = guards.objection(case, When.START if case.begun else When.BEGIN)
     if objection is not None:
         return objection
@@ -169,10 +171,17 @@ def take_back(case: Case) -> Refuse | GiveBack:
     """The answer to an order that is withdrawn, where nothing is done about it."""
     if case.begun:
         return Refuse("Withdrawn", "the order was withdrawn, and bytes were gone before it was written")
-    if case.maybe_begun:
-        said = "the order was withdrawn, but nobody can prove that no byte is gone"
-        return Refuse("Withdrawn", f"{said}: the journal of the node does not know the trash on the disk")
-    return GiveBack()
+    return _unproven(case) if _is_unproven(case) else GiveBack()
+
+
+def _is_unproven(case: Case) -> bool:
+    return case.maybe_begun and not case.begun
+
+
+def _unproven(case: Case) -> Refuse:
+    """Neither to be given back nor, as somebody wants it back, to be wiped: he is asked."""
+    said = "it is asked back, but nobody can prove that no byte is gone"
+    return _has_data(case, f"{said}: the journal of the node does not know the trash on the disk")
 
 
 # --- a free disk: nothing is destroyed --------------------------------------------------------------------

@@ -48,7 +48,7 @@ from tests.unit.daemon.cases import (
     with_order,
     with_volume,
 )
-from tidb_volume.value import Adopt, Answer, VolumeStatus
+from tidb_volume.value import Adopt, Answer, Question, Restore, VolumeStatus
 
 DONE = Past(id="order-1", kind="reclaim", ends=OLD, next=NEXT, at="")
 ASIDE = facts(tenancies=(), trash=(Trash(order="order-1", entries=(OLD,)),))
@@ -292,9 +292,15 @@ def test_a_withdrawn_order_is_answered_though_the_fleet_is_paused_or_the_volume_
 
 
 def test_trash_that_the_journal_cannot_explain_is_not_given_back_as_untouched() -> None:
-    verdict = decide(withdrawn(case(disk=ASIDE, journal=None)))
-    assert isinstance(verdict, Refuse)
-    assert verdict.reason == "Withdrawn"
+    unknown = case(disk=ASIDE, journal=None)
+    asked = Question(id="q", kind="release", about="", text="", at="")
+    restored = with_volume(unknown, status=VolumeStatus(committed="order-1", question=asked))
+    for made in (withdrawn(unknown), with_admin(restored, restore=Restore(question="q"))):
+        verdict = decide(made)
+        assert isinstance(verdict, Refuse)
+        assert verdict.reason == "HasData", "whoever asked for it is asked"
+    other = decide(with_admin(restored, restore=Restore(question="q-0")))
+    assert other == wipe("order-1")
 
 
 @pytest.mark.notices("daemon: an order that was withdrawn is obeyed once etcd is set back")

@@ -62,6 +62,30 @@ def test_a_restore_of_a_wipe_that_has_begun_and_whose_order_is_gone_ends_the_wip
     assert sim.phase() is Phase.AVAILABLE
 
 
+def test_a_restore_of_what_was_put_aside_by_a_daemon_that_lost_its_journal_ends_in_a_question() -> None:
+    """Whether bytes are gone nobody knows. The daemon waited for the restore to be taken back, and the
+    controller did not take the order back, since bytes might be gone; or took each one back that went on."""
+    sim = committed()
+    node, data = sim.node_side, sim.data
+    node.begin(sim.daemon)
+    while not sim.disk.trash:
+        node.advance(sim.daemon)
+    sim.daemon, sim.disk.lock = Daemon(), None
+    sim.machine.journals.clear()
+    sim.admin(restore=Restore(question=sim.answer()))
+    back(sim)
+    before = len(sim.log)
+    for _ in range(4):
+        sim.later(4000)
+    assert sim.log[before:] == []
+    assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "WipeRefused")
+    assert "nobody can prove" in sim.status.message
+    assert sim.data == data
+    sim.admin(restore=None, adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
+
+
 @pytest.mark.parametrize("what", ["written", "unknown"])
 def test_what_is_done_and_not_offered_yet_when_the_disk_changes_is_asked_of_again(what: str) -> None:
     """It was said to be wiping, for as long as the leader led, and no answer of a person's was heard."""
