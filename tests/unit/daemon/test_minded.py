@@ -169,6 +169,7 @@ def test_only_a_device_with_a_file_system_of_ours_is_to_be_mounted(
         (of(TAKEN_BACK, waits_until="queue", retry_at=NEVER), False, "order"),
         (of(TAKEN_BACK, waits_until="mounts", retry_at=NOW + 0.1), False, ""),
         (of(TAKEN_BACK, told=DONE), False, ""),
+        (of(TAKEN_BACK, told=RUNNING), False, "order"),
         (of(TAKEN_BACK, told=change(RUNNING, begun=True)), False, "queue"),
         (of(TAKEN_BACK, work=change(RUNNING, begun=True)), False, "queue"),
         (of(TAKEN_BACK, told=change(RUNNING, begun=True, order_id="order-0")), False, "order"),
