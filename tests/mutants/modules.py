@@ -15,7 +15,7 @@ _LIFE: dict[str, tuple[str, ...]] = {
     "conflict": ("conflict",),
     "give": ("give", "free", "released", "committed"),
     "offer": ("offer",),
-    "orders": ("orders", "committed"),
+    "orders": ("orders", "committed", "free"),
     "release": ("release_exactly",),
     "memory": ("memory", "free", "plan"),
     "answers": ("answers_exactly",),
