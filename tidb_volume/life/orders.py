@@ -41,13 +41,11 @@ def is_spent(seen: Seen) -> bool:
 def may_have_made(seen: Seen) -> bool:
     """An order that ends nobody's data was in vain, perhaps half-way: what it left on the disk, its daemon
     alone can tell from unknown data, and by an order for the same next tenancy."""
+    if not is_spent(seen):
+        return False
     order = seen.order
-    return (
-        is_spent(seen)
-        and order is not None
-        and order.kind == "prepare"
-        and not (order.answer or order.withdrawn)
-    )
+    assert order is not None, "what was in vain was ordered"
+    return order.kind == "prepare" and not (order.answer or order.withdrawn)
 
 
 def ask_again(world: World, seen: Seen) -> Plan:

@@ -104,6 +104,34 @@ def test_an_order_that_the_daemon_may_still_take_up_is_unanswered(world: World, 
 
 
 @pytest.mark.parametrize(
+    ("world", "made"),
+    [
+        (BLANK, False),
+        (standing(order(kind="prepare", ends="")), False),
+        (standing(order(kind="prepare", ends=""), state=RUNNING), False),
+        (standing(order(kind="prepare", ends=""), state=FAILED), True),
+        (standing(order(kind="prepare", ends=""), state=REFUSED, reason="ReadOnly"), True),
+        (standing(order(kind="prepare", ends=""), state=REFUSED, reason="HasData"), False),
+        (standing(order(kind="prepare", ends="", withdrawn=True), state=FAILED), False),
+        (standing(order(kind="prepare", ends="", answer="q-1"), state=FAILED), False),
+        (standing(order(), state=FAILED), False),
+    ],
+)
+def test_an_order_to_make_ready_that_was_in_vain_may_have_made_a_part(world: World, made: bool) -> None:
+    assert orders.may_have_made(look(world)) is made
+
+
+def test_what_goes_on_with_a_part_goes_on_with_its_order() -> None:
+    half = order(kind="prepare", ends=OTHER, method="zero", asked="somebody", attempt=2, offer=False)
+    world = standing(half, state=FAILED)
+    found, why = written(orders.go_on_making(world, look(world)))
+    assert found is not None
+    assert (found.kind, found.ends, found.next, found.attempt) == ("prepare", OTHER, half.next, 3)
+    assert (found.asked, why) == ("somebody", "tried again")
+    assert found.pv_uid == half.pv_uid
+
+
+@pytest.mark.parametrize(
     ("facts", "spent"),
     [
         ({}, False),
