@@ -56,6 +56,25 @@ def remembered(world: World) -> VolumeStatus:
     return memory.remember(world, look(world), NOW)
 
 
+@pytest.mark.parametrize(
+    ("world", "belied"),
+    [
+        (COMMITTED, False),
+        (WIPED, False),
+        (but(WIPED, disk={"empty": False}), True),
+        (but(WIPED, disk={"empty": False}, admin={"cordon": True}), True),
+        (but(WIPED, disk={"empty": False}, admin={"retire": True}), True),
+        (but(WIPED, disk={"empty": False}, around={"foreign": "p"}), False),
+        (but(WIPED, disk={"presence": Presence.NOT_MOUNTED}), False),
+        (but(COMMITTED, disk={"empty": False}), False),
+    ],
+)
+def test_what_is_done_is_belied_by_a_disk_that_is_there_and_shows_something_else(
+    world: World, belied: bool
+) -> None:
+    assert memory.is_belied(look(world)) is belied
+
+
 NEW = Identity(serial="S2", size_bytes=200, fs_uuid="u2")
 """Another disk than HARDWARE."""
 
