@@ -173,8 +173,12 @@ def _why_not_wiped(world: World, seen: Seen) -> str:
     """Each question has one answer by which it is wiped, since the other one says less than is asked."""
     asked, wipe = world.volume.status.question, world.volume.spec.wipe
     now, adopted = wipe_now(world), adopt_wipe(world)
-    if now and not adopted and asked is not None and asked.kind in ("gone", "adopt"):
-        return "not wiped: it is not known whose data this is; to wipe it all the same, adopt it with Wipe"
+    if now and not adopted:
+        assert asked is not None, "it was answered"
+        if asked.kind in ("gone", "adopt"):
+            return (
+                "not wiped: it is not known whose data this is; to wipe it all the same, adopt it with Wipe"
+            )
     if not adopted or now or seen.pv is None:
         return ""
     if seen.pv.spec.persistent_volume_reclaim_policy != "Delete" or wipe.on_release == "keep":
@@ -234,13 +238,13 @@ def _why_not_yet(world: World, seen: Seen, to: Ref) -> str:
         put_aside = f"what order {', '.join(disk.trash)} has put aside is on the disk; move it back by hand"
         return "" if seen.committed else f"not given to {to}: {put_aside}"
     if disk.content is Content.TENANCY:
-        other = f"tenancy {disk.tenancy or 'unknown'} is on the disk, and not {given or 'a known one'}"
+        other = f"tenancy {disk.tenancy} is on the disk, and not {given or 'a known one'}"
         return (
             ""
             if disk.tenancy == given
             else f"not given to {to}: {other}; adopt with Keep gives what is there"
         )
-    if disk.content is Content.DATA and world.volume.spec.source.path and found_at_the_root(world):
+    if world.volume.spec.source.path and found_at_the_root(world):
         return ""
     return (
         f"not given to {to}: nothing that could be is on the disk ({disk.content_note or disk.content.value})"

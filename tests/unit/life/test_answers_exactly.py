@@ -218,6 +218,13 @@ ELSEWHERE = "that claim is bound to {}; scale its user to 0, delete that claim, 
         # There is no PersistentVolume any more, and none can be made.
         (GONE, FORMER, ""),
         (but(GONE, admin={"cordon": True}), FORMER, ""),
+        (but(GONE, admin={"retire": True}), FORMER, ""),
+        (but(RESTORE, disk=STUCK), FORMER, ""),
+        (
+            but(GONE, status={"tenancy": ""}),
+            FORMER,
+            f"not given to db/data-0: tenancy {OLD} is on the disk, and not a known one; {TAKE_THIS}",
+        ),
         (but(GONE, status={"disk": None}), FORMER, ""),
         (but(GONE, disk=STUCK), FORMER, "not given to db/data-0 yet: Stuck (m)"),
         (
@@ -290,6 +297,7 @@ ADOPTED = {"question": question("adopt")}
     [
         (said(wipe_now=answer()), ""),
         (said(adopt=adopt()), ""),
+        (but(RELEASED, pvs=(), status=ADOPTED), ""),
         (but(said(wipe_now=answer()), pvs=(), status={"question": question("gone")}), UNKNOWN),
         (but(said(wipe_now=answer()), pvs=(), status=ADOPTED), UNKNOWN),
         (but(said(wipe_now=answer()), pvs=(), status={"question": question("identity")}), ""),
