@@ -163,12 +163,9 @@ def _is_all_to_go(case: Case, raw: Raw) -> bool:
     """A person says still that all of it is to be wiped. What he was asked about stands there until mkfs has
     written over it; of something else that is there since he is asked anew."""
     taken = case.taken
-    return (
-        case.order.whole_disk
-        and guards.answer_stands(case) is None
-        and taken is not None
-        and (raw.found == taken.over or case.order.answer != taken.answer)
-    )
+    assert taken is not None, "what is begun is journalled"
+    asked_of = raw.found == taken.over or case.order.answer != taken.answer
+    return case.order.whole_disk and asked_of and guards.answer_stands(case) is None
 
 
 def _is_blank(case: Case, entry: Entry | None, raw: Raw) -> bool:
