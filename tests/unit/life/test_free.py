@@ -42,7 +42,9 @@ from tests.unit.life.worlds import (
     with_pv,
     work,
 )
-from tidb_volume.life import actions
+from tidb_volume.life import actions, free
+from tidb_volume.life.actions import Plan
+from tidb_volume.life.look import look
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import World
 from tidb_volume.value import (
@@ -293,3 +295,9 @@ def test_the_volume_of_a_tenancy_that_our_order_made_is_the_one_offered() -> Non
         assert action.manifest["spec"]["capacity"] == {"storage": "1048576Ki"}
         (term,) = action.manifest["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
         assert term["matchExpressions"][0]["values"] == ["host-1"]
+
+
+def test_nothing_is_offered_that_the_disk_does_not_show_whoever_asks() -> None:
+    for world in (but(WIPED, disk={"empty": False}), but(WIPED, disk={"journal": OTHER})):
+        assert free.make_offer(world, look(world)) == Plan()
+    assert free.make_offer(WIPED, look(WIPED)) != Plan()
