@@ -14,6 +14,7 @@ import msgspec
 from disk_daemon import kernel, minded, report
 from disk_daemon.jobs import Surveyed
 from disk_daemon.minded import Minded
+from tidb_volume.kube.store import version_of
 from tidb_volume.obs.log import Log
 from tidb_volume.value import DiskReport, NodeReport, Phase, Volume, Work
 
@@ -120,10 +121,12 @@ class Teller:
             _log.warning("cannot write status", volume=known.name, error=str(answer))
             return
         known.write_at = known.write_pause_s = 0.0
-        if disk is not None:
-            known.written = disk
-        if work is not None:
-            known.written_work = work
+        if version_of(known.volume) > version_of(answer):
+            # Somebody wrote after us, and was heard of before our answer: what he left is what is there.
+            known.written, known.written_work = known.volume.status.disk, known.volume.status.work
+        else:
+            known.written = known.written if disk is None else disk
+            known.written_work = known.written_work if work is None else work
         self._told(known)
 
     def survey_again(self) -> None:
