@@ -203,6 +203,7 @@ def _steps(remains: Remains, folder: str, *, records: bool) -> list[Line]:
             line("  To take those off offer before, and wait until their PersistentVolumes are gone:")
         )
         lines.append(line(f"    {speak.PLUGIN} cordon {' '.join(map(speak.quoted, free))}"))
+        lines.append(line("  Then:"))
     lines += [line("    ", each) for each in remains.programs]
     lines.append(line("  Pods run on; records, CRDs, PersistentVolumes, StorageClasses and data stay."))
     lines += [blank(), heading("Step two: records and CRDs")]
