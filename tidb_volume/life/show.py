@@ -88,10 +88,10 @@ def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
     if seen.done and seen.trouble:
         return "WaitsFor", f"it is clean; {seen.trouble}{seen.trouble_note}"
     if memory.is_belied(seen):
-        used = seen.disk.in_use if seen.disk is not None else ""
-        return (
-            ("InUse", used) if used else ("WaitsFor", f"it was clean when done; now {has_data_note(world)}")
-        )
+        assert seen.disk is not None, "it is there"
+        if seen.disk.in_use:
+            return "InUse", seen.disk.in_use
+        return "WaitsFor", f"it was clean when done; now {has_data_note(world)}"
     waits = release.moment(world, seen)
     if waits is not None and not memory.begun(seen):
         return waits.word, waits.note

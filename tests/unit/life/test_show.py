@@ -197,6 +197,7 @@ UNMOUNT = but(
         (but(BLANK, admin={"cordon": True}), ("Cordoned", "")),
         (but(BLANK, desired=None), ("Dropped", "")),
         (but(FIRST, status={"work": change(REFUSED, reason="Odd")}), ("NotMadeReady", "Odd: 12 entries")),
+        (but(FIRST, status={"work": REFUSED}), ("NotMadeReady", "HasData: 12 entries")),
         (but(FIRST, status={"work": FAILED}), ("WipeFailed", "EIO: at byte 7")),
         (but(FIRST, status={"work": FAILED}, disk=HALF_WAY), ("WipeFailed", "EIO: at byte 7")),
         (
