@@ -196,9 +196,10 @@ def _method(world: World, seen: Seen, again_of: Order | None) -> str:
     stricter of then and now would be refused for ever."""
     if again_of is None:
         return world.volume.spec.wipe.method
-    refused = seen.refused and seen.work is not None and seen.work.reason == "UnknownMethod"
-    if refused and world.desired is not None:
-        return policy.wipe_policy(world.desired).method
+    if seen.refused and world.desired is not None:
+        assert seen.work is not None, "what is refused was answered"
+        if seen.work.reason == "UnknownMethod":
+            return policy.wipe_policy(world.desired).method
     return again_of.method
 
 

@@ -301,6 +301,14 @@ def test_trash_that_the_journal_cannot_explain_is_not_given_back_as_untouched() 
         assert verdict.reason == "HasData", "whoever asked for it is asked"
     other = decide(with_admin(restored, restore=Restore(question="q-0")))
     assert other == wipe("order-1")
+    # What the journal explains waits for the restore, or goes on.
+    asked_back = with_admin(restored, restore=Restore(question="q"))
+    untouched = msgspec.structs.replace(asked_back, disk=facts(), journal=entry())
+    waits = decide(untouched)
+    assert isinstance(waits, Wait)
+    assert waits.reason == "RestoreAsked"
+    begun = msgspec.structs.replace(asked_back, journal=entry(order=taken(begun=True)))
+    assert decide(begun) == wipe("order-1", begun=True)
 
 
 @pytest.mark.notices("daemon: an order that was withdrawn is obeyed once etcd is set back")
