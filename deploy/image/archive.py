@@ -34,8 +34,21 @@ def layer(path: Path) -> Layer:
         return Layer(path, hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def write_layer(path: Path, trees: Iterable[tuple[Path, str]], executables: Mapping[str, bytes]) -> None:
-    """Writes a tar of whole trees, each below a folder of the image, and of executables by their place."""
+HIDES = ".wh."
+"""Before a file's name in a layer: the layers below have that file, and the image has not (OCI image layer
+specification, Whiteouts)."""
+
+
+def write_layer(
+    path: Path,
+    trees: Iterable[tuple[Path, str]],
+    executables: Mapping[str, bytes],
+    hidden: Iterable[str] = (),
+) -> None:
+    """Writes a tar of whole trees, each below a folder of the image, and of executables by their place.
+
+    hidden: files of the layers below that are not to be in the image, by their place.
+    """
     made: set[str] = set()
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as out:
         for tree, below in trees:
@@ -48,6 +61,9 @@ def write_layer(path: Path, trees: Iterable[tuple[Path, str]], executables: Mapp
                 _add(out, f"./{place}", file.read_bytes(), 0o644)
         for name, data in sorted(executables.items()):
             _add(out, f"./{name}", data, 0o755)
+        for name in sorted(hidden):
+            place = Path(name)
+            _add(out, f"./{place.with_name(HIDES + place.name)}", b"", 0o644)
 
 
 def pack(archive: Path, layers: Sequence[Path], tags: Sequence[str], entrypoint: str, user: str) -> None:

@@ -20,7 +20,8 @@ RUN printf '#!/usr/bin/python3\nimport sys\n\nfrom volume_controller.__main__ im
 FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 xfsprogs e2fsprogs util-linux \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* \
+ && rm /usr/bin/sh /usr/bin/dash /usr/bin/bash /usr/bin/rbash
 COPY --from=wheels /site /usr/local/lib/python3.11/dist-packages
 COPY --from=wheels /volume-controller /tidb-volume /usr/local/bin/
 USER 65532:65532

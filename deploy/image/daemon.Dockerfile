@@ -16,7 +16,8 @@ RUN printf '#!/usr/bin/python3\nimport sys\n\nfrom disk_daemon.__main__ import m
 FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 xfsprogs e2fsprogs util-linux \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* \
+ && rm /usr/bin/sh /usr/bin/dash /usr/bin/bash /usr/bin/rbash
 COPY --from=wheels /site /usr/local/lib/python3.11/dist-packages
 COPY --from=wheels /disk-daemon /usr/local/bin/
 ENTRYPOINT ["/usr/local/bin/disk-daemon"]

@@ -44,6 +44,9 @@ SITE = f"usr/local/lib/python{PYTHON}/dist-packages"
 GLIBC = ("manylinux_2_36", "manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_5", "manylinux1")
 """Wheels that Debian 12's C library (2.36) can load."""
 MACHINES = ("x86_64", "aarch64")
+SHELLS = ("usr/bin/sh", "usr/bin/dash", "usr/bin/bash", "usr/bin/rbash")
+"""Of the Debian, and in neither image: nothing here starts one, so nothing that is planted can either, and
+who gets to exec into a pod of ours finds none. Python is there all the same."""
 UNUSED = ("bin", "kubernetes/aio")
 """Of the wheels: scripts of libraries, and a second client of 66 MB that nothing here imports."""
 
@@ -239,7 +242,7 @@ def _ours(one: Image, scratch: Path) -> Path:
         shutil.copyfile(path, target)
     compile_tree(tree, f"/{SITE}")
     scripts = {f"usr/local/bin/{name}": SCRIPT.format(module=at) for name, at in one.scripts.items()}
-    write_layer(layer, [(tree, SITE)], {name: text.encode() for name, text in scripts.items()})
+    write_layer(layer, [(tree, SITE)], {name: text.encode() for name, text in scripts.items()}, SHELLS)
     return layer
 
 

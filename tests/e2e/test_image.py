@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy.image import images
+from deploy.image.archive import HIDES
 
 pytestmark = pytest.mark.cluster
 SITE = f"./{images.SITE}"
@@ -40,6 +41,9 @@ def root(image: images.Image, tmp_path_factory: pytest.TempPathFactory) -> Itera
             file = archive.extractfile(layer) or pytest.fail("no layer")
             with tarfile.open(fileobj=file) as files:
                 files.extractall(folder, filter=without_devices)
+            for hidden in folder.rglob(f"{HIDES}*"):
+                (hidden.parent / hidden.name.removeprefix(HIDES)).unlink()
+                hidden.unlink()
     yield folder
     shutil.rmtree(folder)
 
@@ -116,7 +120,16 @@ def test_the_program_starts(root: Path, image: images.Image) -> None:
 def test_the_daemon_has_the_tools_that_it_calls(root: Path, image: images.Image) -> None:
     if image.name == "daemon":
         for tool in ("mkfs.xfs", "mkfs.ext4", "blkid", "xfs_repair"):
-            assert run(root, "sh", "-c", f"command -v {tool}").strip()
+            run(root, tool, "-V")
+
+
+def test_there_is_no_shell(root: Path) -> None:
+    """Whatever makes a program of ours start one, or whoever gets to exec into a pod, finds none."""
+    listed = [line for line in (root / "etc/shells").read_text().splitlines() if line.startswith("/")]
+    assert "/bin/sh" in listed
+    known = {f"/usr/bin/{name}" for name in ("ash", "busybox", "csh", "ksh", "mksh", "tcsh", "zsh")}
+    found = {f"{root}{each}" for each in {*listed, *known}}
+    assert [each for each in found if os.path.lexists(each)] == []
 
 
 def test_both_images_share_their_debian() -> None:

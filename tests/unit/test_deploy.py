@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from deploy.image import images
+from deploy.image import archive, images
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -193,8 +194,16 @@ def test_a_dockerfile_makes_the_same_image(one: images.Image) -> None:
     assert f"/usr/local/lib/python{images.PYTHON}/dist-packages" in stage
     assert f"tidb-volume/{one.name}:{images.version()}" in text
     assert " && rm -rf " + " ".join(f"/site/{name}" for name in images.UNUSED) + "\n" in text
+    assert stage.index(" && rm " + " ".join(f"/{name}" for name in images.SHELLS)) > stage.index("apt-get")
     shown = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines()}
     assert {*one.packages, "deploy/image"} <= shown
+
+
+def test_a_layer_hides_files_of_the_layers_below_it(tmp_path: Path) -> None:
+    archive.write_layer(tmp_path / "layer.tar", [], {"usr/bin/tool": b"x"}, ["usr/bin/sh", "usr/bin/bash"])
+    with tarfile.open(tmp_path / "layer.tar") as layer:
+        assert layer.getnames() == ["./usr/bin/tool", "./usr/bin/.wh.bash", "./usr/bin/.wh.sh"]
+        assert all(entry.size == 0 for entry in layer if ".wh." in entry.name)
 
 
 @pytest.mark.parametrize("one", images.IMAGES, ids=lambda one: one.name)
