@@ -114,11 +114,15 @@ class Tenants(Observer):
             # On offer again, or its former owner's, though another used it since: no one can know until the
             # daemon looks.
             claim = pv.spec.claim_ref.uid if pv.spec.claim_ref is not None else ""
-            items = {item for disk in self.disks for item in disk.read(tenancy_of(pv))}
+            tenancy = tenancy_of(pv)
+            items = {item for disk in self.disks for item in disk.read(tenancy)}
+            # What was put aside comes back, once its daemon sees that the order is gone.
+            for disk in self.disks:
+                items |= {item for place, found in disk.places() if place == tenancy for item in found}
             if any(item.owner != claim for item in items):
-                self.careless.add(tenancy_of(pv))
+                self.careless.add(tenancy)
             if items and not claim:
-                self.unseen.add(tenancy_of(pv))
+                self.unseen.add(tenancy)
         for who in self.controllers:
             who.catch_up()
             if forget:
