@@ -391,6 +391,11 @@ def test_history_joins_what_nodes_have_on_record_also_of_disks_that_are_gone(
     assert [each["volume"] for each in states.json("history", *words, "--disk", "s-9")] == ["long-gone"]
     assert [each["what"] for each in states.json("history", RELEASED, *words)] == ["released", "wipe done"]
     assert states.json("history", *words, "-n", "other") == []
+    gone = states.json("history", "long-gone", *words)
+    assert [each["what"] for each in gone] == ["wipe refused"]
+    both = states.json("history", "long-gone", RELEASED, *words)
+    assert [each["volume"] for each in both] == [RELEASED, RELEASED, "long-gone"]
+    assert states("history", "never-there", *words).code == Exit.NOT_FOUND
     assert states("history", "--record", str(tmp_path / "none")).code == Exit.USAGE
 
 

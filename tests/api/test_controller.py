@@ -6,13 +6,16 @@ conflicts, leader election, what is written and how often.
 
 from __future__ import annotations
 
+import logging
+import re
 import time
 
 import pytest
 
 from tests.api.bench import Bench, until
-from tidb_volume import names
+from tidb_volume import audit, names
 from tidb_volume.kube import kinds
+from tidb_volume.obs.log import JsonLines
 from tidb_volume.value import DiskReport, Phase, Presence
 
 pytestmark = pytest.mark.api
@@ -46,6 +49,41 @@ def test_a_disks_life_takes_five_writes_to_be_on_offer_and_at_most_ten_around(be
         "wipe committed",
         "wiped",
     ]
+
+
+def test_what_is_decided_is_on_record_once_and_names_who_set_the_policy(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bench.inventory("/data/a")
+    bench.start()
+    first = bench.wait("/data/a", Phase.AVAILABLE)
+    bench.claim(first)
+    bench.wait("/data/a", Phase.BOUND)
+    for policy in ("Retain", "Delete"):
+        patch = {"spec": {"persistentVolumeReclaimPolicy": policy}}
+        bench.api.merge_patch(kinds.PV, first.status.volume_name, patch)
+    bench.release(first)
+    after = bench.wait("/data/a", Phase.AVAILABLE, not_tenancy=first.status.tenancy)
+    told = "\n".join(JsonLines().format(each) for each in caplog.records)
+    lines, broken = audit.read(told.encode())
+    assert not broken
+    assert [(each.what, each.kind) for each in lines if each.volume == first.metadata.name] == [
+        ("ordered", "prepare"),
+        ("offered", ""),
+        ("ordered", "reclaim"),
+        ("deleted", "reclaim"),
+        ("committed", "reclaim"),
+        ("offered", ""),
+    ]
+    wipe = lines[2]
+    assert re.fullmatch(r"reclaim policy Delete, set by test, \d{4}-\S+Z", wipe.asked)
+    assert (wipe.tenancy, wipe.next) == (first.status.tenancy, after.status.tenancy)
+    assert wipe.claim is not None
+    assert str(wipe.claim) == f"{bench.namespace}/{first.status.volume_name[-12:]}"
+    assert wipe.leader
+    (committed,) = (line for line in after.status.history if line.what == "wipe committed")
+    assert committed.note == wipe.asked
 
 
 def test_nothing_is_ordered_without_a_daemon_and_it_is_said_and_goes_on_when_it_is_back(bench: Bench) -> None:

@@ -14,7 +14,7 @@ import pytest
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import NEXT, OLD, OTHER, Disk, identity_of, reclaim
 from tests.disks.program import NODE, Controller, Daemon, work_is
-from tidb_volume import names
+from tidb_volume import audit, names
 from tidb_volume.kube import kinds
 from tidb_volume.kube.client import Client
 from tidb_volume.value import Content, Order, Presence, Volume, WorkState
@@ -48,6 +48,11 @@ def test_a_disk_is_reported_prepared_and_reclaimed(
     assert volume.status.disk is not None
     assert (volume.status.disk.tenancy, volume.status.disk.journal) == (NEXT, NEXT)
     assert disk.tree() == [".tidb-volume", f".tidb-volume/{NEXT}"]
+    lines, broken = audit.read(daemon.log.read_bytes())
+    assert ([(line.what, line.order) for line in lines], broken) == (
+        [("done", "order-0"), ("begun", "order-1"), ("done", "order-1")],
+        [],
+    )
 
 
 def prepared(controller: Controller, disk: Disk, rules: Rules) -> Path:
