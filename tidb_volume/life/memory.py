@@ -92,6 +92,8 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         tenancy, withdrawn, ended = "", "", True
     if replaced and _stands_on(old, seen, committed):
         committed = ""  # a person answered about the disk before: of this one he is asked anew
+    # Made again by a hand since the last look: somebody is at work on it, and the countdown begins anew.
+    another = pv is not None and old.volume_uid not in ("", pv.metadata.uid)
     return msgspec.structs.replace(
         old,
         tenancy=tenancy,
@@ -101,6 +103,8 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         committed_on=_stands_on(old, seen, committed),
         withdrawn=withdrawn,
         reserved=_reserved(world, seen, anew),
+        wipe_from="" if another else old.wipe_from,
+        wipe_at="" if another else old.wipe_at,
         retry=_retry(world, seen, now),
         unrecorded=_unrecorded(old, seen, tenancy),
         identity=_identity(world),

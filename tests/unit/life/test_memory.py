@@ -739,3 +739,16 @@ BEGAN = {"wipe_from": "2027-01-15T07:30:00.000Z", "wipe_at": "2027-01-15T08:30:0
 def test_a_countdown_ends_a_whole_wait_after_it_began(world: World, begun: str, ends: str) -> None:
     seen = look(world)
     assert (memory.wipe_from(world, seen, NOW), memory.wipe_at(world, seen, NOW)) == (begun, ends)
+
+
+@pytest.mark.parametrize(
+    ("uid", "kept"),
+    [("pv-a", True), ("", True), ("pv-0", False)],
+    ids=["the same", "none was known", "made again by hand"],
+)
+def test_a_countdown_begins_anew_for_a_volume_that_was_made_again_unseen(uid: str, kept: bool) -> None:
+    """Deleted and made again while nobody looked: whoever did it is at work on the data."""
+    told = remembered(but(RELEASED, status={**BEGAN, "volume_uid": uid}))
+    assert (told.wipe_from, told.wipe_at) == ((*BEGAN.values(),) if kept else ("", ""))
+    gone = remembered(but(RELEASED, status=BEGAN, pvs=()))
+    assert (gone.wipe_from, gone.wipe_at) == (*BEGAN.values(),)
