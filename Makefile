@@ -19,6 +19,9 @@ SECONDS ?= $(if $(CI),120,3600)
 ARGS ?=
 export K8S ROUNDS
 
+CONTROL_PLANE := etcd kube-apiserver kube-controller-manager kube-scheduler kubectl
+for_tests = $(BIN)/python -m tests.cluster packages && $(BIN)/python -m tests.cluster build $(CONTROL_PLANE) >/dev/null
+
 # Runs a recipe, then says how long it took, whatever came of it.
 define timed
 @begun=$$(date +%s); ( set -e; $(1) ); code=$$?; echo "make $@: $$(( $$(date +%s) - begun )) s"; exit $$code
@@ -57,7 +60,7 @@ crds: $(STAMP) ## render the CRDs from tidb_volume/value.py
 .PHONY: test
 test: $(STAMP) ## unit tests, and tests against a real API server (ARGS='-k one' to choose)
 	$(call timed,\
-	  $(BIN)/python -m tests.cluster build etcd kube-apiserver kube-controller-manager kube-scheduler kubectl >/dev/null \
+	  $(for_tests) \
 	  && $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 -q -m 'not long' $(QUICK) $(ARGS))
 
 # One at a time: who asks what a loop device lies on has it open for a moment, and another test's look sees that;
@@ -65,7 +68,7 @@ test: $(STAMP) ## unit tests, and tests against a real API server (ARGS='-k one'
 .PHONY: test-disks
 test-disks: $(STAMP) ## disks that fail, lie and lose power, and processes killed, at every moment; needs root
 	$(call timed,\
-	  $(BIN)/python -m tests.cluster build etcd kube-apiserver kube-controller-manager kube-scheduler kubectl >/dev/null \
+	  $(for_tests) \
 	  && $(BIN)/python -m pytest -q -m long tests/disks $(ARGS))
 
 .PHONY: test-deep
@@ -75,7 +78,8 @@ test-deep: $(STAMP) ## the model of a disk's life with fresh seeds (SECONDS=3600
 .PHONY: guards
 guards: $(STAMP) ## each guard taken away, each decision broken: its tests must fail (ARGS='-k one' to choose)
 	$(call timed,\
-	  $(BIN)/python -m pytest -q --without-guards tests/unit tests/disks $(ARGS))
+	  $(BIN)/python -m tests.cluster packages \
+	  && $(BIN)/python -m pytest -q --without-guards tests/unit tests/disks $(ARGS))
 
 .PHONY: mutants
 mutants: $(STAMP) ## each change to what decides and guards must fail a test (ARGS='guards.py' to choose)

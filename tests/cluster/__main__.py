@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from . import build
+from . import build, packages
 from .cluster import DEFAULT_NAME, Cluster, down
 from .state import NODE_GRACE_S, Layout, clusters
 from .system import ClusterError, alive
@@ -31,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("build", help="make the binaries (all of them, or the named ones) in the cache")
     verb.add_argument("programs", nargs="*", metavar="PROGRAM", default=list(build.EVERYTHING))
     verb.set_defaults(run=_build)
+
+    verb = verbs.add_parser("packages", help="install the Debian packages that the tests need")
+    verb.set_defaults(run=lambda options: packages.require(packages.FOR_TESTS))
 
     verb = verbs.add_parser("up", help="start a cluster, build and install what that needs")
     verb.add_argument("--name", default=DEFAULT_NAME)

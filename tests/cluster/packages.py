@@ -1,4 +1,4 @@
-"""The Debian packages that real nodes need."""
+"""The Debian packages that real nodes, tests and images need."""
 
 from __future__ import annotations
 
@@ -23,6 +23,17 @@ FOR_NODES = {
     "openssl": "openssl",
 }
 FOR_API = {"openssl": "openssl"}
+FOR_TESTS = {
+    "busybox": "busybox-static",
+    "mkfs.xfs": "xfsprogs",
+    "mkfs.ext4": "e2fsprogs",
+    "losetup": "mount",
+    "nsenter": "util-linux",
+    "ip": "iproute2",
+    "openssl": "openssl",
+    "strace": "strace",
+}
+"""What `make test` runs on the machine itself: two processes of it would fight for apt's lock."""
 FOR_BASIC_IMAGES = {"busybox": "busybox-static"}
 FOR_IMAGES = {"mmdebstrap": "mmdebstrap"}
 
