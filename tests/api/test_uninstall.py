@@ -100,6 +100,10 @@ def test_what_it_says_can_be_done_and_takes_away_what_it_says_and_nothing_else(t
             kubectl("delete", "crd", "tidbvolumes.tidbvolume.io")
 
         obeyed(kubectl, remains.records.commands, tmp_path)
+        crds = [
+            f"crd/{name}.tidbvolume.io" for name in ("tidbvolumes", "tidbvolumenodes", "tidbvolumefleets")
+        ]
+        kubectl("wait", "--for=delete", *crds, "--timeout=60s")
         assert "tidbvolume.io" not in kubectl("get", "crd,validatingadmissionpolicy", "-o", "name")
         assert "node-2-nvme-c" in (tmp_path / "tidb-volume-records.yaml").read_text()
         assert len(kubectl("get", "pv", "-o", "name").split()) == len(PLACES)
