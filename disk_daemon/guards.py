@@ -5,6 +5,7 @@ Each guard looks at a `Case` and says nothing, or what stands in the way: `Refus
 `prevents` which disaster it is there for; the list in the docs is printed from these.
 
 When a guard is asked:
+  TAKE    when a process takes the order up and no byte is gone, before it moves anything itself
   BEGIN   while no byte is gone: it may still stop the order as if nothing had been
   START   whenever a process takes the order up, also one that goes on after a crash
   ALWAYS  also between two chunks of a running wipe
@@ -29,6 +30,7 @@ Check = Callable[[Case], Objection | None]
 class When(IntEnum):
     """Until when a guard is asked; each includes those before it."""
 
+    TAKE = 0
     BEGIN = 1
     START = 2
     ALWAYS = 3
@@ -348,6 +350,27 @@ def answer_stands(case: Case) -> Objection | None:
     if case.order.answer not in given:
         return Refuse("AnswerGone", f"nobody answers question {case.order.answer} any more")
     return None
+
+
+@guard(
+    prevents="wiping what came to lie on a disk after a person was asked what is to become of it",
+    when=When.TAKE,
+)
+def is_what_was_asked_about(case: Case) -> Objection | None:
+    """What an order for the whole disk is to end, word for word. An answer may wait behind a pause for days.
+
+    Put aside by this order is what it found; something beside that has come since.
+    """
+    order, disk = case.order, case.disk
+    if not order.whole_disk:
+        return None
+    aside = any(each.order == order.id for each in disk.trash) and case.taken is not None
+    if aside and not (disk.strays or disk.others or disk.tenancies):
+        return None
+    if not aside and disk.lies_on_it == order.over:
+        return None
+    said = f"a person was asked about {order.over or 'nothing'}, and there is {disk.lies_on_it} now"
+    return Refuse("HasData", f"{said}; say what is to become of it")
 
 
 @guard(

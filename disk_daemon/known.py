@@ -14,6 +14,7 @@ import msgspec
 
 from disk_daemon.nvme import Nvme
 from tidb_volume import names
+from tidb_volume.content import lies
 from tidb_volume.upstream import Pv
 from tidb_volume.value import Content, Fleet, Identity, Order, Presence, Value, Volume, VolumeMode
 
@@ -150,6 +151,11 @@ class Trash(Value):
         return names.TRASH + self.order + (f".{self.tenancy}" if self.tenancy else "")
 
 
+LOST_AND_FOUND = "lost+found"
+MANY = 1000
+"""So many entries of others are counted, and no more."""
+
+
 class Facts(Value):
     """One disk, as a child just saw it. Only `presence` OK makes the rest mean anything."""
 
@@ -165,6 +171,8 @@ class Facts(Value):
     strays: tuple[str, ...] = ()
     """The first few entries of the mount's root that are neither ours nor lost+found, nor in lost+found; as
     they are shown."""
+    stray_count: int = 0
+    """How many of them there are, counted up to `MANY`."""
     folder: bool = False
     """There is a `.tidb-volume`."""
     tenancies: tuple[str, ...] = ()
@@ -199,6 +207,30 @@ class Facts(Value):
         if self.tenancies:
             return Content.TENANCY
         return Content.DATA if self.strays else Content.BLANK
+
+    @property
+    def tenancy(self) -> str:
+        """The one tenancy that is on it; empty: none, or several."""
+        return self.tenancies[0] if len(self.tenancies) == 1 else ""
+
+    @property
+    def note(self) -> str:
+        """What is on it, for people. It holds still while a tenant works."""
+        parts = [f"trash of order {each.order}" for each in self.trash]
+        if len(self.tenancies) > 1:
+            parts.append(f"{len(self.tenancies)} tenancies")
+        parts += [f"'{each}' among our folders" for each in self.others]
+        if self.raw is not None and (self.raw.damage or self.raw.found):
+            parts.append(self.raw.damage or self.raw.found)
+        if self.strays:
+            more = "" if self.stray_count < MANY else " or more"
+            parts.append(f"entries of others ({self.stray_count}{more}), first: '{self.strays[0]}'")
+        return "; ".join(parts)
+
+    @property
+    def lies_on_it(self) -> str:
+        """What is on it, as a question about it has it."""
+        return lies(self.content, self.tenancy, self.note, (each.order for each in self.trash))
 
 
 # --- the API --------------------------------------------------------------------------------------------

@@ -53,7 +53,11 @@ def look(path: str, rules: folder.Rules, how: Look = folder.look) -> Facts:
 
 def record_of(facts: Facts, rules: folder.Rules) -> Record:
     """What a report shows of the journal's entry for the disk that was seen."""
-    known: Journal = journal.load(rules.state, facts.identity) if facts.identity else None
+    return recorded(journal.load(rules.state, facts.identity) if facts.identity else None)
+
+
+def recorded(known: Journal) -> Record:
+    """What a report shows of an entry."""
     if isinstance(known, Broken):
         return Record(broken=known.why)
     if known is None:

@@ -48,8 +48,7 @@ def disk_report(
     if recorded is not None and facts.identity is not None and not same(recorded, facts.identity):
         presence = Presence.WRONG_DISK
         message = f"recorded is {words(recorded)}, there is {words(facts.identity)}"
-    content = facts.content
-    tenancy = facts.tenancies[0] if len(facts.tenancies) == 1 else ""
+    content, tenancy = facts.content, facts.tenancy
     return DiskReport(
         presence=presence,
         message=message,
@@ -60,7 +59,7 @@ def disk_report(
         capacity_bytes=facts.capacity_bytes,
         used_bytes=_step(facts, before),
         content=content,
-        content_note=_note(facts),
+        content_note=facts.note,
         tenancy=tenancy,
         empty=facts.empty,
         journal=record.handed,
@@ -84,18 +83,6 @@ def _step(facts: Facts, before: DiskReport | None) -> int:
         if low < facts.used_bytes < high:
             return before.used_bytes
     return round(facts.used_bytes / size) * size
-
-
-def _note(facts: Facts) -> str:
-    parts = [f"trash of order {each.order}" for each in facts.trash]
-    if len(facts.tenancies) > 1:
-        parts.append(f"{len(facts.tenancies)} tenancies")
-    parts += [f"'{each}' among our folders" for each in facts.others]
-    if facts.raw is not None and (facts.raw.damage or facts.raw.found):
-        parts.append(facts.raw.damage or facts.raw.found)
-    if facts.strays:
-        parts.append(f"entries of others, first: '{facts.strays[0]}'")
-    return "; ".join(parts)
 
 
 def _is_broken(record: Record, content: Content, tenancy: str) -> bool:

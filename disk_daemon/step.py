@@ -70,7 +70,7 @@ def decide(case: Case) -> Verdict:
         return take_back(case)
     if guards.is_asked_back(case) and _is_unproven(case):
         return _unproven(case)
-    objection = guards.objection(case, When.START if case.begun else When.BEGIN)
+    objection = guards.objection(case, When.START if case.begun else When.TAKE)
     if objection is not None:
         return objection
     return _wipe(case) if case.destroys else _prepare(case)

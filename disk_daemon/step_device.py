@@ -18,6 +18,7 @@ from __future__ import annotations
 from disk_daemon import guards, journal, step
 from disk_daemon.guards import When
 from disk_daemon.known import (
+    LOST_AND_FOUND,
     AlreadyDone,
     Begin,
     Case,
@@ -117,13 +118,26 @@ def _mounted(case: Case, raw: Raw) -> DeviceVerdict:
     wipes = any(isinstance(move, Erase) for move in verdict.moves)
     if not _is_to_change(case, raw) and not (wipes and _formats(case, raw)):
         return OnFolder()
+    beside = _beside(case)
+    if beside:
+        said = f"'{beside[0]}' of somebody's lies beside the tenancy and would go with the file system"
+        return Refuse("HasData", f"{said}; move it elsewhere, or wipe with method files, which leaves it")
     return Do((Note(begun=case.begun), *_make(case, raw)))
 
 
 def _formats(case: Case, raw: Raw) -> bool:
-    """`auto` formats where nobody else holds the disk; a copy of its mount in a container would hold it."""
+    """`auto` formats where nobody else holds the disk, a copy of its mount in a container would, and where
+    nothing goes that is not the tenancy's."""
     method = case.order.method
-    return method != "files" and (method not in ("", "auto") or not raw.holders)
+    return method != "files" and (method not in ("", "auto") or not (raw.holders or _beside(case)))
+
+
+def _beside(case: Case) -> list[str]:
+    """What hands have put into the file system that we made. Nobody was asked about it, unless all is to go;
+    what fsck has found was the tenants'."""
+    if case.order.whole_disk:
+        return []
+    return [each for each in case.disk.strays if not each.startswith(f"{LOST_AND_FOUND}/")]
 
 
 # --- it is not ----------------------------------------------------------------------------------------------
@@ -138,7 +152,7 @@ def _unmounted(case: Case, raw: Raw) -> DeviceVerdict:
         return _has_data(case, stale)
     if step.is_withdrawn(case) and not step.goes_on(case):
         return step.take_back(case)
-    objection = guards.objection(case, When.START if case.begun else When.BEGIN)
+    objection = guards.objection(case, When.START if case.begun else When.TAKE)
     if objection is not None:
         return objection
     if case.begun:
@@ -193,7 +207,7 @@ def _block(case: Case, raw: Raw) -> DeviceVerdict:
         return _has_data(case, stale)
     if step.is_withdrawn(case) and not step.goes_on(case):
         return step.take_back(case)
-    objection = guards.objection(case, When.START if case.begun else When.BEGIN)
+    objection = guards.objection(case, When.START if case.begun else When.TAKE)
     if objection is not None:
         return objection
     zeroes = _make(case, raw)

@@ -176,6 +176,9 @@ class Order(Value):
     """What asked for it, for the record: a policy, or whose answer."""
     whole_disk: bool = False
     """With `answer`: what is at the mount's root goes too (adopt: Wipe), not only a tenancy's folder."""
+    over: str = ""
+    """With `whole_disk`: what lies on the disk, as the person was told who answered. Where something else is
+    there when the daemon begins, he is asked anew."""
     epoch: int = 0
     """The breaker's epoch under which this was decided."""
     attempt: int = 0

@@ -129,6 +129,18 @@ def block(sight: Sight, facts: Facts, entry: Entry | None, job: Job, *, ours: bo
     return msgspec.structs.replace(facts, tenancies=(entry.handed,), empty=empty)
 
 
+def is_as_judged(before: Facts, now: Facts) -> bool:
+    """What lies on the disk that an order has taken for itself is what it was judged by."""
+    was, is_now = before.raw, now.raw
+    assert was is not None
+    assert is_now is not None
+    if was.mode == "Block":
+        return (before.tenancies, was.blank, was.found) == (now.tenancies, is_now.blank, is_now.found)
+    if was.mounted:
+        return is_now.mountable and was.uuid == is_now.uuid
+    return (was.blank, was.found) == (is_now.blank, is_now.found)
+
+
 def is_at_work(entry: Entry) -> bool:
     """An order has begun to take away what is on it."""
     return entry.order is not None and entry.order.begun

@@ -16,13 +16,21 @@ import msgspec
 
 from disk_daemon import kernel
 from disk_daemon.facts import everyone, hardware, mounts, system
-from disk_daemon.known import MOVED_UP, Facts, Mount, Trash, tenancy_as_trash, trash_of
+from disk_daemon.known import (
+    LOST_AND_FOUND,
+    MANY,
+    MOVED_UP,
+    Facts,
+    Mount,
+    Trash,
+    tenancy_as_trash,
+    trash_of,
+)
 from disk_daemon.shown import escaped, shown
 from tidb_volume import names
 from tidb_volume.identity import has_unique_fact
 from tidb_volume.value import Presence
 
-LOST_AND_FOUND = "lost+found"
 _SHOWN = 5
 
 
@@ -124,7 +132,8 @@ def look_at_disk(fd: int, path: str, rules: Rules) -> Facts:
 def look_inside(fd: int, path: str, rules: Rules) -> Facts:
     """The disk and what is on it, but not who uses it. Raises Absent, OSError."""
     facts = look_at_disk(fd, path, rules)
-    return msgspec.structs.replace(facts, strays=_strays(fd), **_ours(fd))
+    strays, count = _strays(fd)
+    return msgspec.structs.replace(facts, strays=strays, stray_count=count, **_ours(fd))
 
 
 def look(fd: int, path: str, rules: Rules) -> Facts:
@@ -195,17 +204,19 @@ def is_empty(fd: int) -> bool:
     return next(entries(fd), None) is None
 
 
-def _strays(fd: int) -> tuple[str, ...]:
-    """A file that fsck put into lost+found is somebody's data too."""
+def _strays(fd: int) -> tuple[tuple[str, ...], int]:
+    """The first few, and how many. A file that fsck put into lost+found is somebody's data too."""
     own = (names.FOLDER, LOST_AND_FOUND)
-    found = [shown(each) for each in islice((name for name in entries(fd) if name not in own), _SHOWN)]
+    found = list(islice((name for name in entries(fd) if name not in own), MANY))
+    told, lost_ones = [shown(each) for each in found[:_SHOWN]], []
     with suppress(FileNotFoundError):
         lost = kernel.open_below(fd, LOST_AND_FOUND)
         try:
-            found += [f"{LOST_AND_FOUND}/{shown(name)}" for name in islice(entries(lost), _SHOWN)]
+            lost_ones = list(islice(entries(lost), MANY - len(found)))
+            told += [f"{LOST_AND_FOUND}/{shown(name)}" for name in lost_ones[:_SHOWN]]
         finally:
             os.close(lost)
-    return tuple(found)
+    return tuple(told), len(found) + len(lost_ones)
 
 
 def _ours(fd: int) -> dict[str, object]:

@@ -15,8 +15,8 @@ import os
 from contextlib import suppress
 
 from disk_daemon import kernel
-from disk_daemon.facts.folder import LOST_AND_FOUND, entries
-from disk_daemon.known import tenancy_as_trash, trash_of
+from disk_daemon.facts.folder import entries
+from disk_daemon.known import LOST_AND_FOUND, tenancy_as_trash, trash_of
 from disk_daemon.wipe.files import Tick
 from tidb_volume import names
 

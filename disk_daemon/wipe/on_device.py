@@ -19,7 +19,7 @@ from contextlib import contextmanager
 import msgspec
 
 from disk_daemon import blockdev, guards, journal, kernel, mounting, nvme, observe, step_device, tools
-from disk_daemon.facts import device
+from disk_daemon.facts import bare, device
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended
 from disk_daemon.known import (
@@ -258,20 +258,10 @@ class DeviceCarrier(Carrier):
 
     def _changed(self, before: Case, case: Case) -> Refuse | None:
         """Whether what lies on the disk now is what the order was judged by."""
-        was, is_now = before.disk.raw, case.disk.raw
-        assert was is not None
-        assert is_now is not None
-        if was.mode == "Block":
-            same = (before.disk.tenancies, was.blank) == (case.disk.tenancies, is_now.blank)
-        elif was.mounted:
-            same = is_now.mountable and was.uuid == is_now.uuid
-        else:
-            same = was.blank == is_now.blank
-        if same or self._order.whole_disk:
+        if bare.is_as_judged(before.disk, case.disk):
             return None
-        return Refuse(
-            "HasData", f"the disk changed under the order; there is {is_now.found or 'nothing'} now"
-        )
+        found = case.disk.raw.found if case.disk.raw is not None else ""
+        return Refuse("HasData", f"the disk changed under the order; there is {found or 'nothing'} now")
 
     def _busy(self) -> Wait:
         facts = self._look(whole=True)

@@ -249,6 +249,11 @@ def reclaim(identity: Identity, **fields: object) -> Order:
     return msgspec.structs.replace(order, **fields)
 
 
+def for_all_of(disk: AnyDisk, rules: Rules, order: Order, **job: Any) -> Order:
+    """The order on the answer of a person who was told of what lies on the disk now."""
+    return msgspec.structs.replace(order, whole_disk=True, over=facts_of(disk, rules, **job).lies_on_it)
+
+
 def volume_with(disk: AnyDisk, order: Order) -> Volume:
     return Volume(
         metadata=Meta(name="volume-a", uid=UID),

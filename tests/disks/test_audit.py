@@ -20,6 +20,7 @@ from tests.disks.bench import (
     RawDisk,
     die_at,
     fill,
+    for_all_of,
     identity_of,
     in_child,
     obey,
@@ -160,8 +161,8 @@ def test_an_answer_is_on_record_with_its_question(disk: Disk, rules: Rules) -> N
         identity=identity_of(disk, rules),
         answer="q-7",
         asked="adopt: Wipe by jane",
-        whole_disk=True,
     )
+    order = for_all_of(disk, rules, order)
     api = whose(disk, order)
     api.change_admin(adopt=Adopt(question="q-7", action="Wipe", by="jane"))
     question = Question(id="q-7", kind="adopt", about="", text="")

@@ -23,6 +23,7 @@ from tests.disks.bench import (
     RawDisk,
     die_at,
     facts_of,
+    for_all_of,
     identity_of,
     in_child,
     obey,
@@ -91,7 +92,7 @@ def test_a_device_with_data_is_not_zeroed(raw: RawDisk, rules: Rules) -> None:
     assert facts_of(raw, rules, **BLOCK).content is Content.DATA
     assert state(do(raw, prepare(identity_of(raw, rules)), rules)) == ("refused", "HasData")
     assert raw.image.read_bytes() == before
-    order = prepare(identity_of(raw, rules), answer="q", whole_disk=True)
+    order = for_all_of(raw, rules, prepare(identity_of(raw, rules), answer="q"), **BLOCK)
     api = Api(volume_with(raw, order))
     api.change_admin(adopt=Adopt(question="q", action="Wipe"))
     assert state(do(raw, order, rules, api)) == ("done", "")

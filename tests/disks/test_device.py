@@ -16,6 +16,7 @@ from tests.disks.bench import (
     Api,
     RawDisk,
     facts_of,
+    for_all_of,
     identity_of,
     obey,
     source_of,
@@ -70,7 +71,7 @@ def test_a_device_with_anything_on_it_is_not_blank_and_is_not_formatted(
 
 def test_a_device_that_a_person_gave_up_is_formatted_whatever_is_on_it(raw: RawDisk, rules: Rules) -> None:
     written(raw, "ext4")
-    order = prepare(identity_of(raw, rules), answer="question-1", whole_disk=True)
+    order = for_all_of(raw, rules, prepare(identity_of(raw, rules), answer="question-1"))
     api = Api(volume_with(raw, order))
     api.change_admin(adopt=Adopt(question="question-1", action="Wipe"))
     assert state(obey(raw, order, rules, api)) == ("done", "")
@@ -89,7 +90,7 @@ def test_a_device_that_somebody_has_mounted_is_not_touched(
         assert str(elsewhere) in facts.users[0].who
         ended = obey(raw, prepare(identity_of(raw, rules)), rules)
         assert state(ended) == ("running", "InUse")
-        order = prepare(identity_of(raw, rules), answer="q", whole_disk=True)
+        order = for_all_of(raw, rules, prepare(identity_of(raw, rules), answer="q"))
         api = Api(volume_with(raw, order))
         api.change_admin(adopt=Adopt(question="q", action="Wipe"))
         assert state(obey(raw, order, rules, api)) == ("running", "InUse")

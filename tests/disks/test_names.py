@@ -21,6 +21,7 @@ from tests.disks.bench import (
     OLD,
     Api,
     Disk,
+    for_all_of,
     identity_of,
     job_of,
     obey,
@@ -82,9 +83,8 @@ def test_an_answer_for_the_whole_disk_takes_odd_names_too(disk: Disk, rules: Rul
     for where in WHERE:
         for name, _ in ODD:
             put(disk, where, name)
-    order = reclaim(
-        identity_of(disk, rules), kind="prepare", id="order-0", ends="", answer="q1", whole_disk=True
-    )
+    order = reclaim(identity_of(disk, rules), kind="prepare", id="order-0", ends="", answer="q1")
+    order = for_all_of(disk, rules, order)
     api = Api(volume_with(disk, order))
     api.change_admin(adopt=Adopt(question="q1", action="Wipe"))
     ended = sent(obey(disk, order, rules, api))
@@ -97,7 +97,7 @@ def test_a_withdrawn_order_for_the_whole_disk_gives_odd_names_back(disk: Disk, r
         for name, _ in ODD:
             put(disk, where, name)
     before = disk.tree()
-    order = reclaim(identity_of(disk, rules), kind="prepare", ends="", answer="q1", whole_disk=True)
+    order = for_all_of(disk, rules, reclaim(identity_of(disk, rules), kind="prepare", ends="", answer="q1"))
     api = Api(volume_with(disk, order))
     api.change_admin(adopt=Adopt(question="q1", action="Wipe"))
     api.on_read = lambda reading: api.change_order(withdrawn=True) if reading == 2 else None

@@ -20,6 +20,7 @@ from tests.disks.bench import (
     Api,
     RawDisk,
     facts_of,
+    for_all_of,
     identity_of,
     obey,
     reclaim,
@@ -47,7 +48,7 @@ def kind_of(raw: RawDisk) -> str:
 
 def adopted(raw: RawDisk, identity: Identity, rules: Rules, job: dict[str, Any]) -> tuple[str, str]:
     """What comes of a person's answer that whatever is on the disk is to be wiped."""
-    order = prepare(identity, answer="q", whole_disk=True)
+    order = for_all_of(raw, rules, prepare(identity, answer="q"), **job)
     api = Api(volume_with(raw, order))
     api.change_admin(adopt=Adopt(question="q", action="Wipe"))
     return state(obey(raw, order, rules, api, job=job))

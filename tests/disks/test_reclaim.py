@@ -28,6 +28,7 @@ from tests.disks.bench import (
     entry_of,
     facts_of,
     fill,
+    for_all_of,
     identity_of,
     obey,
     reclaim,
@@ -91,7 +92,7 @@ def test_adopt_wipe_takes_all_that_is_on_the_disk(disk: Disk, rules: Rules) -> N
     (disk.path / "lost+found" / "#12").write_text("x")
     (disk.tenancy() / "file").write_text("x")
     (disk.ours / "note").write_text("x")
-    order = reclaim(identity_of(disk, rules), kind="prepare", answer="q1", whole_disk=True)
+    order = for_all_of(disk, rules, reclaim(identity_of(disk, rules), kind="prepare", answer="q1"))
     api = Api(volume_with(disk, order))
     api.change_admin(adopt=Adopt(question="q1", action="Wipe"))
     ended = obey(disk, order, rules, api)

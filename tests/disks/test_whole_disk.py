@@ -25,6 +25,7 @@ from tests.disks.bench import (
     Disk,
     drop_ptrace,
     fill,
+    for_all_of,
     identity_of,
     in_child,
     obey,
@@ -39,7 +40,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def order_for(disk: Disk, rules: Rules) -> Order:
-    return reclaim(identity_of(disk, rules), kind="prepare", ends="", answer="q1", whole_disk=True)
+    order = reclaim(identity_of(disk, rules), kind="prepare", ends="", answer="q1")
+    return for_all_of(disk, rules, order)
 
 
 def api_for(disk: Disk, order: Order) -> Api:

@@ -23,6 +23,7 @@ from tidb_volume.inventory.reference import filled, table
 
 DOCS = Path(__file__).parents[2] / "docs"
 ASKED = {
+    When.TAKE: "once, before anything is moved",
     When.BEGIN: "until a byte is gone",
     When.START: "whenever a process takes it up",
     When.ALWAYS: "whenever a process takes it up, and between two chunks",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tidb_volume import content
 from tidb_volume.inventory import policy
 from tidb_volume.life import actions, answers
 from tidb_volume.life.actions import Plan
@@ -170,6 +171,7 @@ def write(
     spec = world.volume.spec
     fleet = world.fleet
     wanted = world.desired is not None and not spec.admin.cordon and not spec.admin.retire
+    whole = bool(answer) and kind == "prepare"
     order = Order(
         id=world.fresh.order,
         kind=kind,  # type: ignore[arg-type]
@@ -183,12 +185,22 @@ def write(
         claim_uid=claim_uid or (again_of.claim_uid if again_of else ""),
         answer=answer,
         asked=_asked(world, kind, answer, again_of),
-        whole_disk=bool(answer) and kind == "prepare",
+        whole_disk=whole,
+        over=_over(seen, answer) if whole else "",
         epoch=fleet.status.breaker.epoch if fleet is not None else 0,
         attempt=attempt,
         leader=world.leader,
     )
     return Plan(action=actions.WriteOrder(order=order, why=why))
+
+
+def _over(seen: Seen, answer: str) -> str:
+    """What the person was told of who answered. His question stands still while orders stand on the answer,
+    whatever comes to lie on the disk meanwhile."""
+    order = seen.order
+    if order is not None and order.whole_disk and order.answer == answer:
+        return order.over
+    return content.reported(seen.disk) if seen.disk is not None else ""
 
 
 def _method(world: World, seen: Seen, again_of: Order | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tidb_volume import content
 from tidb_volume.inventory import policy
 from tidb_volume.life import answers, daemon, memory, mounts, orders, release
 from tidb_volume.life.look import Seen, is_known, tenancy_of
@@ -189,11 +190,18 @@ def _is_about(world: World, seen: Seen, old: Question, about: str) -> bool:
     asked for is not lost by that, and after the commit there is no policy any more."""
     if old.about == about:
         return True
+    if old.kind == "gone":
+        # Of a disk that is not to be seen nothing else is known, and who wants to have its data back is not
+        # asked once more for what lies beside it.
+        unseen = seen.disk is None or seen.disk.presence is not Presence.OK
+        stays = unseen or answers.named(world.volume) is not None
+        return stays and old.about.partition(_WITH)[0] == about.partition(_WITH)[0]
     stays = seen.pv is None or answers.restores(world)
     return stays and old.about.removesuffix(_KEPT) == about.removesuffix(_KEPT)
 
 
 _KEPT = ", kept"
+_WITH = ", with "
 _TEXTS = {
     "release": "wipe it now, give it back, or leave it to the policy?",
     "gone": "wipe it, give it back to a claim, or keep it?",
@@ -210,17 +218,16 @@ def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, s
     if current in (Phase.RELEASED, Phase.WIPING, Phase.FAILED):
         ours = seen.committed or _is_being_committed(world, seen) or answers.forgets(world, seen)
         gone = seen.pv is None and not ours
-        kept = _KEPT if release.is_kept(world, seen) else ""
-        return (
-            ("gone", f"gone:{status.tenancy}{which}") if gone else ("release", status.tenancy + which + kept)
-        )
+        if gone:
+            there = content.reported(disk) if disk is not None else ""
+            return "gone", f"gone:{status.tenancy}{which}{_WITH}{there}"
+        return "release", status.tenancy + which + (_KEPT if release.is_kept(world, seen) else "")
     if which:
         return ("twin" if status.identity is None else "identity"), which
     waits = _adoption_waits(world, seen)
     may_be_adopted = ("InUse", waits.word if waits is not None else "HasData")
     if why in may_be_adopted and disk is not None:
-        content = f"{disk.content}:{disk.tenancy}:{disk.content_note}:{','.join(disk.trash)}"
-        return "adopt", f"{content} on {answers.facts(disk.identity)}"
+        return "adopt", f"{content.reported(disk)} on {answers.facts(disk.identity)}"
     return None
 
 

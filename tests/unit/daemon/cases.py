@@ -76,6 +76,8 @@ def entry(**fields: Any) -> Entry:
 def case(given: Order | None = None, **fields: Any) -> Case:
     """A case in which the reclaim is to be done; each field changes one witness."""
     given = given or order()
+    if given.whole_disk and not given.over:
+        given = msgspec.structs.replace(given, over=fields.get("disk", facts()).lies_on_it)
     made = Case(order=given, volume="v", uid=UID, live=live(given), disk=facts(), journal=entry())
     return msgspec.structs.replace(made, **fields)
 

@@ -10,7 +10,7 @@ import pytest
 
 from disk_daemon import guards
 from disk_daemon.guards import GUARDS, When, objection
-from disk_daemon.known import Broken, Case, Facts, Had, Raw, Refuse, User, Wait
+from disk_daemon.known import Broken, Case, Facts, Had, Raw, Refuse, Trash, User, Wait
 from disk_daemon.nvme import Nvme
 from tests.unit.daemon.cases import (
     DISK,
@@ -80,6 +80,23 @@ def whole_disk(**fields: object) -> Case:
     return case(order(whole_disk=True, answer="q"), disk=facts(**fields))
 
 
+def put_aside(**beside: object) -> Case:
+    """An order for the whole disk that was cut after it had put aside what was there."""
+    given = order(kind="prepare", ends="", whole_disk=True, answer="q", over="data::xfs:")
+    at_work = taken(kind="prepare", ends="", whole_disk=True)
+    there = facts(**{"tenancies": (), "trash": (Trash(order="order-1"),)} | beside)
+    return case(given, disk=there, journal=entry(order=at_work))
+
+
+def asked_about(over: str, **fields: object) -> Case:
+    """An order for the whole disk whose person was told that this is on it."""
+    made = case(order(whole_disk=True, answer="q", over=over), disk=facts(**fields))
+    return with_admin(made, wipe_now=Answer(question="q"))
+
+
+STRAY: dict[str, object] = {"tenancies": (), "strays": ("a",), "stray_count": 1}
+
+
 def had(tenancy: str) -> Case:
     """A fresh offer of a tenancy that should be unused, on which the journal has seen a claim."""
     fresh = order(kind="prepare", answer="", ends=OLD, next=NEXT)
@@ -138,6 +155,13 @@ STOPS: list[tuple[str, Case, str]] = [
     ("nobody_is_on_the_whole_disk", whole_disk(everyone_unknown="EACCES"), "InUse"),
     ("nobody_is_on_the_whole_disk", whole_disk(everyone_unknown=NOBODY_LOOKED), "InUse"),
     ("nobody_is_on_the_whole_disk", whole_disk(everyone=(User(who="sh", root="/", pid=7),)), "InUse"),
+    ("is_what_was_asked_about", asked_about("data::another:"), "HasData"),
+    ("is_what_was_asked_about", asked_about("data::entries of others (2), first: 'a':", **STRAY), "HasData"),
+    ("is_what_was_asked_about", put_aside(strays=("new",)), "HasData"),
+    ("is_what_was_asked_about", put_aside(others=("new",)), "HasData"),
+    ("is_what_was_asked_about", put_aside(tenancies=(OTHER,)), "HasData"),
+    ("is_what_was_asked_about", put_aside(trash=(Trash(order="order-0"),)), "HasData"),
+    ("is_what_was_asked_about", msgspec.structs.replace(put_aside(), journal=entry()), "HasData"),
     ("breaker_is_closed", with_live(case(), fleet=fleet(tripped=True)), "Breaker"),
     ("breaker_is_closed", with_live(case(), fleet=fleet(epoch=2)), "Breaker"),
     ("not_paused", with_live(case(), fleet=fleet(paused=True)), "Paused"),
@@ -272,3 +296,18 @@ def test_begun_is_only_what_the_journal_says_and_unknown_is_kept_apart() -> None
     unknown = case(disk=aside, journal=None)
     assert (unknown.begun, unknown.maybe_begun) == (False, True)
     assert NEXT != OLD
+
+
+def test_what_is_as_a_person_was_told_may_go_and_what_the_order_itself_put_aside() -> None:
+    assert (
+        guards.is_what_was_asked_about(asked_about("data::entries of others (1), first: 'a':", **STRAY))
+        is None
+    )
+    assert guards.is_what_was_asked_about(put_aside()) is None
+    assert guards.is_what_was_asked_about(case(order(over="something else"))) is None
+
+
+def test_what_a_person_was_told_of_is_compared_once_and_not_with_what_the_order_made_of_it() -> None:
+    changed = asked_about("data::another:")
+    assert said(objection(changed, When.TAKE)) == "HasData"
+    assert objection(changed, When.BEGIN) is None

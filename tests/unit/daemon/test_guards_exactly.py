@@ -40,7 +40,7 @@ from tidb_volume.value import (
     WipePolicy,
 )
 
-BEGIN, START, ALWAYS = When.BEGIN, When.START, When.ALWAYS
+TAKE, BEGIN, START, ALWAYS = When.TAKE, When.BEGIN, When.START, When.ALWAYS
 
 ASKED: dict[str, tuple[When, bool]] = {
     # guard: until when, and whether only of orders that destroy
@@ -64,6 +64,7 @@ ASKED: dict[str, tuple[When, bool]] = {
     "no_gate_stands": (BEGIN, True),
     "no_restore_is_asked": (BEGIN, True),
     "answer_stands": (BEGIN, False),
+    "is_what_was_asked_about": (TAKE, False),
     "nobody_had_it": (BEGIN, False),
 }
 

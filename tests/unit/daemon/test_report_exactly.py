@@ -28,6 +28,7 @@ def test_a_report_says_all_that_was_seen() -> None:
         empty=True,
         users=(User(who="pod x", root="/.tidb-volume"),),
         strays=("data",),
+        stray_count=1,
     )
     record = Record(handed=OLD, known=True, made="xfs", claims=("c",))
     assert disk_report(seen, record, None, None, survey=7) == DiskReport(
@@ -40,7 +41,7 @@ def test_a_report_says_all_that_was_seen() -> None:
         capacity_bytes=100,
         used_bytes=50,
         content=Content.TENANCY,
-        content_note="entries of others, first: 'data'",
+        content_note="entries of others (1), first: 'data'",
         tenancy=OLD,
         empty=True,
         journal=OLD,
@@ -87,14 +88,23 @@ NOTES: list[tuple[dict[str, Any], str]] = [
     ({"raw": Raw(mode="Filesystem", found="an ext4")}, "an ext4"),
     ({"raw": Raw(mode="Filesystem", found="an ext4", damage="damaged")}, "damaged"),
     ({"raw": Raw(mode="Filesystem", mounted=True)}, ""),
-    ({"raw": Raw(mode="Filesystem", mounted=True), "strays": ("y",)}, "entries of others, first: 'y'"),
+    (
+        {"raw": Raw(mode="Filesystem", mounted=True), "strays": ("y",), "stray_count": 1},
+        "entries of others (1), first: 'y'",
+    ),
     ({"tenancies": (OLD, NEXT)}, "2 tenancies"),
     ({"tenancies": (OLD, NEXT, OTHER)}, "3 tenancies"),
     ({"tenancies": (OLD,)}, ""),
     ({"tenancies": ()}, ""),
     (
-        {"tenancies": (OLD, NEXT), "trash": (Trash(order="o"),), "others": ("x",), "strays": ("y", "z")},
-        "trash of order o; 2 tenancies; 'x' among our folders; entries of others, first: 'y'",
+        {
+            "tenancies": (OLD, NEXT),
+            "trash": (Trash(order="o"),),
+            "others": ("x",),
+            "strays": ("y", "z"),
+            "stray_count": 1000,
+        },
+        "trash of order o; 2 tenancies; 'x' among our folders; entries of others (1000 or more), first: 'y'",
     ),
 ]
 

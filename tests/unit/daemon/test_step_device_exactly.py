@@ -124,6 +124,37 @@ def test_deleting_what_a_whole_disk_has_is_a_wipe_that_may_format_too() -> None:
     assert moves(decide(nothing)) == FORMAT
 
 
+BESIDE = {"strays": ("lost+found/#12", "backup", "b")}
+HOW_ELSE = (
+    "'backup' of somebody's lies beside the tenancy and would go with the file system; move it elsewhere, or"
+    " wipe with method files, which leaves it"
+)
+
+
+@pytest.mark.parametrize("method", ["", "auto", "files"])
+def test_what_a_hand_has_put_beside_a_tenancy_stays_where_no_method_is_asked_for_that_takes_it(
+    method: str,
+) -> None:
+    assert isinstance(decide(mounted(order(method=method), **BESIDE)), OnFolder)
+
+
+@pytest.mark.parametrize("method", ["format", "zero", "discard", "overwrite:2"])
+def test_what_a_hand_has_put_beside_a_tenancy_is_not_taken_with_the_file_system(method: str) -> None:
+    assert decide(mounted(order(method=method), **BESIDE)) == Refuse("HasData", HOW_ELSE)
+    found = {"strays": ("lost+found/#12",)}
+    assert isinstance(decide(mounted(order(method=method), **found)), Do)
+    assert isinstance(decide(mounted(order(), **found)), Do)
+
+
+def test_a_disk_is_made_into_nothing_else_over_what_a_hand_has_put_on_it() -> None:
+    assert decide(reshaped(mounted(order(method="files"), **BESIDE), "ext4")) == Refuse("HasData", HOW_ELSE)
+
+
+def test_all_of_it_goes_where_a_person_said_so() -> None:
+    whole = answered(mounted(order(kind="prepare", answer="q", whole_disk=True), **BESIDE))
+    assert moves(decide(whole)) == FORMAT
+
+
 def test_an_empty_method_deletes_files_like_auto_where_somebody_else_holds_the_disk() -> None:
     assert isinstance(decide(mounted(order(method=""), holders=(HOLDER,))), OnFolder)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from disk_daemon import claims, journal, report
+from disk_daemon import claims, journal, observe, report
 from disk_daemon.facts import bare, device
-from disk_daemon.jobs import Job, Record
-from disk_daemon.known import Broken, Entry, Facts, Made, Raw, User
+from disk_daemon.jobs import Job
+from disk_daemon.known import Entry, Facts, Made, Raw, User
 from disk_daemon.tools import Found
 from tests.unit.life.disks import Disk, Item, Mounted
 from tests.unit.life.machine import CAPACITY, Machine, change
@@ -209,19 +209,7 @@ class DeviceMachine(Machine):
     def report_of(self, job: Job, volume: Volume, claim_uid: str) -> DiskReport:
         """What the daemon tells of the slot."""
         facts = self.look(self.slot, job)
-        known = self.journal_of(facts.identity) if facts.identity else None
-        if isinstance(known, Broken):
-            record = Record(broken=known.why)
-        elif known is None:
-            record = Record()
-        else:
-            record = Record(
-                handed=known.handed,
-                known=True,
-                order=known.order,
-                claims=journal.seen_on(known, known.handed),
-                made=journal.shape(known),
-            )
+        record = observe.recorded(self.journal_of(facts.identity) if facts.identity else None)
         status = volume.status
         claimed = status.phase is Phase.BOUND
         return report.disk_report(facts, record, status.identity, None, claimed=claimed, claim_uid=claim_uid)

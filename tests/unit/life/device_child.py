@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from disk_daemon import guards, journal, step, step_device
+from disk_daemon.facts import bare
 from disk_daemon.facts.device import FS_TYPE
 from disk_daemon.guards import When
 from disk_daemon.known import (
@@ -228,16 +229,7 @@ class DeviceChild(Child):
             raise Stop(found, begun=self._begun)
 
     def _changed(self, before: Case, case: Case) -> Refuse | None:
-        was, is_now = before.disk.raw, case.disk.raw
-        assert was is not None
-        assert is_now is not None
-        if was.mode == "Block":
-            same = (before.disk.tenancies, was.blank) == (case.disk.tenancies, is_now.blank)
-        elif was.mounted:
-            same = is_now.mountable and was.uuid == is_now.uuid
-        else:
-            same = was.blank == is_now.blank
-        if same or self.order.whole_disk:
+        if bare.is_as_judged(before.disk, case.disk):
             return None
         return Refuse("HasData", "the disk changed under the order")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from disk_daemon.jobs import Job
 from tests.unit.life.cluster import NODE, Cluster, desired, pool
 from tests.unit.life.device import Device, DeviceMachine, job_of
 from tests.unit.life.device_child import DeviceChild
 from tests.unit.life.disks import Item
-from tests.unit.life.machine import Daemon, Letter
+from tests.unit.life.machine import Daemon
 from tests.unit.life.simulate import Controller, Node, Sim, _claim
 from tidb_volume import names
 from tidb_volume.inventory.expand import DesiredDisk
@@ -37,19 +38,8 @@ class DeviceNode(Node):
     child = DeviceChild
     machine: DeviceMachine
 
-    def observe(self, daemon: Daemon) -> None:
-        volume = self.cluster.etcd.volume
-        if volume is None:
-            return
-        claim_uid = _claim(volume)
-        self.machine.note(job_of(volume, claim_uid=claim_uid))
-        self.observed(volume)
-        report, order = self._report(volume), volume.spec.order
-        current = daemon.work is not None and order is not None and daemon.work.order_id == order.id
-        said = volume.status.work
-        unsaid = said is None or order is None or said.order_id != order.id
-        work = daemon.work if current and unsaid else None
-        daemon.letters.append(Letter(volume.metadata.uid, report, work))
+    def _job(self, volume: Volume) -> Job:
+        return job_of(volume, claim_uid=_claim(volume))
 
     def _report(self, volume: Volume) -> DiskReport:
         return self.machine.report_of(job_of(volume), volume, _claim(volume))

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from disk_daemon import claims, guards, journal, minded, report
+from disk_daemon import claims, guards, journal, minded, observe, report
 from disk_daemon.guards import When
-from disk_daemon.jobs import Job, Record
+from disk_daemon.jobs import Job
 from disk_daemon.known import (
     AlreadyDone,
     Aside,
@@ -98,6 +98,7 @@ class Machine:
             identity=disk.identity,
             capacity_bytes=CAPACITY,
             strays=tuple(sorted(item.what for item in disk.strays)),
+            stray_count=len(disk.strays),
             folder=bool(disk.tenancies or disk.trash),
             tenancies=tuple(sorted(disk.tenancies)),
             empty=empty,
@@ -113,14 +114,7 @@ class Machine:
     def report(self, recorded: Identity | None, claim_uid: str = "") -> DiskReport:
         """What the daemon tells of the slot."""
         facts = self.facts(self.slot)
-        known = self.journal_of(facts.identity) if facts.identity else None
-        if isinstance(known, Broken):
-            record = Record(broken=known.why)
-        elif known is None:
-            record = Record()
-        else:
-            claims = journal.seen_on(known, known.handed)
-            record = Record(handed=known.handed, known=True, order=known.order, claims=claims)
+        record = observe.recorded(self.journal_of(facts.identity) if facts.identity else None)
         return report.disk_report(facts, record, recorded, None, claim_uid=claim_uid)
 
     def note(self, job: Job) -> None:

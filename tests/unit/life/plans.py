@@ -103,7 +103,7 @@ AGAIN = but(COMMITTED, spec={"order": order(attempt=2)})
 GONE = but(
     RELEASED,
     admin=ADOPT,
-    status={"question": question("gone", f"gone:{OLD}")},
+    status={"question": question("gone", f"gone:{OLD}, with tenancy:{OLD}::")},
     pvs=(),
 )
 """Its PersistentVolume was deleted by hand, and a person said: wipe it."""

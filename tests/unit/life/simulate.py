@@ -296,17 +296,20 @@ class Node:
     def observe(self, daemon: Daemon) -> None:
         """Look at the disk, and have the report ready to be written."""
         volume = self.cluster.etcd.volume
-        if volume is not None:
-            self.machine.note(
-                Job(id=1, kind="observe", tenancy=volume.status.tenancy, claim_uid=_claim(volume))
-            )
-            self.observed(volume)
-            report, order = self._report(volume), volume.spec.order
-            current = daemon.work is not None and order is not None and daemon.work.order_id == order.id
-            said = volume.status.work
-            unsaid = said is None or order is None or said.order_id != order.id
-            work = daemon.work if current and unsaid else None
-            daemon.letters.append(Letter(volume.metadata.uid, report, work))
+        if volume is None:
+            return
+        self.machine.note(self._job(volume))
+        self.observed(volume)
+        report, order = self._report(volume), volume.spec.order
+        current = daemon.work is not None and order is not None and daemon.work.order_id == order.id
+        said = volume.status.work
+        unsaid = said is None or order is None or said.order_id != order.id
+        work = daemon.work if current and unsaid else None
+        daemon.letters.append(Letter(volume.metadata.uid, report, work))
+
+    def _job(self, volume: Volume) -> Job:
+        """What a child is told that only looks."""
+        return Job(id=1, kind="observe", tenancy=volume.status.tenancy, claim_uid=_claim(volume))
 
     def _report(self, volume: Volume) -> DiskReport:
         return self.machine.report(volume.status.identity, _claim(volume))

@@ -178,6 +178,13 @@ def test_what_was_found_done_is_asked_again_and_without_a_commit_in_a_way_that_d
 
 # --- the committed wipe goes on ---
 
+WHOLE: dict[str, Any] = {
+    "kind": "prepare",
+    "answer": "q-0",
+    "whole_disk": True,
+    "over": f"tenancy:{OLD}::",
+    "asked": "",
+}
 ADOPTED = {"adopt": Adopt(question="q-1", action="Wipe")}
 WIPE_NOW = {"wipe_now": Answer(question="q-1")}
 GOES_ON = change(
@@ -210,7 +217,7 @@ GOES_ON = change(
         # It was about data that nobody is known to have had: all of it.
         (
             but(COMMITTED, spec={"order": None}, status={"committed_on": "q-0", "tenancy": ""}),
-            change(FRESH_ORDER, kind="prepare", answer="q-0", whole_disk=True, asked=""),
+            change(FRESH_ORDER, **WHOLE),
         ),
         (
             but(
@@ -218,7 +225,7 @@ GOES_ON = change(
                 spec={"order": None},
                 status={"committed_on": "q-0", "tenancy": "", "disk": None},
             ),
-            change(FRESH_ORDER, kind="prepare", ends="", answer="q-0", whole_disk=True, asked=""),
+            change(FRESH_ORDER, **WHOLE | {"ends": "", "over": ""}),
         ),
         (
             but(COMMITTED, spec={"order": None}, status={"tenancy": ""}),
@@ -229,7 +236,16 @@ GOES_ON = change(
         (but(COMMITTED, spec={"order": order(answer="q-0")}, admin=WIPE_NOW), change(GOES_ON, answer="q-0")),
         (
             but(COMMITTED, spec={"order": order(kind="prepare", ends=OTHER, answer="q-0")}),
-            change(GOES_ON, kind="prepare", ends=OTHER, answer="q-0", whole_disk=True, asked=""),
+            change(GOES_ON, **WHOLE | {"ends": OTHER}),
+        ),
+        # What a person was told of stays what he was told of, whatever is there by now.
+        (
+            but(COMMITTED, spec={"order": order(kind="prepare", answer="q-0", whole_disk=True, over="then")}),
+            change(GOES_ON, **WHOLE | {"over": "then"}),
+        ),
+        (
+            but(COMMITTED, spec={"order": order(kind="prepare", answer="q-0", over="then")}),
+            change(GOES_ON, **WHOLE),
         ),
     ],
 )

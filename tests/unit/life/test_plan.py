@@ -184,6 +184,7 @@ BASE = Order(
     epoch=1,
     leader="a",
 )
+WHOLE = change(BASE, kind="prepare", answer="q-1", whole_disk=True, asked="adopt: Wipe")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,15 @@ BASE = Order(
         (with_pv(COUNTED, spec={"claim_ref": None}), change(BASE, pv_name=PV_OLD, pv_uid="pv-a")),
         (
             but(GONE, mine={"counted": frozenset({"q-1"})}),
-            change(BASE, kind="prepare", answer="q-1", whole_disk=True, pv_name=PV_OLD, asked="adopt: Wipe"),
+            change(WHOLE, pv_name=PV_OLD, over=f"tenancy:{OLD}::"),
+        ),
+        (
+            but(
+                GONE,
+                mine={"counted": frozenset({"q-1"})},
+                spec={"order": change(WHOLE, id="order-8", answer="q-0", over="then")},
+            ),
+            change(WHOLE, pv_name=PV_OLD, over=f"tenancy:{OLD}::"),
         ),
         (
             but(
@@ -206,7 +215,7 @@ BASE = Order(
                 disk={"content": Content.DATA, "tenancy": OTHER},
                 status={"question": question("adopt", ABOUT.replace("::", f":{OTHER}:"))},
             ),
-            change(BASE, kind="prepare", ends=OTHER, answer="q-1", whole_disk=True, asked="adopt: Wipe"),
+            change(WHOLE, ends=OTHER, over=f"data:{OTHER}:xfs:"),
         ),
         (FREE, change(BASE, kind="prepare", asked="")),
         (

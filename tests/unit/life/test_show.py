@@ -43,6 +43,7 @@ from tidb_volume.value import (
     Phase,
     Presence,
     Question,
+    Ref,
     Restore,
     WipePolicy,
     WorkState,
@@ -322,6 +323,7 @@ def fresh(kind: str, about: str, text: str) -> Question:
 NO = {"question": None}
 RELEASE = "wipe it now, give it back, or leave it to the policy?"
 GONE = "wipe it, give it back to a claim, or keep it?"
+WITH_ITS_DATA = f", with tenancy:{OLD}::"
 ADOPTION = "wipe what is on it, or keep it for one claim?"
 RIGHT = "is the disk that is there now the right one?"
 APART = "other machines show these facts too: is it a disk of its own, which no other machine can reach?"
@@ -338,8 +340,11 @@ DELETED = but(RELEASED, spec={"order": order()}, mine={"deleted": frozenset({"pv
         (but(BOUND, status=NO), None),
         (but(RELEASED, status=NO), fresh("release", OLD, RELEASE)),
         (but(RELEASED, status=NO, spec={"wipe": KEEP}), fresh("release", f"{OLD}, kept", RELEASE)),
-        (but(RELEASED, status=NO, pvs=()), fresh("gone", f"gone:{OLD}", GONE)),
-        (but(RELEASED, status=NO, pvs=(), disk=WRONG), fresh("gone", f"gone:{OLD}{PLACE}", GONE)),
+        (but(RELEASED, status=NO, pvs=()), fresh("gone", f"gone:{OLD}{WITH_ITS_DATA}", GONE)),
+        (
+            but(RELEASED, status=NO, pvs=(), disk=WRONG),
+            fresh("gone", f"gone:{OLD}{PLACE}{WITH_ITS_DATA}", GONE),
+        ),
         (but(RELEASED, status=NO, disk=WRONG), fresh("release", f"{OLD}{PLACE}", RELEASE)),
         (but(RELEASED, status=NO, disk=WRONG, around=TWIN), fresh("release", f"{OLD}{PLACE}{TOO}", RELEASE)),
         (
@@ -351,10 +356,16 @@ DELETED = but(RELEASED, spec={"order": order()}, mine={"deleted": frozenset({"pv
         (but(COMMITTED, status={**NO, "work": FAILED}), fresh("release", OLD, RELEASE)),
         # Our delete commits the wipe: there is no more to ask than before.
         (but(DELETED, status=NO), fresh("release", OLD, RELEASE)),
-        (but(DELETED, status=NO, spec={"order": None}), fresh("gone", f"gone:{OLD}", GONE)),
-        (but(DELETED, status=NO, spec={"order": order(pv_uid="pv-z")}), fresh("gone", f"gone:{OLD}", GONE)),
-        (but(DELETED, status=NO, mine={"deleted": frozenset()}), fresh("gone", f"gone:{OLD}", GONE)),
-        (but(DELETED, status={**NO, "work": REFUSED}), fresh("gone", f"gone:{OLD}", GONE)),
+        (but(DELETED, status=NO, spec={"order": None}), fresh("gone", f"gone:{OLD}{WITH_ITS_DATA}", GONE)),
+        (
+            but(DELETED, status=NO, spec={"order": order(pv_uid="pv-z")}),
+            fresh("gone", f"gone:{OLD}{WITH_ITS_DATA}", GONE),
+        ),
+        (
+            but(DELETED, status=NO, mine={"deleted": frozenset()}),
+            fresh("gone", f"gone:{OLD}{WITH_ITS_DATA}", GONE),
+        ),
+        (but(DELETED, status={**NO, "work": REFUSED}), fresh("gone", f"gone:{OLD}{WITH_ITS_DATA}", GONE)),
         (but(DELETED, status={**NO, "work": change(REFUSED, reason="Odd")}), fresh("release", OLD, RELEASE)),
         (but(DELETED, status={"work": REFUSED}, admin=RESTORE), question()),
         # Another disk in its place, or one that others show.
@@ -386,12 +397,40 @@ def test_a_question_stands_whenever_a_person_may_decide(world: World, question_:
     assert asked(world) == question_
 
 
+GONE_WITH_MORE = but(
+    RELEASED,
+    pvs=(),
+    status={"question": question("gone", f"gone:{OLD}{WITH_ITS_DATA}")},
+    disk={"content_note": "entries of others (1), first: 'x'"},
+)
+KEEP_IT = {"adopt": Adopt(question="q-1", action="Keep", claim=Ref(namespace="db", name="d"))}
+
+
+def test_what_comes_to_lie_beside_the_data_is_asked_about_anew_by_whoever_does_not_give_it_back() -> None:
+    more = f"gone:{OLD}, with tenancy:{OLD}:entries of others (1), first: 'x':"
+    assert asked(GONE_WITH_MORE) == fresh("gone", more, GONE)
+    assert asked(but(GONE_WITH_MORE, admin=ADOPT)) == fresh("gone", more, GONE)
+    stands = GONE_WITH_MORE.volume.status.question
+    assert asked(but(GONE_WITH_MORE, admin=RESTORE)) == stands
+    assert asked(but(GONE_WITH_MORE, admin=KEEP_IT)) == stands
+    of_another = but(GONE_WITH_MORE, status={"question": question("gone", f"gone:{OTHER}{WITH_ITS_DATA}")})
+    assert asked(but(of_another, admin=KEEP_IT)) == fresh("gone", more, GONE)
+
+
+def test_a_disk_that_is_not_to_be_seen_is_asked_about_as_it_was() -> None:
+    stands = GONE_WITH_MORE.volume.status.question
+    assert asked(but(GONE_WITH_MORE, disk={"presence": Presence.NOT_PRESENT})) == stands
+    assert asked(but(GONE_WITH_MORE, status={"disk": None})) == stands
+    unseen = but(GONE_WITH_MORE, status={"disk": None, "question": None})
+    assert asked(unseen) == fresh("gone", f"gone:{OLD}, with ", GONE)
+
+
 def test_what_a_person_may_forget_is_not_asked_anew_as_gone() -> None:
     forgotten = but(
         RELEASED, pvs=(), disk={"presence": Presence.NOT_PRESENT}, admin={"forget": Answer(question="q-1")}
     )
     assert asked(forgotten) == question()
-    assert asked(but(forgotten, admin={"forget": None})) == fresh("gone", f"gone:{OLD}", GONE)
+    assert asked(but(forgotten, admin={"forget": None})) == fresh("gone", f"gone:{OLD}{WITH_ITS_DATA}", GONE)
 
 
 ABOUT_DATA = f"data::xfs (label backup): on {FACTS}"

@@ -57,6 +57,7 @@ _guard("not_held", stage="committed", between="hold")
 _guard("no_gate_stands", stage="committed", between="gate")
 _guard("no_restore_is_asked", stage="committed", between="restore")
 _guard("answer_stands", stage="adopting", between="answers taken back")
+_guard("is_what_was_asked_about", stage="adopting", between="something put on it")
 _guard("nobody_had_it", stage="bound", saved="offered", between="emptied, etcd set back, edited", wipe=True)
 
 

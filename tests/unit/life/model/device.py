@@ -137,6 +137,16 @@ class DeviceLife(Life):
         if not raw and self.is_free(disk):
             disk.reformat(f"fs-{next(self.cluster.ids)}")
 
+    def put_on(self, disk: Device, item: Item) -> None:  # type: ignore[override]
+        """Into what is mounted, or on a disk that is as good as new: what a hand adds to other people's data
+        on a device, no look tells from what was there."""
+        if self.machine.place is disk:
+            super().put_on(disk, item)
+        elif not disk.items() and self.is_free(disk) and not self.is_half_gone(disk):
+            super().put_on(disk, item)
+            disk.reformat(f"fs-{next(self.cluster.ids)}")
+            disk.strays.add(item)
+
     @rule(which=st.integers(0, 1))
     def a_disk_is_zeroed_by_hand(self, which: int) -> None:
         if self.is_free(self.disks[which]):

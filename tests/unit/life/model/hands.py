@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.unit.life.cluster import change
+from tests.unit.life.machine import Disk, Item
 from tests.unit.life.model.people import People
-from tests.unit.life.model.state import CLAIMS, tenancy_of
+from tests.unit.life.model.state import CLAIMS, STRANGER, tenancy_of
 from tidb_volume.upstream import PhaseOnly, Pv
 from tidb_volume.value import Ref, VolumeStatus
 
@@ -78,6 +79,16 @@ class Hands(People):
         if name not in disk.tenancies:
             self.forged.add(name)
             disk.tenancies[name] = set(slot.tenancies.get(name, ())) if copied else set()
+
+    @rule(which=st.integers(0, 1))
+    def something_is_put_on_a_disk(self, which: int) -> None:
+        """Beside what is there, by somebody of the machine; not in the very moment in which it is wiped."""
+        disk = self.disks[which]
+        if disk.lock is None:
+            self.put_on(disk, Item(STRANGER, f"put-{next(self.cluster.ids)}"))
+
+    def put_on(self, disk: Disk, item: Item) -> None:
+        disk.strays.add(item)
 
     @precondition(lambda self: any(p.spec.claim_ref is None for p in self.cluster.etcd.pvs.values()))
     @rule(key=st.sampled_from(CLAIMS))

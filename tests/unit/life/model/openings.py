@@ -212,5 +212,6 @@ OPENINGS: dict[str, Callable[[Hands], None]] = {
     "next tenant, etcd set back": _next_tenant_then_older_etcd,
     "written by hand": _written_by_hand,
     "made again beside another": _made_again_beside_another,
+    "something put on it": lambda life: life.something_is_put_on_a_disk(0),
     "daemon dies": lambda life: life.a_daemon_dies(0),
 }

@@ -1,0 +1,115 @@
+"""What comes to lie on a disk after a person was asked is not wiped on his answer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from disk_daemon.facts.folder import Rules
+from tests.disks.bench import (
+    NEXT,
+    OLD,
+    AnyDisk,
+    Api,
+    Disk,
+    RawDisk,
+    for_all_of,
+    identity_of,
+    in_child,
+    obey,
+    reclaim,
+    state,
+    volume_with,
+)
+from tests.disks.device import SECRET, prepare, written
+from tidb_volume.value import Adopt, Order
+
+
+def answered(disk: AnyDisk, order: Order) -> Api:
+    """The API, where a person has said: wipe it."""
+    api = Api(volume_with(disk, order))
+    api.change_admin(adopt=Adopt(question="q", action="Wipe"))
+    return api
+
+
+def of_somebody(disk: Disk, rules: Rules) -> Order:
+    """The order to wipe a disk with a file of somebody's, on the answer of a person who was told of that."""
+    (disk.path / "old").write_bytes(SECRET)
+    return for_all_of(disk, rules, reclaim(identity_of(disk, rules), kind="prepare", ends="", answer="q"))
+
+
+@pytest.mark.guards("is_what_was_asked_about")
+def test_a_file_that_came_since_is_not_wiped_with_what_was_there(disk: Disk, rules: Rules) -> None:
+    order = of_somebody(disk, rules)
+    (disk.path / "new").write_bytes(SECRET)
+    refused = obey(disk, order, rules, answered(disk, order))
+    assert state(refused) == ("refused", "HasData")
+    assert refused.work is not None
+    assert "asked about data::entries of others (1), first: 'old'" in refused.work.message
+    assert "(2)" in refused.work.message
+    assert [(disk.path / name).read_bytes() for name in ("old", "new")] == [SECRET, SECRET]
+    told = for_all_of(disk, rules, order)
+    assert state(obey(disk, told, rules, answered(disk, told))) == ("done", "")
+    assert not (disk.path / "new").exists()
+
+
+@pytest.mark.guards("is_what_was_asked_about")
+def test_a_file_that_came_while_nobody_was_at_work_is_not_put_aside_with_the_rest(
+    disk: Disk, rules: Rules
+) -> None:
+    """Cut after the renames, the next process finds what the first one put aside, and what came since."""
+    order = of_somebody(disk, rules)
+
+    def put_aside() -> list[Path]:
+        return list(disk.path.glob(".tidb-volume/trash-*/root/old"))
+
+    def die(what: str) -> None:
+        if put_aside():
+            os._exit(1)
+
+    in_child(lambda: obey(disk, order, rules, answered(disk, order), tick=die))
+    assert put_aside()
+    (disk.path / "new").write_bytes(SECRET)
+    assert state(obey(disk, order, rules, answered(disk, order))) == ("refused", "HasData")
+    assert (disk.path / "new").read_bytes() == SECRET
+    assert [each.read_bytes() for each in put_aside()] == [SECRET]
+    (disk.path / "new").unlink()
+    assert state(obey(disk, order, rules, answered(disk, order))) == ("done", "")
+
+
+@pytest.mark.parametrize("block", [False, True], ids=["filesystem", "block"])
+@pytest.mark.guards("is_what_was_asked_about")
+def test_a_file_system_that_was_made_since_is_not_wiped(raw: RawDisk, rules: Rules, block: bool) -> None:
+    how = {"volume_mode": "Block", "fs_type": ""} if block else {}
+    written(raw, "ext4")
+    order = for_all_of(raw, rules, prepare(identity_of(raw, rules), answer="q"), **how)
+    subprocess.run(["mkfs.ext4", "-q", "-F", raw.loop], check=True)
+    before = raw.image.read_bytes()
+    assert state(obey(raw, order, rules, answered(raw, order), job=how)) == ("refused", "HasData")
+    assert raw.image.read_bytes() == before
+
+
+@pytest.mark.parametrize("method", ["auto", "files"])
+def test_what_a_hand_has_put_beside_a_tenancy_outlives_its_wipe(
+    used: RawDisk, rules: Rules, method: str
+) -> None:
+    beside = Path(used.ours).parent / "by-hand"
+    beside.write_bytes(SECRET)
+    assert state(obey(used, reclaim(identity_of(used, rules), method=method), rules)) == ("done", "")
+    assert beside.read_bytes() == SECRET
+    assert sorted(each.name for each in used.ours.iterdir()) == [NEXT]
+
+
+@pytest.mark.parametrize("method", ["format", "zero"])
+def test_a_wipe_that_would_take_it_is_refused(used: RawDisk, rules: Rules, method: str) -> None:
+    beside = Path(used.ours).parent / "by-hand"
+    beside.write_bytes(SECRET)
+    order = reclaim(identity_of(used, rules), method=method)
+    assert state(obey(used, order, rules)) == ("refused", "HasData")
+    assert beside.read_bytes() == SECRET
+    assert (used.ours / OLD).is_dir()
+    beside.unlink()
+    assert state(obey(used, order, rules)) == ("done", "")
