@@ -367,9 +367,9 @@ def is_what_was_asked_about(case: Case) -> Objection | None:
     aside = any(each.order == order.id for each in disk.trash) and case.taken is not None
     if aside and not (disk.strays or disk.others or disk.tenancies):
         return None
-    if not aside and disk.lies_on_it == order.over:
+    if disk.lies_on_it == order.over:
         return None
-    said = f"a person was asked about {order.over or 'nothing'}, and there is {disk.lies_on_it} now"
+    said = f"a person was asked about '{order.over}', and there is '{disk.lies_on_it}' now"
     return Refuse("HasData", f"{said}; say what is to become of it")
 
 

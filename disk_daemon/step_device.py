@@ -135,9 +135,8 @@ def _formats(case: Case, raw: Raw) -> bool:
 def _beside(case: Case) -> list[str]:
     """What hands have put into the file system that we made. Nobody was asked about it, unless all is to go;
     what fsck has found was the tenants'."""
-    if case.order.whole_disk:
-        return []
-    return [each for each in case.disk.strays if not each.startswith(f"{LOST_AND_FOUND}/")]
+    strays = () if case.order.whole_disk else case.disk.strays
+    return [each for each in strays if not each.startswith(f"{LOST_AND_FOUND}/")]
 
 
 # --- it is not ----------------------------------------------------------------------------------------------

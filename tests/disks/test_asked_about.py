@@ -48,7 +48,7 @@ def test_a_file_that_came_since_is_not_wiped_with_what_was_there(disk: Disk, rul
     refused = obey(disk, order, rules, answered(disk, order))
     assert state(refused) == ("refused", "HasData")
     assert refused.work is not None
-    assert "asked about data::entries of others (1), first: 'old'" in refused.work.message
+    assert "asked about 'data::entries of others (1), first: 'old':'" in refused.work.message
     assert "(2)" in refused.work.message
     assert [(disk.path / name).read_bytes() for name in ("old", "new")] == [SECRET, SECRET]
     told = for_all_of(disk, rules, order)

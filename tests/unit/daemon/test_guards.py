@@ -304,6 +304,8 @@ def test_what_is_as_a_person_was_told_may_go_and_what_the_order_itself_put_aside
         is None
     )
     assert guards.is_what_was_asked_about(put_aside()) is None
+    both = (Trash(order="order-0"), Trash(order="order-1"))
+    assert guards.is_what_was_asked_about(put_aside(trash=both)) is None
     assert guards.is_what_was_asked_about(case(order(over="something else"))) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -122,6 +123,13 @@ def test_deleting_what_a_whole_disk_has_is_a_wipe_that_may_format_too() -> None:
         mounted(order(kind="prepare", ends="", answer="q", whole_disk=True), tenancies=(), strays=("x",))
     )
     assert moves(decide(nothing)) == FORMAT
+
+
+@pytest.mark.parametrize("made", [unmounted, block])
+def test_what_came_since_a_person_was_asked_is_not_taken_unmounted_either(made: Callable[..., Case]) -> None:
+    told = answered(made(first(answer="q", whole_disk=True, over="data::xfs:"), found="ext4"))
+    asked = f"a person was asked about 'data::xfs:', and there is '{told.disk.lies_on_it}' now"
+    assert decide(told) == Refuse("HasData", f"{asked}; say what is to become of it")
 
 
 BESIDE = {"strays": ("lost+found/#12", "backup", "b")}

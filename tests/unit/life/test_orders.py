@@ -416,3 +416,14 @@ SAID_BEFORE = order(asked="wipe-now by jack")
 )
 def test_an_order_says_whose_word_it_stands_on(world: World, fields: dict[str, Any], asked: str) -> None:
     assert new(world, **fields).asked == asked
+
+
+@pytest.mark.parametrize(("answer", "over"), [("q-0", "then"), ("q-1", f"tenancy:{OLD}::")])
+def test_an_order_is_about_what_the_person_was_told_of_on_whose_answer_it_stands(
+    answer: str, over: str
+) -> None:
+    world = but(RELEASED, spec={"order": order(kind="prepare", answer="q-0", whole_disk=True, over="then")})
+    action = orders.write(world, look(world), kind="prepare", ends="", answer=answer, why="").action
+    assert isinstance(action, actions.WriteOrder)
+    assert action.order is not None
+    assert action.order.over == over
