@@ -16,7 +16,7 @@ from pathlib import Path
 from .system import ClusterError, run, until
 
 FIRST_LOOP = 100
-SPARE_LOOPS = 64
+SPARE_LOOPS = FIRST_LOOP
 
 _LOOP_MAJOR = 7
 # linux/loop.h

@@ -59,10 +59,14 @@ class Disk(NamedTuple):
             ["losetup", "-f", "--show", image], check=True, capture_output=True, text=True
         ).stdout.strip()
         options = ["-q", "-K"] if fs == "xfs" else ["-q", "-E", "nodiscard"]
-        subprocess.run([f"mkfs.{fs}", *options, loop], check=True)
         disk = cls(folder / name, loop, image)
-        disk.path.mkdir()
-        disk.mount()
+        try:
+            subprocess.run([f"mkfs.{fs}", *options, loop], check=True)
+            disk.path.mkdir()
+            disk.mount()
+        except BaseException:
+            disk.remove()
+            raise
         return disk
 
     def mount(self) -> None:
