@@ -49,6 +49,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         f"{DAEMON}/test_step_device.py",
         f"{DAEMON}/test_step_device_exactly.py",
     ),
+    "disk_daemon/facts/bare.py": (f"{DAEMON}/test_bare.py",),
     "disk_daemon/minded.py": (f"{DAEMON}/test_minded.py",),
     "disk_daemon/news.py": (f"{DAEMON}/test_news.py",),
     "tidb_volume/identity.py": ("tests/unit/test_identity.py",),
