@@ -385,8 +385,9 @@ class Keeper:
         if current is None or current.id != child.job.order.id:
             return
         if work is None:
-            # The server has another order by now; the watch will bring it.
-            known.answered = (current.id, child.job.order.withdrawn)
+            # The server has another order by now. The watch will bring it, unless an etcd that is set back
+            # brings this one again.
+            minded.found_waiting(known, "api", self._clock())
             return
         if work.reason == "NotCommitted":
             # Nothing is said of it: to the controller an order without an answer can be taken back.

@@ -43,6 +43,8 @@ from tidb_volume.value import (
 
 HANGS, CRASHES, WIPES, USED = "/hangs", "/crashes", "/wipes", "/used"
 ASKED_BACK = "/asked-back"
+DROPPED = "/dropped"
+"""The server has another order by now."""
 """Its child reads that the data is asked back, and nothing that came since."""
 SLOW = "/slow"
 """It says how far it is, and then nothing until the file whose path follows is there."""
@@ -81,7 +83,7 @@ def work(job: Job, line: socket.socket) -> None:
         asked = Work(order_id=job.order.id, state=WorkState.RUNNING, reason="RestoreAsked")
         say(line, msgspec.structs.replace(made, work=asked, until="volume"))
         return
-    if job.order is not None:
+    if job.order is not None and not job.source.path.startswith(DROPPED):
         if job.source.path.startswith(WIPES):
             time.sleep(0.3)
         done = Work(order_id=job.order.id, state=WorkState.DONE)
@@ -354,6 +356,19 @@ def test_an_order_that_is_not_committed_waits_for_the_commit(world: World) -> No
     assert "order" not in [job.kind for job in world.spawned]
     world.keeper.volume_changed(listed("v", "/data/a", order()))
     world.until("the answer", lambda: world.last("v")[1])
+
+
+def test_an_order_that_the_server_has_no_more_is_carried_out_once_it_has_it_again(world: World) -> None:
+    """An etcd that is set back brings it again, and no watch tells of that."""
+    world.keeper.volume_changed(listed("v", DROPPED, order(id="o1")))
+    world.until("a child to be told of another order", lambda: at_work_on(world) == 1 and world.idle())
+    assert world.last("v")[1] is None
+    world.now += 300
+    world.until("it to be tried again", lambda: at_work_on(world) == 2 and world.idle())
+
+
+def at_work_on(world: World) -> int:
+    return sum(1 for job in world.spawned if job.kind == "order")
 
 
 def test_at_most_two_disks_are_wiped_at_once_and_all_in_the_end(world: World) -> None:
