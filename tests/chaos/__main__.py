@@ -195,8 +195,10 @@ class Chaos:
         return wrong + [f"{each.metadata.name}: {each.status.state} {each.status.reason}" for each in left]
 
     def _all_are_back(self) -> list[str]:
+        """Who has data. One that never ran may wait for a disk about which a person is asked, or have been
+        bound by Kubernetes to an offer out of the restored etcd, whose tenancy is no more."""
         until = time.monotonic() + REST_S
-        alive = [each for each in self.tenants if not each.ended]
+        alive = [each for each in self.tenants if each.wrote and not each.ended]
         while time.monotonic() < until:
             for each in alive:
                 self.judged.judge(each, self.cluster.nodes)
