@@ -76,7 +76,6 @@ def unmounted(sight: Sight, facts: Facts, entry: Entry | None, *, ours: bool) ->
     making = entry is not None and entry.making is not None
     found = sight.probed(facts, making=making)
     held = "" if facts.users or ours else sight.held()
-    made = entry.made if entry is not None else None
     identity = _with(facts.identity, found.uuid)
     raw = msgspec.structs.replace(
         facts.raw,
@@ -86,7 +85,8 @@ def unmounted(sight: Sight, facts: Facts, entry: Entry | None, *, ours: bool) ->
         held=held,
     )
     facts = msgspec.structs.replace(facts, identity=identity, users_unknown=facts.users_unknown or held)
-    if entry is not None and made is not None and entry.making is None:
+    if entry is not None and entry.made is not None and entry.making is None:
+        made = entry.made
         if (found.uuid, found.fs_type) != (made.uuid, made.fs_type):
             raw = msgspec.structs.replace(raw, damage=_not_ours(entry, found.words))
         elif not entry.unmounted:

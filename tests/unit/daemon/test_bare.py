@@ -162,6 +162,14 @@ NOT_MOUNTED = {
 UNMOUNTED: list[tuple[str, Sight, Facts, Entry | None, bool, Facts]] = [
     # what it is about, the device, before, the journal, whether who asks holds it, after
     ("blank", Sight(zero=True), NEW, None, False, seen(NEW, uuid="", raw={"blank": True})),
+    (
+        "blank, and known",
+        Sight(zero=True),
+        NEW,
+        Entry(identity=DISK),
+        False,
+        seen(NEW, uuid="", raw={"blank": True}),
+    ),
     ("noise", Sight(), NEW, None, False, seen(NEW, uuid="", raw={"found": "data of no known kind"})),
     (
         "theirs",
@@ -287,6 +295,9 @@ def test_what_is_being_made_is_looked_at_as_such_and_only_what_is_not_recognised
     sight = Sight(XFS)
     bare.unmounted(sight, NEW, MAKING, ours=True)
     assert sight.asked == ["probed, making"]
+    sight = Sight(XFS)
+    bare.unmounted(sight, NEW, HAS, ours=True)
+    assert sight.asked == ["probed"]
     sight = Sight()
     bare.unmounted(sight, NEW, None, ours=False)
     assert sight.asked == ["probed", "held", "zero"]

@@ -179,6 +179,11 @@ def whole(disk: Any, *, ends: str = "", journal: Any = None) -> Verdict:
     return decide(with_admin(made, adopt=Adopt(question="q", action="Wipe")))
 
 
+def test_what_came_since_a_person_was_asked_is_not_taken() -> None:
+    made = case(order(kind="prepare", answer="q", whole_disk=True, over="data::another:"))
+    assert said(decide(with_admin(made, adopt=Adopt(question="q", action="Wipe")))) == "HasData"
+
+
 @pytest.mark.notices("daemon: neither which disk nor whose tenancy it is is looked at")
 def test_a_tenancy_that_the_order_does_not_name_is_told_beside_the_one_that_it_does() -> None:
     verdict = decide(case(disk=facts(tenancies=(OTHER,))))
