@@ -130,9 +130,12 @@ class Term:
 
     def _again(self, key: Key, error: transport.ApiError) -> None:
         if error.conflict or error.not_found or error.exists:
-            # Something changed since it was read: read it from the server and decide anew.
-            _log.debug("changed meanwhile", topic=key.topic.value, name=key.name, error=str(error))
-            if key.topic is Topic.VOLUME and self._queue.retries(key) < 3:
+            # Something changed since it was read: read it from the server and decide anew. What does not get
+            # better by that is in the way: a name that somebody else has taken, for instance.
+            soon = self._queue.retries(key) < 3
+            say = _log.debug if soon else _log.warning
+            say("changed meanwhile", topic=key.topic.value, name=key.name, error=str(error))
+            if key.topic is Topic.VOLUME and soon:
                 try:
                     self._actor.refresh(key.name)
                 except (transport.ApiError, transport.NoAnswer, codec.Undecodable) as failed:
