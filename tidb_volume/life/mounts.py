@@ -73,8 +73,9 @@ def said(world: World) -> str:
     """Why the claimed tenancy is not to be seen, for people."""
     status, disk = world.volume.status, world.volume.status.disk
     assert disk is not None, "what is missing is missing on a disk"
-    found = disk.content_note or "nothing that we made"
-    text = f"tenancy {status.tenancy} is not to be seen on it, there is {found}; nothing is wiped"
+    other = f"tenancy {disk.tenancy}" if disk.tenancy else "nothing that we made"
+    text = f"tenancy {status.tenancy} is not to be seen on it, there is {disk.content_note or other}"
+    text = f"{text}; nothing is wiped; if it is not to come back, delete the claim: the pod gets another disk"
     if world.volume.spec.volume_mode == "Block":
         node = names.block_node(status.tenancy)
         text = (

@@ -165,7 +165,10 @@ def test_running_is_no_answer_and_another_orders_answer_is_none_to_this_one(
     assert mounts.answered(world) == (world.volume.status.work if answered else None)
 
 
-SAID = f"tenancy {OLD} is not to be seen on it, there is {{}}; nothing is wiped"
+SAID = (
+    f"tenancy {OLD} is not to be seen on it, there is {{}}; nothing is wiped; "
+    "if it is not to come back, delete the claim: the pod gets another disk"
+)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,7 @@ SAID = f"tenancy {OLD} is not to be seen on it, there is {{}}; nothing is wiped"
     [
         (LOST, SAID.format("xfs (u1)")),
         (but(LOST, disk={"content_note": ""}), SAID.format("nothing that we made")),
+        (but(LOST, disk={"content_note": "", "tenancy": OTHER}), SAID.format(f"tenancy {OTHER}")),
         (ORDERED, SAID.format("xfs (u1)")),
         (
             but(ORDERED, status={"work": RUNNING}),

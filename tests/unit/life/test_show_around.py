@@ -169,7 +169,8 @@ NO_CLAIM_SINCE = but(BOUND, status={"owner": Owner(claim=FORMER)})
                     "DiskHealthy",
                     "False",
                     "TenancyMissing",
-                    f"tenancy {OLD} is not to be seen on it, there is xfs; nothing is wiped",
+                    f"tenancy {OLD} is not to be seen on it, there is xfs; nothing is wiped; "
+                    "if it is not to come back, delete the claim: the pod gets another disk",
                 )
             ],
         ),
