@@ -138,14 +138,25 @@ class DeviceLife(Life):
             disk.reformat(f"fs-{next(self.cluster.ids)}")
 
     def put_on(self, disk: Device, item: Item) -> None:  # type: ignore[override]
-        """Into what is mounted, or on a disk that is as good as new: what a hand adds to other people's data
-        on a device, no look tells from what was there."""
+        """Into what is mounted, or on a disk that is as good as new. What a hand adds to other people's data
+        on a device, no look tells from what was there; nor what it writes to a raw one from its tenant's."""
+        known = self.machine.entry_of(disk)
+        if self.is_half_gone(disk) or (known is not None and known.block):
+            return
         if self.machine.place is disk:
             super().put_on(disk, item)
-        elif not disk.items() and self.is_free(disk) and not self.is_half_gone(disk):
-            super().put_on(disk, item)
+        elif not disk.items() and self.is_free(disk):
             disk.reformat(f"fs-{next(self.cluster.ids)}")
-            disk.strays.add(item)
+            super().put_on(disk, item)
+
+    @rule()
+    def the_machine_is_restored_from_a_snapshot(self) -> None:
+        """A wipe that its older records have as begun goes on, over all that came to lie on the disk since:
+        nothing tells the file system of then from the one that this wipe has made."""
+        super().the_machine_is_restored_from_a_snapshot()
+        for disk in self.disks:
+            if self.is_half_gone(disk):
+                disk.strays = {each for each in disk.strays if not each.what.startswith("put-")}
 
     @rule(which=st.integers(0, 1))
     def a_disk_is_zeroed_by_hand(self, which: int) -> None:
@@ -179,6 +190,10 @@ class DeviceLife(Life):
         if slot is None or slot.lock is not None:
             return
         other = next(each for each in self.disks if each is not slot)
+        known = self.machine.entry_of(other)
+        of_strangers = any(item.owner == STRANGER for item in slot.items())
+        if of_strangers and known is not None and known.block:
+            return  # as in `put_on`: a raw device's tenant might have written it
         if self.is_free(other):
             other.zero()
             other.made, other.damaged = slot.made, slot.damaged
