@@ -17,7 +17,7 @@ _LIFE: dict[str, tuple[str, ...]] = {
     "offer": ("offer",),
     "orders": ("orders", "committed", "free"),
     "release": ("release_exactly",),
-    "memory": ("memory", "free", "plan"),
+    "memory": ("memory", "memory_disk", "memory_taken_back", "memory_times", "free", "plan"),
     "answers": ("answers_exactly",),
     "mounts": ("mounts_exactly",),
     "plan": ("plan", "plan_status"),

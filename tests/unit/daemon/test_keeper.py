@@ -1,202 +1,23 @@
-"""The daemon's traffic: who works on which disk, what is written, and what happens when a child is silent.
-
-The zygote and its children are real processes; what they do with a job is written here. The API is a list
-of what was asked, and the clock is turned by hand.
-"""
-
-from __future__ import annotations
-
-import os
-import signal
-import socket
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+"""The daemon's traffic: who works on which disk, and what is written."""
 
 import msgspec
 import pytest
 
-from disk_daemon import children, keeper, kernel, telling, zygote
-from disk_daemon.children import Child, Children
-from disk_daemon.jobs import Ended, Hangs, Job, Message, Record, Surveyed, Tell
-from disk_daemon.keeper import Keeper
-from disk_daemon.known import User
-from disk_daemon.loop import Loop
-from tests.unit.daemon.cases import NEXT, OLD, UID, facts, order, volume
+from disk_daemon import keeper, kernel, telling
+from disk_daemon.jobs import Job
+from tests.unit.daemon.cases import NEXT, UID, facts, order, volume
+from tests.unit.daemon.keeping import ASKED_BACK, CRASHES, DROPPED, HANGS, USED, WIPES, World, is_done, listed
 from tidb_volume.value import (
     DiskReport,
     Meta,
-    NodeReport,
-    Order,
     Owner,
     Phase,
     Presence,
     Ref,
-    Source,
     Volume,
-    VolumeSpec,
-    VolumeStatus,
     Work,
     WorkState,
 )
-
-HANGS, CRASHES, WIPES, USED = "/hangs", "/crashes", "/wipes", "/used"
-ASKED_BACK = "/asked-back"
-DROPPED = "/dropped"
-"""The server has another order by now."""
-"""Its child reads that the data is asked back, and nothing that came since."""
-SLOW = "/slow"
-"""It says how far it is, and then nothing until the file whose path follows is there."""
-HELD, BEGUN = "/held", "/begun"
-"""A process of an earlier daemon hangs there; its pid follows. With bytes gone by the journal's word."""
-
-
-def work(job: Job, line: socket.socket) -> None:
-    """What a child does here: the disk's path says it."""
-    if job.kind == "survey":
-        seen_at = kernel.boottime()
-        say(line, Surveyed(seen_at=seen_at, report=NodeReport(boot="b", at=int(seen_at * 1000))))
-        return
-    if job.source.path.startswith(HANGS):
-        signal.pause()
-    if job.order is not None and job.source.path.startswith(SLOW):
-        say(line, Tell(work=Work(order_id=job.order.id, state=WorkState.RUNNING, begun=True, done_files=3)))
-        while not os.path.exists(job.source.path.removeprefix(SLOW)):
-            time.sleep(0.01)
-    holder = job.source.path.removeprefix(HELD).removeprefix(BEGUN)
-    if holder.isdigit() and os.path.exists(f"/proc/{holder}"):
-        begun = job.source.path.startswith(BEGUN)
-        say(line, Hangs(said=f"blkid (pid {holder}) hangs", pids=(int(holder),), begun=begun))
-        return
-    if job.source.path.startswith(CRASHES):
-        os._exit(3)
-    made = Ended(
-        seen_at=kernel.boottime(),
-        facts=facts(device=f"8:{len(job.volume)}"),
-        record=Record(handed=OLD, known=True),
-    )
-    if job.source.path.startswith(USED):
-        made = msgspec.structs.replace(made, facts=facts(users=(User(who="loop7 on it", root=""),)))
-    if job.order is not None and job.source.path.startswith(ASKED_BACK) and not job.order.withdrawn:
-        time.sleep(0.3)
-        asked = Work(order_id=job.order.id, state=WorkState.RUNNING, reason="RestoreAsked")
-        say(line, msgspec.structs.replace(made, work=asked, until="volume"))
-        return
-    if job.order is not None and not job.source.path.startswith(DROPPED):
-        if job.source.path.startswith(WIPES):
-            time.sleep(0.3)
-        done = Work(order_id=job.order.id, state=WorkState.DONE)
-        made = msgspec.structs.replace(made, work=done, facts=facts(tenancies=(NEXT,), empty=True))
-    say(line, made)
-
-
-def say(line: socket.socket, message: Message) -> None:
-    line.send(msgspec.json.encode(message))
-
-
-class Api:
-    """Writes are noted and answered at once; while `down` they fail."""
-
-    def __init__(self) -> None:
-        self.writes: list[tuple[str, DiskReport | None, Work | None]] = []
-        self.node: NodeReport | None = None
-        self.down = False
-        self.no_surveys = False
-
-    def live(
-        self, volume: str, tenancies: tuple[str, ...], lean: bool, then: Callable[[Any], object]
-    ) -> None:
-        raise AssertionError("no child here asks")
-
-    def write(
-        self, known: Volume, disk: DiskReport | None, work: Work | None, then: Callable[[Any], object]
-    ) -> None:
-        if self.down:
-            then(ConnectionError("down"))
-            return
-        self.writes.append((known.metadata.name, disk, work))
-        then(known)
-
-    def write_node(self, seen: NodeReport, then: Callable[[Any], object]) -> None:
-        if self.no_surveys:
-            then(ConnectionError("down"))
-            return
-        self.node = seen
-        then(None)
-
-
-class World:
-    """A keeper, its children, and a clock."""
-
-    def __init__(self, does: Callable[[Job, socket.socket], None] = work) -> None:
-        self.now = 1000.0
-        self.api = Api()
-        self.mounts = b""
-        self.spawned: list[Job] = []
-        self.busiest = 0
-        line, pid = zygote.start(does)
-        self.loop = Loop(lambda: self.now)
-        self.keeper = Keeper(
-            self.api, self.loop, clock=lambda: self.now, mount_table=lambda: self.mounts, version="test"
-        )
-        self.children = Children(line, pid, self.keeper.said, self.keeper.exited)
-        self.keeper.use(self.children)
-        self._spawn = self.children.spawn
-        self.children.spawn = self.spawn  # type: ignore[method-assign]
-        self.loop.add(line.fileno(), 1, self.children.reap)
-
-    def spawn(self, job: Job, now: float, patience_s: float) -> Child:
-        self.spawned.append(job)
-        made = self._spawn(job, now, patience_s)
-        orders = [each for each in self.children.all if each.job.kind == "order"]
-        self.busiest = max(self.busiest, len(orders))
-        return made
-
-    def until(self, what: str, look: Callable[[], object]) -> None:
-        """Run the loop until something is so; the hand-turned clock stands still."""
-        end, seen = time.monotonic() + 20, False
-
-        def stop() -> float:
-            nonlocal seen
-            # What was so once counts: the loop's last turn may begin something new.
-            seen = seen or bool(look())
-            if seen or time.monotonic() > end:
-                self.loop.stop()
-            return min(self.keeper.next_at(), self.now + 0.02)
-
-        self.loop._running = True
-        self.loop.run(stop, self.keeper.on_time)
-        assert seen, what
-
-    def idle(self) -> bool:
-        return not self.children.all
-
-    def end(self) -> None:
-        self.children.end()
-        self.loop.close()
-
-    def last(self, name: str) -> tuple[DiskReport | None, Work | None]:
-        disk = next((d for n, d, _ in reversed(self.api.writes) if n == name and d), None)
-        work_ = next((w for n, _, w in reversed(self.api.writes) if n == name and w), None)
-        return disk, work_
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    made = World()
-    yield made
-    made.end()
-
-
-def listed(name: str, path: str, given: Order | None = None, **status: Any) -> Volume:
-    spec = VolumeSpec(node_name="n", pool="p", source=Source(path=path), order=given)
-    committed = given.id if given else ""
-    return Volume(
-        metadata=Meta(name=name, uid=UID),
-        spec=spec,
-        status=VolumeStatus(**{"committed": committed, **status}),
-    )
 
 
 def test_a_volume_is_looked_at_once_and_reported_once(world: World) -> None:
@@ -385,78 +206,6 @@ def test_at_most_two_disks_are_wiped_at_once_and_all_in_the_end(world: World) ->
     assert world.busiest == keeper.WIPES_AT_ONCE
 
 
-def test_a_disk_that_does_not_answer_is_stuck_and_holds_up_no_other(world: World) -> None:
-    world.keeper.volume_changed(listed("hung", f"{HANGS}/a"))
-    world.keeper.volume_changed(listed("well", "/data/b"))
-    world.until("the other disk", lambda: world.last("well")[0])
-    world.now += keeper.LOOK_PATIENCE_S + 1
-    world.keeper.on_time()
-    report = world.last("hung")[0]
-    assert report is not None
-    assert report.presence is Presence.STUCK
-    assert len([job for job in world.spawned if job.volume == "hung"]) == 1
-    world.until("its process to be gone", lambda: all(c.job.volume != "hung" for c in world.children.all))
-    assert len([job for job in world.spawned if job.volume == "hung"]) == 1
-
-
-def test_an_order_of_which_nothing_is_heard_says_so_until_something_is(world: World, tmp_path: Path) -> None:
-    """One long system call, or a disk that hangs: nobody can tell, and somebody may be looking."""
-    world.keeper.volume_changed(listed("slow", f"{SLOW}{tmp_path}/go", order()))
-    world.keeper.volume_changed(listed("hung", f"{HANGS}/a", order()))
-    world.until("the first word", lambda: world.last("slow")[1])
-    world.now += children.SILENT_S - 1
-    world.keeper.on_time()
-    assert world.last("hung")[1] is None
-    assert world.keeper.next_at() <= world.now + 1
-    world.now += 1
-    world.keeper.on_time()
-    for name, begun, files in (("slow", True, 3), ("hung", False, 0)):
-        said = world.last(name)[1]
-        assert said is not None
-        assert (said.state, said.reason, said.begun) == (WorkState.RUNNING, "Silent", begun)
-        assert said.done_files == files
-        assert "said nothing for 30 s" in said.message
-        assert "after 300 s it is ended" in said.message
-    told = len(world.api.writes)
-    world.now += children.SILENT_S
-    world.keeper.on_time()
-    assert len([work for _, _, work in world.api.writes[told:] if work]) == 0, "once"
-    (tmp_path / "go").touch()
-    world.until("the end", lambda: is_done(world.last("slow")[1]))
-    world.now += keeper.ORDER_PATIENCE_S
-    world.keeper.on_time()
-    assert presence_of(world, "hung") is Presence.STUCK
-
-
-def test_where_an_earlier_process_hangs_it_says_so_and_goes_on_when_that_is_gone(world: World) -> None:
-    holder = os.fork()
-    if holder == 0:
-        signal.pause()
-    world.keeper.volume_changed(listed("held", f"{HELD}{holder}", order()))
-    world.until("the wait", lambda: world.last("held")[1] is not None)
-    disk, said = world.last("held")
-    assert said is not None
-    assert (said.state, said.reason) == (WorkState.RUNNING, "Locked")
-    assert said.message == f"blkid (pid {holder}) hangs"
-    world.until("the look", lambda: len(world.spawned) > 1 and world.idle())
-    disk, _ = world.last("held")
-    assert disk is not None
-    assert (disk.presence, disk.message) == (Presence.STUCK, f"blkid (pid {holder}) hangs")
-    os.kill(holder, signal.SIGKILL)
-    os.waitpid(holder, 0)
-    world.until("the end", lambda: is_done(world.last("held")[1]))
-    assert presence_of(world, "held") is Presence.OK
-
-
-def test_what_the_journal_has_as_begun_is_said_while_an_earlier_process_hangs(world: World) -> None:
-    """It hung before anybody was told."""
-    world.keeper.volume_changed(listed("held", f"{BEGUN}{os.getpid()}", order()))
-    world.until("the wait", lambda: world.last("held")[1] is not None)
-    said = world.last("held")[1]
-    assert said is not None
-    assert (said.reason, said.begun) == ("Locked", True)
-
-
 def test_what_comes_while_a_child_is_at_work_is_not_missed(world: World) -> None:
     """Found on a real cluster: a restore was asked for, read by the child, and the order was withdrawn before
     the child had said so; and nobody woke it any more."""
@@ -466,68 +215,6 @@ def test_what_comes_while_a_child_is_at_work_is_not_missed(world: World) -> None
     world.keeper.volume_changed(listed("asked", f"{ASKED_BACK}/x", withdrawn))
     world.until("the answer", lambda: is_done(world.last("asked")[1]))
     assert [job.order.withdrawn for job in world.spawned if job.order is not None] == [False, True]
-
-
-def test_what_was_begun_stays_so_while_an_earlier_process_hangs(world: World) -> None:
-    begun = Work(order_id=order().id, state=WorkState.RUNNING, begun=True)
-    world.keeper.volume_changed(listed("held", f"{HELD}{os.getpid()}", order(), work=begun))
-    world.until("the wait", lambda: world.last("held")[1] is not None)
-    said = world.last("held")[1]
-    assert said is not None
-    assert (said.reason, said.begun) == ("Locked", True)
-
-
-def is_done(work: Work | None) -> bool:
-    return work is not None and work.state is WorkState.DONE
-
-
-def presence_of(world: World, name: str) -> Presence | None:
-    disk = world.last(name)[0]
-    return disk.presence if disk is not None else None
-
-
-def at_work(world: World) -> list[str]:
-    """Whose order has a child."""
-    return [each.job.volume for each in world.children.all if each.job.kind == "order"]
-
-
-def test_wipes_that_hang_in_the_kernel_leave_the_node_its_two_wipes(world: World) -> None:
-    """What was ended and does not end writes nothing any more: with two dead disks the others go on."""
-
-    def kill(child: Child) -> None:  # as far as it gets with a process in state D
-        child.was_killed = True
-
-    world.children.kill = kill  # type: ignore[method-assign]
-    for name in ("a", "b"):
-        world.keeper.volume_changed(listed(f"hung-{name}", f"{HANGS}/{name}", order()))
-    for number in range(3):
-        world.keeper.volume_changed(listed(f"v{number}", f"{WIPES}/{number}", order()))
-    assert len(at_work(world)) == keeper.WIPES_AT_ONCE
-    world.now += keeper.ORDER_PATIENCE_S + 1
-
-    def finished() -> bool:
-        works = [world.last(f"v{number}")[1] for number in range(3)]
-        return all(each is not None and each.state is WorkState.DONE for each in works)
-
-    world.until("the others to be done", finished)
-    world.until("their processes to be gone", lambda: at_work(world) == ["hung-a", "hung-b"])
-    assert len([job for job in world.spawned if job.volume == "hung-a"]) == 1
-    assert world.busiest == 2 * keeper.WIPES_AT_ONCE, "two that hang, two at work"
-
-
-def test_a_wipe_whose_volume_was_deleted_counts_until_it_has_ended(world: World) -> None:
-    for number in range(2):
-        world.keeper.volume_changed(listed(f"gone{number}", f"{WIPES}/{number}", order()))
-    for number in range(2):
-        world.keeper.volume_gone(f"gone{number}")
-        world.keeper.volume_changed(listed(f"v{number}", f"{WIPES}/{number + 2}", order()))
-
-    def finished() -> bool:
-        works = [world.last(f"v{number}")[1] for number in range(2)]
-        return all(each is not None and each.state is WorkState.DONE for each in works)
-
-    world.until("the others to be done", finished)
-    assert world.busiest == keeper.WIPES_AT_ONCE
 
 
 def test_a_child_that_crashes_is_followed_by_another_later(world: World) -> None:

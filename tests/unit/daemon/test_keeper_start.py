@@ -11,7 +11,7 @@ import pytest
 from disk_daemon import keeper
 from disk_daemon.jobs import Job, Recalled
 from tests.unit.daemon.cases import order, volume
-from tests.unit.daemon.test_keeper import World, say, work
+from tests.unit.daemon.keeping import World, say, work
 from tidb_volume.value import Volume
 
 OURS: Volume = volume(order())

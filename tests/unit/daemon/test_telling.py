@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.unit.daemon.cases import order
-from tests.unit.daemon.test_keeper import World, listed
+from tests.unit.daemon.keeping import World, listed
 from tidb_volume.value import Volume, Work, WorkState
 
 
