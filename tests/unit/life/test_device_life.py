@@ -9,7 +9,7 @@ from disk_daemon.known import Made
 from tests.unit.life.cluster import Objects, change
 from tests.unit.life.device_sim import DEVICE_NAME, DeviceSim, entry
 from tests.unit.life.machine import Daemon, Item
-from tests.unit.life.test_every_step import MOST, steps
+from tests.unit.life.test_every_step import MOST, cut_off, steps
 from tidb_volume import names
 from tidb_volume.life import actions
 from tidb_volume.value import Adopt, Order, Phase, Restore
@@ -340,25 +340,6 @@ def cut(before: str, after: str, at: int, *, took_effect: bool) -> tuple[DeviceS
     device is, released where it stays that; empty: blank. Returns the world, and whose step it was."""
     sim = begun(before, after)
     return sim, cut_off(sim, at, took_effect=took_effect)
-
-
-def cut_off(sim: DeviceSim, at: int, *, took_effect: bool) -> str:
-    whose = next((each for number, each in enumerate(steps(sim)) if number == at), "")
-    if whose == "controller":
-        if took_effect:
-            sim.step()
-        sim.new_leader()
-    elif whose == "daemon":
-        child = sim.daemon.child
-        if took_effect and child is not None:
-            next(child.steps, None)
-        if child is not None:
-            child.steps.close()  # type: ignore[attr-defined]
-        sim.daemon = Daemon()
-    if whose:
-        sim.settle()
-        sim.later(3700)
-    return whose
 
 
 def test_where_another_file_system_is_there_since_a_wipe_was_cut_a_person_is_asked_about_that_one() -> None:

@@ -58,14 +58,12 @@ def steps(sim: Sim) -> Iterator[str]:
             return
 
 
-def cut(at: int, *, took_effect: bool) -> tuple[Sim, str]:
+def cut_off(sim: Sim, at: int, *, took_effect: bool) -> str:
     """Cut before the step of that number, or right after the call that it makes. The rest comes to its end.
 
-    Returns the world, and whose step it was; empty: there are no more.
+    Returns whose step it was; empty: there are no more.
     """
-    sim = released()
-    running = steps(sim)
-    whose = next((each for number, each in enumerate(running) if number == at), "")
+    whose = next((each for number, each in enumerate(steps(sim)) if number == at), "")
     if whose == "controller":
         if took_effect:
             sim.step()
@@ -82,7 +80,7 @@ def cut(at: int, *, took_effect: bool) -> tuple[Sim, str]:
     if whose:
         sim.settle()
         sim.later(3700)
-    return sim, whose
+    return whose
 
 
 @pytest.mark.notices("daemon: the beginning of a wipe is not journalled")
@@ -91,7 +89,8 @@ def test_cut_at_any_step_a_reclaim_ends_right(took_effect: bool) -> None:
     seen: list[str] = []
     asked: list[int] = []
     for at in range(MOST):
-        sim, whose = cut(at, took_effect=took_effect)
+        sim = released()
+        whose = cut_off(sim, at, took_effect=took_effect)
         if not whose:
             break
         seen.append(whose)
