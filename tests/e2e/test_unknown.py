@@ -77,6 +77,28 @@ def message(lab: Lab, volume: str) -> str:
     return found.status.message if found is not None else ""
 
 
+def test_what_is_copied_onto_it_while_the_answer_waits_is_asked_about_anew(lab: Lab, node: Node) -> None:
+    """The fleet is paused, so that the answer waits; a colleague takes the disk for a free one."""
+    mount, word = f"{lab.data}/late", f"late-{lab.tag}"
+    _, volume = lab.path_disk(node, mount)
+    node.exec(["sh", "-c", f"echo of-no-use > {mount}/old && sync"])
+    lab.inventory(word, listing(word, {node: [mount]}))
+    lab.wait(volume, Phase.PENDING, "HasData")
+    lab.patch("tvf", "fleet", {"spec": {"paused": True}})
+    try:
+        say(lab, "adopt", "--wipe", "--yes", volume)
+        until("the order to wait for the pause", lambda: "paused" in message(lab, volume), 30)
+        node.exec(["sh", "-c", f"echo precious > {mount}/backup && sync"])
+    finally:
+        lab.patch("tvf", "fleet", {"spec": {"paused": False}})
+    until("what has come to be said", lambda: "(2), first:" in message(lab, volume), 60)
+    never("an offer", lambda: lab.pvs(volume), 2)
+    assert node.exec(["cat", f"{mount}/old", f"{mount}/backup"]).split() == ["of-no-use", "precious"]
+    say(lab, "adopt", "--wipe", "--yes", volume)
+    lab.wait(volume, Phase.AVAILABLE, seconds=60)
+    assert lab.entries(node, mount) == [".tidb-volume"]
+
+
 def test_a_used_device_is_adopted_only_once_it_is_mounted_nowhere(lab: Lab, node: Node) -> None:
     """The admin listed the device that he has mounted on a folder of his own."""
     word, elsewhere = f"mounted-{lab.tag}", f"{lab.data}/elsewhere"
