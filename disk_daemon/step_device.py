@@ -121,7 +121,7 @@ def _mounted(case: Case, raw: Raw) -> DeviceVerdict:
     beside = _beside(case)
     if beside:
         said = f"'{beside[0]}' of somebody's lies beside the tenancy and would go with the file system"
-        return Refuse("HasData", f"{said}; move it elsewhere, or wipe with method files, which leaves it")
+        return Refuse("HasData", f"{said}; move it elsewhere, then say what is to become of the disk")
     return Do((Note(begun=case.begun), *_make(case, raw)))
 
 

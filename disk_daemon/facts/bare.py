@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from disk_daemon.jobs import Job
-from disk_daemon.known import Entry, Facts, User
+from disk_daemon.known import Entry, Facts, Raw, User
 from disk_daemon.tools import Found
 from tidb_volume.value import Identity, Presence, VolumeMode
 
@@ -135,10 +135,14 @@ def is_as_judged(before: Facts, now: Facts) -> bool:
     assert was is not None
     assert is_now is not None
     if was.mode == "Block":
-        return (before.tenancies, was.blank, was.found) == (now.tenancies, is_now.blank, is_now.found)
+        return (before.tenancies, _seen(was)) == (now.tenancies, _seen(is_now))
     if was.mounted:
         return is_now.mountable and was.uuid == is_now.uuid
-    return (was.blank, was.found) == (is_now.blank, is_now.found)
+    return _seen(was) == _seen(is_now)
+
+
+def _seen(raw: Raw) -> tuple[bool, str, str]:
+    return raw.blank, raw.found, raw.uuid
 
 
 def is_at_work(entry: Entry) -> bool:

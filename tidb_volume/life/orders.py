@@ -195,10 +195,10 @@ def write(
 
 
 def _over(seen: Seen, answer: str) -> str:
-    """What the person was told of who answered. His question stands still while orders stand on the answer,
-    whatever comes to lie on the disk meanwhile."""
+    """What the person was told of who answered. His question stands still while an order stands on the
+    answer, whatever comes to lie on the disk; once the daemon has refused, it is about the last report."""
     order = seen.order
-    if order is not None and order.whole_disk and order.answer == answer:
+    if order is not None and order.whole_disk and order.answer == answer and not seen.undecided:
         return order.over
     return content.reported(seen.disk) if seen.disk is not None else ""
 

@@ -468,6 +468,7 @@ MOUNTED = device(raw={"mounted": True, "uuid": OURS})
         (NEW, NEW, True),
         (NEW, device(raw={"blank": True}), False),
         (NEW, device(raw={"found": "xfs"}), False),
+        (NEW, device(raw={"uuid": "u9"}), False),
         (NEW, device(raw={"held": "who asks"}), True),
         (MOUNTED, device(raw={"mountable": True, "uuid": OURS}), True),
         (MOUNTED, device(raw={"mountable": True, "uuid": OURS, "found": "xfs"}), True),
@@ -477,6 +478,7 @@ MOUNTED = device(raw={"mounted": True, "uuid": OURS})
         (BLOCK, device("Block", tenancies=("t1",)), False),
         (BLOCK, device("Block", raw={"blank": True}), False),
         (BLOCK, device("Block", raw={"found": "xfs"}), False),
+        (BLOCK, device("Block", raw={"uuid": "u9"}), False),
         (BLOCK, device("Block", raw={"at_place": True}), True),
     ],
 )

@@ -86,6 +86,8 @@ def test_damage_is_the_disks_trouble_while_a_claim_has_it_and_a_question_once_no
 
 NOTES: list[tuple[dict[str, Any], str]] = [
     ({"raw": Raw(mode="Filesystem", found="an ext4")}, "an ext4"),
+    ({"raw": Raw(mode="Filesystem", found="an ext4", uuid="u7")}, "an ext4; UUID u7"),
+    ({"raw": Raw(mode="Filesystem", found="", uuid="u7", mounted=True)}, ""),
     ({"raw": Raw(mode="Filesystem", found="an ext4", damage="damaged")}, "damaged"),
     ({"raw": Raw(mode="Filesystem", mounted=True)}, ""),
     (

@@ -134,13 +134,13 @@ def test_what_came_since_a_person_was_asked_is_not_taken_unmounted_either(made: 
 
 BESIDE = {"strays": ("lost+found/#12", "backup", "b")}
 HOW_ELSE = (
-    "'backup' of somebody's lies beside the tenancy and would go with the file system; move it elsewhere, or"
-    " wipe with method files, which leaves it"
+    "'backup' of somebody's lies beside the tenancy and would go with the file system; move it elsewhere,"
+    " then say what is to become of the disk"
 )
 
 
 @pytest.mark.parametrize("method", ["", "auto", "files"])
-def test_what_a_hand_has_put_beside_a_tenancy_stays_where_no_method_is_asked_for_that_takes_it(
+def test_what_a_hand_has_put_beside_a_tenancy_stays_if_no_method_asks_for_it(
     method: str,
 ) -> None:
     assert isinstance(decide(mounted(order(method=method), **BESIDE)), OnFolder)

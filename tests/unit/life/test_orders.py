@@ -427,3 +427,13 @@ def test_an_order_is_about_what_the_person_was_told_of_on_whose_answer_it_stands
     assert isinstance(action, actions.WriteOrder)
     assert action.order is not None
     assert action.order.over == over
+
+
+def test_once_the_daemon_has_found_something_else_the_next_order_is_about_what_it_reported() -> None:
+    """The question is about that by then, even where it is the one of before: nothing is refused for ever."""
+    given = order(kind="prepare", answer="q-0", whole_disk=True, over="then")
+    world = but(RELEASED, spec={"order": given}, status={"work": work(WorkState.REFUSED, "HasData")})
+    action = orders.write(world, look(world), kind="prepare", ends="", answer="q-0", why="").action
+    assert isinstance(action, actions.WriteOrder)
+    assert action.order is not None
+    assert action.order.over == f"tenancy:{OLD}::"
