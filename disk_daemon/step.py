@@ -19,6 +19,7 @@ from __future__ import annotations
 from disk_daemon import guards
 from disk_daemon.guards import When
 from disk_daemon.known import (
+    LOST_AND_FOUND,
     AlreadyDone,
     Aside,
     AsideAll,
@@ -230,6 +231,9 @@ def _wipe(case: Case) -> Verdict:
     if not order.whole_disk and not _journal_agrees(case):
         return _has_data(case, f"the journal does not know tenancy {order.ends} as the one handed over")
 
+    came = _came_since(case)
+    if came:
+        return _has_data(case, f"'{came[0]}' has come while all that was there was being wiped")
     stands = order.ends in disk.tenancies or (order.whole_disk and bool(disk.strays or disk.others))
     if not stands and not disk.trash and not case.begun and order.ends:
         return _has_data(case, f"the order ends tenancy {order.ends}, which is not there")
@@ -240,6 +244,15 @@ def _wipe(case: Case) -> Verdict:
         moves.append(aside)
     moves += [Recheck(), Note(begun=True), *map(Erase, trash), Verify(), *_ending(case)]
     return Do(tuple(moves))
+
+
+def _came_since(case: Case) -> list[str]:
+    """What lies on the disk beside what a begun wipe of all of it has put aside, and nobody was asked about.
+    fsck may fill lost+found from that after a crash."""
+    disk = case.disk
+    as_told = not case.order.whole_disk or disk.lies_on_it == case.order.over
+    beside = () if as_told else (*disk.strays, *disk.others)
+    return [each for each in beside if not each.startswith(f"{LOST_AND_FOUND}/")]
 
 
 def is_of_this_wipe(case: Case, trash: Trash) -> bool:

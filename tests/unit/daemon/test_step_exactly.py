@@ -251,3 +251,29 @@ def test_an_order_done_without_an_offer_is_done_while_the_disk_is_blank() -> Non
         decide(case(order(offer=False), disk=facts(tenancies=(), folder=False), journal=kept_back))
         == AlreadyDone()
     )
+
+
+@pytest.mark.parametrize(
+    ("beside", "word"),
+    [
+        ({}, "Do"),
+        ({"strays": ("lost+found/#1",)}, "Do"),
+        ({"strays": ("lost+found/#1", "new")}, "'new' has come while"),
+        ({"others": ("new",)}, "'new' has come while"),
+    ],
+)
+def test_what_comes_while_all_of_a_disk_is_being_wiped_is_not_taken_along(
+    beside: dict[str, Any], word: str
+) -> None:
+    trash = (Trash(order="order-1", entries=("root",)),)
+    at_work = entry(order=taken(kind="prepare", ends="", whole_disk=True, begun=True))
+    disk = facts(**{"tenancies": (), "trash": trash} | beside)
+
+    def verdict(over: str) -> Verdict:
+        given = order(kind="prepare", ends="", answer="q", whole_disk=True, over=over)
+        made = case(given, disk=disk, journal=at_work)
+        return decide(with_admin(made, adopt=Adopt(question="q", action="Wipe")))
+
+    found = verdict("data::what was there:")
+    assert (found.message if isinstance(found, Refuse) else said(found)).startswith(word)
+    assert said(verdict(disk.lies_on_it)) == "Do"
