@@ -56,11 +56,11 @@ def test_a_file_that_came_since_is_not_wiped_with_what_was_there(disk: Disk, rul
     assert not (disk.path / "new").exists()
 
 
-@pytest.mark.guards("is_what_was_asked_about")
 def test_a_file_that_came_while_nobody_was_at_work_is_not_put_aside_with_the_rest(
     disk: Disk, rules: Rules
 ) -> None:
-    """Cut after the renames, the next process finds what the first one put aside, and what came since."""
+    """Cut after the renames, the next process finds what the first one put aside, and what came since. The
+    guard says so, and were it gone, the step itself would (`step.decide`)."""
     order = of_somebody(disk, rules)
 
     def put_aside() -> list[Path]:
