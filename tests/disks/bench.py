@@ -22,6 +22,7 @@ from disk_daemon.wipe.carry import carry
 from tidb_volume import names
 from tidb_volume.upstream import Pv
 from tidb_volume.value import (
+    Adopt,
     Breaker,
     Fleet,
     FleetSpec,
@@ -222,6 +223,13 @@ class Api:
 
 
 AnyDisk = Disk | RawDisk
+
+
+def answered(disk: AnyDisk, order: Order) -> Api:
+    """The API, where a person has answered the order's question: wipe it."""
+    api = Api(volume_with(disk, order))
+    api.change_admin(adopt=Adopt(question=order.answer, action="Wipe"))
+    return api
 
 
 def source_of(disk: AnyDisk) -> Source:

@@ -12,27 +12,18 @@ from disk_daemon.facts.folder import Rules
 from tests.disks.bench import (
     NEXT,
     OLD,
-    AnyDisk,
-    Api,
     Disk,
     RawDisk,
+    answered,
     for_all_of,
     identity_of,
     in_child,
     obey,
     reclaim,
     state,
-    volume_with,
 )
 from tests.disks.device import SECRET, prepare, written
-from tidb_volume.value import Adopt, Order
-
-
-def answered(disk: AnyDisk, order: Order) -> Api:
-    """The API, where a person has said: wipe it."""
-    api = Api(volume_with(disk, order))
-    api.change_admin(adopt=Adopt(question="q", action="Wipe"))
-    return api
+from tidb_volume.value import Order
 
 
 def of_somebody(disk: Disk, rules: Rules) -> Order:

@@ -21,6 +21,7 @@ from tests.disks.bench import (
     SIZE_BYTES,
     Api,
     RawDisk,
+    answered,
     die_at,
     facts_of,
     for_all_of,
@@ -32,7 +33,7 @@ from tests.disks.bench import (
     volume_with,
 )
 from tests.disks.device import prepare, state
-from tidb_volume.value import Adopt, Content, Order, Presence
+from tidb_volume.value import Content, Order, Presence
 
 BLOCK: dict[str, Any] = {"volume_mode": "Block"}
 SECRET = b"a secret of the first tenant"
@@ -93,8 +94,7 @@ def test_a_device_with_data_is_not_zeroed(raw: RawDisk, rules: Rules) -> None:
     assert state(do(raw, prepare(identity_of(raw, rules)), rules)) == ("refused", "HasData")
     assert raw.image.read_bytes() == before
     order = for_all_of(raw, rules, prepare(identity_of(raw, rules), answer="q"), **BLOCK)
-    api = Api(volume_with(raw, order))
-    api.change_admin(adopt=Adopt(question="q", action="Wipe"))
+    api = answered(raw, order)
     assert state(do(raw, order, rules, api)) == ("done", "")
     assert raw.is_zero()
 

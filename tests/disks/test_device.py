@@ -13,17 +13,16 @@ import pytest
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import (
     OLD,
-    Api,
     RawDisk,
+    answered,
     facts_of,
     for_all_of,
     identity_of,
     obey,
     source_of,
-    volume_with,
 )
 from tests.disks.device import entry_of, partition_table, prepare, state, written
-from tidb_volume.value import Adopt, Content, Presence
+from tidb_volume.value import Content, Presence
 
 
 @pytest.mark.parametrize("fs_type", ["xfs", "ext4"])
@@ -72,8 +71,7 @@ def test_a_device_with_anything_on_it_is_not_blank_and_is_not_formatted(
 def test_a_device_that_a_person_gave_up_is_formatted_whatever_is_on_it(raw: RawDisk, rules: Rules) -> None:
     written(raw, "ext4")
     order = for_all_of(raw, rules, prepare(identity_of(raw, rules), answer="question-1"))
-    api = Api(volume_with(raw, order))
-    api.change_admin(adopt=Adopt(question="question-1", action="Wipe"))
+    api = answered(raw, order)
     assert state(obey(raw, order, rules, api)) == ("done", "")
     assert raw.is_mounted
 
@@ -91,8 +89,7 @@ def test_a_device_that_somebody_has_mounted_is_not_touched(
         ended = obey(raw, prepare(identity_of(raw, rules)), rules)
         assert state(ended) == ("running", "InUse")
         order = for_all_of(raw, rules, prepare(identity_of(raw, rules), answer="q"))
-        api = Api(volume_with(raw, order))
-        api.change_admin(adopt=Adopt(question="q", action="Wipe"))
+        api = answered(raw, order)
         assert state(obey(raw, order, rules, api)) == ("running", "InUse")
     finally:
         subprocess.run(["umount", elsewhere], check=True)

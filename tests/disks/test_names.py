@@ -19,17 +19,16 @@ from tests.disks.bench import (
     CLEAN,
     NEXT,
     OLD,
-    Api,
     Disk,
+    answered,
     for_all_of,
     identity_of,
     job_of,
     obey,
     reclaim,
     state,
-    volume_with,
 )
-from tidb_volume.value import Adopt, Content, DiskReport
+from tidb_volume.value import Content, DiskReport
 
 ODD: list[tuple[bytes, str]] = [
     (b"half \xc3", "half \\xc3"),
@@ -85,8 +84,7 @@ def test_an_answer_for_the_whole_disk_takes_odd_names_too(disk: Disk, rules: Rul
             put(disk, where, name)
     order = reclaim(identity_of(disk, rules), kind="prepare", id="order-0", ends="", answer="q1")
     order = for_all_of(disk, rules, order)
-    api = Api(volume_with(disk, order))
-    api.change_admin(adopt=Adopt(question="q1", action="Wipe"))
+    api = answered(disk, order)
     ended = sent(obey(disk, order, rules, api))
     assert state(ended) == ("done", ""), ended.work
     assert disk.tree() == [*CLEAN, "lost+found"]
@@ -98,8 +96,7 @@ def test_a_withdrawn_order_for_the_whole_disk_gives_odd_names_back(disk: Disk, r
             put(disk, where, name)
     before = disk.tree()
     order = for_all_of(disk, rules, reclaim(identity_of(disk, rules), kind="prepare", ends="", answer="q1"))
-    api = Api(volume_with(disk, order))
-    api.change_admin(adopt=Adopt(question="q1", action="Wipe"))
+    api = answered(disk, order)
     api.on_read = lambda reading: api.change_order(withdrawn=True) if reading == 2 else None
     ended = sent(obey(disk, order, rules, api))
     assert state(ended) == ("refused", "Withdrawn"), ended.work

@@ -17,19 +17,18 @@ from disk_daemon.jobs import Job
 from tests.disks.bench import (
     NEXT,
     OLD,
-    Api,
     RawDisk,
+    answered,
     facts_of,
     for_all_of,
     identity_of,
     obey,
     reclaim,
     source_of,
-    volume_with,
 )
 from tests.disks.device import partition_table, prepare, state
 from tests.disks.signatures import EMPTY_DOS, EMPTY_GPT, GPT_WITH_ONE, SIGNATURES, Parts
-from tidb_volume.value import Adopt, Content, Identity, Presence
+from tidb_volume.value import Content, Identity, Presence
 
 BLOCK: dict[str, Any] = {"volume_mode": "Block"}
 BOTH = pytest.mark.parametrize("job", [{}, BLOCK], ids=["filesystem", "block"])
@@ -49,8 +48,7 @@ def kind_of(raw: RawDisk) -> str:
 def adopted(raw: RawDisk, identity: Identity, rules: Rules, job: dict[str, Any]) -> tuple[str, str]:
     """What comes of a person's answer that whatever is on the disk is to be wiped."""
     order = for_all_of(raw, rules, prepare(identity, answer="q"), **job)
-    api = Api(volume_with(raw, order))
-    api.change_admin(adopt=Adopt(question="q", action="Wipe"))
+    api = answered(raw, order)
     return state(obey(raw, order, rules, api, job=job))
 
 

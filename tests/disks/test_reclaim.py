@@ -25,6 +25,7 @@ from tests.disks.bench import (
     OTHER,
     Api,
     Disk,
+    answered,
     entry_of,
     facts_of,
     fill,
@@ -35,7 +36,7 @@ from tests.disks.bench import (
     state,
     volume_with,
 )
-from tidb_volume.value import Adopt, Content, Order, Question, Restore
+from tidb_volume.value import Content, Order, Question, Restore
 
 
 def test_a_released_tenancy_is_wiped_and_the_next_one_made(disk: Disk, rules: Rules) -> None:
@@ -93,8 +94,7 @@ def test_adopt_wipe_takes_all_that_is_on_the_disk(disk: Disk, rules: Rules) -> N
     (disk.tenancy() / "file").write_text("x")
     (disk.ours / "note").write_text("x")
     order = for_all_of(disk, rules, reclaim(identity_of(disk, rules), kind="prepare", answer="q1"))
-    api = Api(volume_with(disk, order))
-    api.change_admin(adopt=Adopt(question="q1", action="Wipe"))
+    api = answered(disk, order)
     ended = obey(disk, order, rules, api)
     assert state(ended) == ("done", ""), ended.work
     assert disk.tree() == [*CLEAN, "lost+found"]

@@ -21,8 +21,8 @@ from disk_daemon.jobs import Ended
 from tests.disks.bench import (
     CLEAN,
     OLD,
-    Api,
     Disk,
+    answered,
     drop_ptrace,
     fill,
     for_all_of,
@@ -31,9 +31,8 @@ from tests.disks.bench import (
     obey,
     reclaim,
     state,
-    volume_with,
 )
-from tidb_volume.value import Adopt, Order
+from tidb_volume.value import Order
 
 _CLONE_NEWNS, _CLONE_FS = 0x00020000, 0x00000200
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -44,15 +43,9 @@ def order_for(disk: Disk, rules: Rules) -> Order:
     return for_all_of(disk, rules, order)
 
 
-def api_for(disk: Disk, order: Order) -> Api:
-    api = Api(volume_with(disk, order))
-    api.change_admin(adopt=Adopt(question="q1", action="Wipe"))
-    return api
-
-
 def wipe(disk: Disk, rules: Rules) -> Ended:
     order = order_for(disk, rules)
-    return obey(disk, order, rules, api_for(disk, order))
+    return obey(disk, order, rules, answered(disk, order))
 
 
 def said(ended: Ended) -> str:
@@ -228,7 +221,7 @@ def test_one_who_comes_between_the_rename_and_the_first_unlink_undoes_the_rename
     fill(disk.path)
     before = disk.tree()
     order = order_for(disk, rules)
-    api = api_for(disk, order)
+    api = answered(disk, order)
     held: list[subprocess.Popen[bytes]] = []
 
     def come(reading: int) -> None:
