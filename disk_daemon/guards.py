@@ -18,7 +18,8 @@ from enum import IntEnum
 from typing import Literal, NamedTuple
 
 from disk_daemon import nvme
-from disk_daemon.known import ORDER_ID, Broken, Case, Dropped, Entry, Refuse, User, Wait
+from disk_daemon.known import ORDER_ID, Broken, Case, Entry, User
+from disk_daemon.verdict import Dropped, Refuse, Wait
 from tidb_volume import identity, names
 from tidb_volume.methods import passes
 from tidb_volume.value import Presence

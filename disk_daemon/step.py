@@ -18,14 +18,12 @@ from __future__ import annotations
 
 from disk_daemon import guards
 from disk_daemon.guards import When
-from disk_daemon.known import (
-    LOST_AND_FOUND,
+from disk_daemon.known import Case, Entry, Trash
+from disk_daemon.verdict import (
     AlreadyDone,
     Aside,
     AsideAll,
-    Case,
     Do,
-    Entry,
     Erase,
     Finish,
     GiveBack,
@@ -35,7 +33,6 @@ from disk_daemon.known import (
     Recheck,
     Refuse,
     Remove,
-    Trash,
     Verdict,
     Verify,
 )
@@ -246,13 +243,12 @@ def _wipe(case: Case) -> Verdict:
     return Do(tuple(moves))
 
 
-def _came_since(case: Case) -> list[str]:
+def _came_since(case: Case) -> tuple[str, ...]:
     """What lies on the disk beside what a begun wipe of all of it has put aside, and nobody was asked about.
     fsck may fill lost+found from that after a crash."""
     disk = case.disk
     as_told = not case.order.whole_disk or disk.lies_on_it == case.order.over
-    beside = () if as_told else (*disk.strays, *disk.others)
-    return [each for each in beside if not each.startswith(f"{LOST_AND_FOUND}/")]
+    return () if as_told else (*disk.by_hand, *disk.others)
 
 
 def is_of_this_wipe(case: Case, trash: Trash) -> bool:

@@ -17,14 +17,12 @@ from __future__ import annotations
 
 from disk_daemon import guards, journal, step
 from disk_daemon.guards import When
-from disk_daemon.known import (
-    LOST_AND_FOUND,
+from disk_daemon.known import Case, Entry, Raw
+from disk_daemon.verdict import (
     AlreadyDone,
     Begin,
-    Case,
     DeviceVerdict,
     Do,
-    Entry,
     Erase,
     EraseItself,
     GiveBack,
@@ -36,7 +34,6 @@ from disk_daemon.known import (
     Note,
     OnFolder,
     Overwrite,
-    Raw,
     ReadAll,
     Refuse,
     TakeUp,
@@ -132,11 +129,9 @@ def _formats(case: Case, raw: Raw) -> bool:
     return method != "files" and (method not in ("", "auto") or not (raw.holders or _beside(case)))
 
 
-def _beside(case: Case) -> list[str]:
-    """What hands have put into the file system that we made. Nobody was asked about it, unless all is to go;
-    what fsck has found was the tenants'."""
-    strays = () if case.order.whole_disk else case.disk.strays
-    return [each for each in strays if not each.startswith(f"{LOST_AND_FOUND}/")]
+def _beside(case: Case) -> tuple[str, ...]:
+    """What hands have put into the file system that we made. Nobody was asked of it, unless all is to go."""
+    return () if case.order.whole_disk else case.disk.by_hand
 
 
 # --- it is not ----------------------------------------------------------------------------------------------

@@ -18,19 +18,8 @@ from disk_daemon import audit, guards, journal, kernel, observe, step
 from disk_daemon.facts import folder
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended, Job, Link
-from disk_daemon.known import (
-    AlreadyDone,
-    Broken,
-    Case,
-    DeviceVerdict,
-    Dropped,
-    Entry,
-    Facts,
-    Journal,
-    Live,
-    Refuse,
-    Wait,
-)
+from disk_daemon.known import Broken, Case, Entry, Facts, Journal, Live
+from disk_daemon.verdict import AlreadyDone, DeviceVerdict, Dropped, Refuse, Wait
 from disk_daemon.wipe.files import ForeignMount, Tick
 from tidb_volume.audit import What
 from tidb_volume.units import Instant, format_instant

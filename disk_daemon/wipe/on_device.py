@@ -22,19 +22,16 @@ from disk_daemon import blockdev, guards, journal, kernel, mounting, nvme, obser
 from disk_daemon.facts import bare, device
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended
-from disk_daemon.known import (
+from disk_daemon.known import Case, Entry, Facts, Made
+from disk_daemon.verdict import (
     AlreadyDone,
     Begin,
-    Case,
     DeviceVerdict,
     Do,
-    Entry,
     EraseItself,
-    Facts,
     GiveBack,
     Hand,
     LetGo,
-    Made,
     MakeFilesystem,
     MountIt,
     Move,

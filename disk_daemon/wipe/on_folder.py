@@ -28,15 +28,15 @@ from disk_daemon import guards, journal, kernel, observe
 from disk_daemon.facts import folder
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended
-from disk_daemon.known import (
+from disk_daemon.known import Case, Entry, Facts, trash_of
+from disk_daemon.shown import shown
+from disk_daemon.step import decide, is_of_this_wipe
+from disk_daemon.verdict import (
     AlreadyDone,
     Aside,
     AsideAll,
-    Case,
     Do,
-    Entry,
     Erase,
-    Facts,
     Finish,
     GiveBack,
     Make,
@@ -48,10 +48,7 @@ from disk_daemon.known import (
     Verdict,
     Verify,
     Wait,
-    trash_of,
 )
-from disk_daemon.shown import shown
-from disk_daemon.step import decide, is_of_this_wipe
 from disk_daemon.wipe import aside
 from disk_daemon.wipe.files import Eraser
 from disk_daemon.wipe.frame import LOOK_EVERY_S, Carrier, Concluded, Conclusion

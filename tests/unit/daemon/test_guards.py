@@ -10,8 +10,9 @@ import pytest
 
 from disk_daemon import guards
 from disk_daemon.guards import GUARDS, When, objection
-from disk_daemon.known import Broken, Case, Facts, Had, Raw, Refuse, Trash, User, Wait
+from disk_daemon.known import Broken, Case, Facts, Had, Raw, Trash, User
 from disk_daemon.nvme import Nvme
+from disk_daemon.verdict import Refuse, Wait
 from tests.unit.daemon.cases import (
     DISK,
     NEXT,

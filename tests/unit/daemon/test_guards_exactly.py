@@ -9,8 +9,9 @@ import pytest
 
 from disk_daemon import guards
 from disk_daemon.guards import GUARDS, When
-from disk_daemon.known import Broken, Case, Dropped, Facts, Had, Raw, Refuse, User, Wait
+from disk_daemon.known import Broken, Case, Facts, Had, Raw, User
 from disk_daemon.nvme import Nvme
+from disk_daemon.verdict import Dropped, Refuse, Wait
 from tests.unit.daemon.cases import (
     DISK,
     NEXT,

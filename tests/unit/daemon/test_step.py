@@ -9,30 +9,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from disk_daemon.known import (
+from disk_daemon.known import Case, Given, Past, Trash, User
+from disk_daemon.step import decide
+from disk_daemon.verdict import (
     AlreadyDone,
     Aside,
     AsideAll,
-    Case,
     Do,
     Dropped,
     Erase,
     Finish,
     GiveBack,
-    Given,
     Make,
     Note,
-    Past,
     Recheck,
     Refuse,
     Remove,
-    Trash,
-    User,
     Verdict,
     Verify,
     Wait,
 )
-from disk_daemon.step import decide
 from tests.unit.daemon.cases import (
     NEXT,
     OLD,

@@ -8,36 +8,29 @@ import msgspec
 import pytest
 
 from disk_daemon.guards import GUARDS
-from disk_daemon.known import (
+from disk_daemon.known import Broken, Case, Had, Made, Past, Raw, Trash, User
+from disk_daemon.nvme import Nvme
+from disk_daemon.step_device import decide
+from disk_daemon.verdict import (
     AlreadyDone,
     Begin,
-    Broken,
-    Case,
     DeviceVerdict,
     Do,
     EraseItself,
     GiveBack,
-    Had,
     Hand,
     LetGo,
-    Made,
     MakeFilesystem,
     MountIt,
     Note,
     OnFolder,
     Overwrite,
-    Past,
-    Raw,
     ReadAll,
     Refuse,
     TakeUp,
-    Trash,
     Unmount,
-    User,
     Wait,
 )
-from disk_daemon.nvme import Nvme
-from disk_daemon.step_device import decide
 from tests.unit.daemon.cases import (
     DISK,
     NEXT,

@@ -8,26 +8,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from disk_daemon.known import (
+from disk_daemon.known import Case, Given, Had, Past, Trash, User
+from disk_daemon.nvme import Nvme
+from disk_daemon.step_device import decide
+from disk_daemon.verdict import (
     AlreadyDone,
-    Case,
     Do,
     EraseItself,
     GiveBack,
-    Given,
-    Had,
     LetGo,
     Note,
     OnFolder,
     Overwrite,
-    Past,
     Refuse,
     TakeUp,
-    Trash,
-    User,
 )
-from disk_daemon.nvme import Nvme
-from disk_daemon.step_device import decide
 from tests.unit.daemon.cases import (
     DISK,
     NEXT,

@@ -8,28 +8,23 @@ import msgspec
 import pytest
 
 from disk_daemon import step
-from disk_daemon.known import (
+from disk_daemon.known import Broken, Case, Given, Had, Past, Trash
+from disk_daemon.step import decide
+from disk_daemon.verdict import (
     AlreadyDone,
     Aside,
     AsideAll,
-    Broken,
-    Case,
     Do,
     Dropped,
     Erase,
     Finish,
-    Given,
-    Had,
     Make,
     Note,
-    Past,
     Refuse,
     Remove,
-    Trash,
     Verdict,
     Wait,
 )
-from disk_daemon.step import decide
 from tests.unit.daemon.cases import (
     DISK,
     NEXT,

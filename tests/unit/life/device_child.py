@@ -9,17 +9,14 @@ from disk_daemon import guards, journal, step, step_device
 from disk_daemon.facts import bare
 from disk_daemon.facts.device import FS_TYPE
 from disk_daemon.guards import When
-from disk_daemon.known import (
+from disk_daemon.known import Case, Entry, Facts, Made
+from disk_daemon.verdict import (
     AlreadyDone,
     Begin,
-    Case,
     Do,
-    Entry,
-    Facts,
     GiveBack,
     Hand,
     LetGo,
-    Made,
     MakeFilesystem,
     MountIt,
     Note,

@@ -16,33 +16,26 @@ import msgspec
 from disk_daemon import claims, guards, journal, minded, observe, report
 from disk_daemon.guards import When
 from disk_daemon.jobs import Job
-from disk_daemon.known import (
+from disk_daemon.known import Broken, Case, Entry, Facts, Journal, Live, Trash, User
+from disk_daemon.minded import Minded
+from disk_daemon.step import decide, is_of_this_wipe
+from disk_daemon.verdict import (
     AlreadyDone,
     Aside,
     AsideAll,
-    Broken,
-    Case,
     Do,
     Dropped,
-    Entry,
     Erase,
-    Facts,
     Finish,
     GiveBack,
-    Journal,
-    Live,
     Make,
     Note,
     Recheck,
     Refuse,
     Remove,
-    Trash,
-    User,
     Verify,
     Wait,
 )
-from disk_daemon.minded import Minded
-from disk_daemon.step import decide, is_of_this_wipe
 from tests.unit.life.disks import Disk as Disk
 from tests.unit.life.disks import Erased as Erased
 from tests.unit.life.disks import Item as Item

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from disk_daemon import claims, journal, known, step, step_device
+from disk_daemon import claims, journal, known, step, step_device, verdict
 from disk_daemon.facts import bare
 from tests.unit.life import machine
 from tests.unit.life.model.breaking import BROKEN, Break, Put, breaks, without
@@ -87,9 +87,9 @@ def _not_read(put: Put) -> None:
 
     def decide(case: Any) -> Any:
         found = real(case)
-        if not isinstance(found, known.Do):
+        if not isinstance(found, verdict.Do):
             return found
-        return known.Do(tuple(move for move in found.moves if not isinstance(move, known.ReadAll)))
+        return verdict.Do(tuple(move for move in found.moves if not isinstance(move, known.ReadAll)))
 
     put(step_device, "decide", decide)
 
