@@ -128,6 +128,11 @@ class Raw(Value):
     nvme: Nvme | None = None
     """Only looked for where an order would have the disk erase itself."""
 
+    @property
+    def told_apart(self) -> str:
+        """What libblkid finds, and which one of its kind and label."""
+        return f"{self.found}, UUID {self.uuid}" if self.uuid else self.found
+
 
 class Trash(Value):
     """A folder `trash-ORDER`: what a wipe has put aside and not yet deleted.
@@ -270,7 +275,7 @@ class Taken(Value):
     at: str = ""
     method: str = ""
     over: str = ""
-    """What was found on a device when it was begun, as it is told to people: all of that is to go."""
+    """What was found on a device when it was begun (`Raw.told_apart`): all of that is to go."""
     answer: str = ""
     """The question whose answer it stands on."""
 

@@ -150,13 +150,18 @@ def _unmounted(case: Case, raw: Raw) -> DeviceVerdict:
     if objection is not None:
         return objection
     if case.begun:
-        if not (_is_left_by_mkfs(entry, raw) or _is_all_to_go(case, raw)):
-            return _has_data(case, "mkfs was cut, and something else is on the disk now")
-        return Do((Note(begun=True), *_make(case, raw)))
+        return _go_on(case, entry, raw)
     wanted = order.whole_disk or _is_blank(case, entry, raw)
     if not wanted:
         return _has_data(case, raw.damage or f"order {order.id} finds no file system of ours on the disk")
     return Do((Note(begun=False), *_make(case, raw)))
+
+
+def _go_on(case: Case, entry: Entry | None, raw: Raw) -> DeviceVerdict:
+    """It was cut when bytes were gone already."""
+    if not (_is_left_by_mkfs(entry, raw) or _is_all_to_go(case, raw)):
+        return _has_data(case, "a wipe was cut, and something else is on the disk now")
+    return Do((Note(begun=True), *_make(case, raw)))
 
 
 def _is_left_by_mkfs(entry: Entry | None, raw: Raw) -> bool:
@@ -168,12 +173,14 @@ def _is_left_by_mkfs(entry: Entry | None, raw: Raw) -> bool:
 
 
 def _is_all_to_go(case: Case, raw: Raw) -> bool:
-    """A person says still that all of it is to be wiped. What he was asked about stands there until mkfs has
-    written over it; of something else that is there since he is asked anew."""
-    taken = case.taken
+    """A person says still that all of it is to be wiped. What he was asked about stands there until it is
+    written over, and a newer answer is about what was there when it was given; of something else that is
+    there since he is asked anew."""
+    taken, order = case.taken, case.order
     assert taken is not None, "what is begun is journalled"
-    asked_of = raw.found == taken.over or case.order.answer != taken.answer
-    return case.order.whole_disk and asked_of and guards.answer_stands(case) is None
+    as_begun = order.answer == taken.answer and raw.told_apart == taken.over
+    asked_of = as_begun or case.disk.lies_on_it == order.over
+    return order.whole_disk and asked_of and guards.answer_stands(case) is None
 
 
 def _is_blank(case: Case, entry: Entry | None, raw: Raw) -> bool:
@@ -204,9 +211,9 @@ def _block(case: Case, raw: Raw) -> DeviceVerdict:
     objection = guards.objection(case, When.START if case.begun else When.TAKE)
     if objection is not None:
         return objection
-    zeroes = _make(case, raw)
     if case.begun:
-        return Do((Note(begun=True), *zeroes))
+        return _go_on(case, entry, raw)
+    zeroes = _make(case, raw)
     if order.whole_disk:
         return Do((Note(begun=False), *zeroes))
     if raw.found:

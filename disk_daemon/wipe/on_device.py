@@ -477,4 +477,4 @@ class DeviceCarrier(Carrier):
 
 
 def _found(case: Case) -> str:
-    return case.disk.raw.found if case.disk.raw is not None else ""
+    return case.disk.raw.told_apart if case.disk.raw is not None else ""

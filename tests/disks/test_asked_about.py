@@ -6,9 +6,12 @@ import os
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from disk_daemon import journal
 from disk_daemon.facts.folder import Rules
+from disk_daemon.known import Entry
 from tests.disks.bench import (
     NEXT,
     OLD,
@@ -81,6 +84,34 @@ def test_a_file_system_that_was_made_since_is_not_wiped(raw: RawDisk, rules: Rul
     before = raw.image.read_bytes()
     assert state(obey(raw, order, rules, answered(raw, order), job=how)) == ("refused", "HasData")
     assert raw.image.read_bytes() == before
+
+
+@pytest.mark.parametrize("block", [False, True], ids=["filesystem", "block"])
+def test_a_file_system_that_was_made_after_a_wipe_was_cut_is_not_wiped_on_an_answer_about_another(
+    raw: RawDisk, rules: Rules, block: bool
+) -> None:
+    how = {"volume_mode": "Block", "fs_type": ""} if block else {}
+    written(raw, "ext4")
+    order = for_all_of(raw, rules, prepare(identity_of(raw, rules), answer="q"), **how)
+
+    def is_begun() -> bool:
+        known = journal.load(rules.state, identity_of(raw, rules))
+        return isinstance(known, Entry) and known.order is not None and known.order.begun
+
+    def die(what: str) -> None:
+        if is_begun():
+            os._exit(1)
+
+    in_child(lambda: obey(raw, order, rules, answered(raw, order), job=how, tick=die))
+    assert is_begun()
+    subprocess.run(["mkfs.ext4", "-q", "-F", raw.loop], check=True)
+    before = raw.image.read_bytes()
+    newer = msgspec.structs.replace(order, id="order-2", answer="q-2")
+    for each in (order, newer):
+        assert state(obey(raw, each, rules, answered(raw, each), job=how)) == ("refused", "HasData")
+        assert raw.image.read_bytes() == before
+    told = for_all_of(raw, rules, newer, **how)
+    assert state(obey(raw, told, rules, answered(raw, told), job=how)) == ("done", "")
 
 
 @pytest.mark.parametrize("method", ["auto", "files"])

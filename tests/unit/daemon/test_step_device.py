@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -210,29 +211,46 @@ def test_a_cut_mkfs_goes_on_over_what_a_person_said_to_wipe_while_he_says_so() -
     assert reason(decide(with_admin(made, adopt=Adopt(question="q-2", action="Wipe")))) == "HasData"
 
 
+THEIRS = "data::ext4; UUID theirs:"
+
+
+@pytest.mark.parametrize("shape", [unmounted, block])
 @pytest.mark.parametrize(
-    ("over", "answer", "goes_on"),
+    ("begun_over", "begun_on", "asked_of", "goes_on"),
     [
-        ("ext4 (theirs)", "q", True),
-        ("ext4 (another)", "q", False),
-        ("", "q", False),
-        ("", "an older question", True),
+        ("ext4, UUID theirs", "q", "data::xfs:", True),
+        ("ext4, UUID another", "q", "data::ext4; UUID another:", False),
+        ("ext4, UUID another", "q", THEIRS, True),
+        ("", "q", "blank:::", False),
+        ("", "an older question", THEIRS, True),
+        ("", "an older question", "data::xfs:", False),
+        ("ext4, UUID theirs", "an older question", "data::xfs:", False),
     ],
 )
-def test_what_a_person_said_is_to_go_goes_on_over_what_was_there_then_or_on_his_word_about_what_is(
-    over: str, answer: str, goes_on: bool
+def test_what_a_person_said_is_to_go_goes_on_over_what_was_there_then_or_what_he_was_asked_about(
+    shape: Callable[..., Case], begun_over: str, begun_on: str, asked_of: str, goes_on: bool
 ) -> None:
-    """Cut between its beginning and mkfs, all that was there is still there."""
-    given = first(answer="q", whole_disk=True)
-    at_work = taken(kind="prepare", ends="", whole_disk=True, begun=True, over=over, answer=answer)
+    """Cut between its beginning and mkfs, all that was there is still there; and what came since may be."""
+    given = first(answer="q", whole_disk=True, over=asked_of)
+    at_work = taken(
+        kind="prepare", ends="", whole_disk=True, begun=True, over=begun_over, answer=begun_on, id="order-0"
+    )
     journal = entry(handed="", made=None, making=MAKING, order=at_work)
-    theirs = {"found": "ext4 (theirs)", "signature": True, "uuid": "theirs"}
-    made = with_admin(unmounted(given, journal=journal, **theirs), adopt=Adopt(question="q", action="Wipe"))
+    theirs = {"found": "ext4", "signature": True, "uuid": "theirs"}
+    made = with_admin(shape(given, journal=journal, **theirs), adopt=Adopt(question="q", action="Wipe"))
     if goes_on:
-        assert moves(decide(made)) == FORMAT
+        assert moves(decide(made)) == (FORMAT if shape is unmounted else ZERO)
     else:
         assert reason(decide(made)) == "HasData"
-    policy = taken(begun=True, answer="an older question")
+    left = shape(given, journal=journal, found="xfs", signature=True, uuid=MAKING.uuid)
+    left = with_admin(left, adopt=Adopt(question="q", action="Wipe"))
+    assert moves(decide(left)) == (FORMAT if shape is unmounted else ZERO), "what it left is no obstacle"
+    assert reason(decide(with_admin(made, adopt=None))) == "HasData", "the answer was taken back"
+
+
+def test_what_a_policy_wiped_and_was_cut_goes_on_over_nothing_that_it_did_not_leave() -> None:
+    theirs = {"found": "ext4", "signature": True, "uuid": "theirs"}
+    policy = taken(begun=True, over="ext4, UUID theirs")
     older = decide(unmounted(journal=entry(made=MADE, making=MAKING, order=policy), **theirs))
     assert reason(older) == "HasData"
 
