@@ -360,12 +360,14 @@ def answer_stands(case: Case) -> Objection | None:
 def is_what_was_asked_about(case: Case) -> Objection | None:
     """What an order for the whole disk is to end, word for word. An answer may wait behind a pause for days.
 
-    Put aside by this order is what it found; something beside that has come since.
+    Put aside by this order, or by one on the same answer, is what that found; something beside it has come
+    since.
     """
-    order, disk = case.order, case.disk
+    order, disk, taken = case.order, case.disk, case.taken
     if not order.whole_disk:
         return None
-    aside = any(each.order == order.id for each in disk.trash) and case.taken is not None
+    on_it = {order.id, taken.id} if taken is not None and taken.answer == order.answer else set()
+    aside = any(each.order in on_it for each in disk.trash)
     if aside and not (disk.strays or disk.others or disk.tenancies):
         return None
     if disk.lies_on_it == order.over:

@@ -377,10 +377,13 @@ class Case(Value):
         taken = self.journal.order if isinstance(self.journal, Entry) else None
         if taken is None:
             return None
-        same_wipe = taken.ends == self.order.ends and taken.whole_disk == self.order.whole_disk
+        order = self.order
+        # What is put aside already is not found again, to be named as what the next order ends.
+        same_answer = order.whole_disk and taken.answer == order.answer
+        same_wipe = taken.whole_disk == order.whole_disk and (taken.ends == order.ends or same_answer)
         # On a device the first use has something to go on with too: what mkfs or zeroing had begun.
-        first_use = self.device and taken.kind == self.order.kind
-        if taken.id == self.order.id or (same_wipe and (taken.ends or taken.whole_disk or first_use)):
+        first_use = self.device and taken.kind == order.kind
+        if taken.id == order.id or (same_wipe and (taken.ends or taken.whole_disk or first_use)):
             return taken
         return None
 

@@ -394,6 +394,8 @@ class VolumeStatus(Value):
     """The order whose point of no return is passed."""
     committed_on: str = ""
     """The answer that it stands on, by its question; empty: the policy. An order may be deleted by hand."""
+    committed_over: str = ""
+    """What the person was told of who gave it, where it is about all that is on the disk."""
     dirty: bool = False
     """A claim had the disk in this tenancy, or nobody can say that none had."""
     withdrawn: str = ""

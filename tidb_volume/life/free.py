@@ -8,7 +8,7 @@ from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant
-from tidb_volume.value import Content
+from tidb_volume.value import Content, Order
 
 _NOT_OURS = frozenset({"Conflict", "Foreign", "Never"})
 """Troubles under which nothing at all is done to a disk."""
@@ -138,7 +138,7 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
         return make_offer(world, seen)
     if seen.failed or seen.refused:
         again = memory.not_yet(now, world, seen)
-        if again is not None:
+        if again is not None and not _is_answered_since(world, order):
             return Plan(again_at=again)
         if not seen.disk_known and orders.may_have_made(seen):
             return orders.go_on_making(world, seen)
@@ -152,6 +152,13 @@ def _order_stands(now: Instant, world: World, seen: Seen) -> Plan:
     if order.answer and order.identity != world.volume.status.identity:
         return Plan(action=actions.WriteOrder(order=None, why="a person answered about another disk"))
     return Plan()
+
+
+def _is_answered_since(world: World, order: Order) -> bool:
+    """A person, who was asked anew, said what is to become of it: that waits for no pause after what was in
+    vain before."""
+    question = world.volume.status.question
+    return question is not None and question.id != order.answer and release.adopt_wipe(world)
 
 
 def make_offer(world: World, seen: Seen) -> Plan:

@@ -101,6 +101,7 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         dirty=dirty,
         committed=committed,
         committed_on=_stands_on(old, seen, committed),
+        committed_over=_is_over(old, seen, committed),
         withdrawn=withdrawn,
         reserved=_reserved(world, seen, anew),
         wipe_from="" if another else old.wipe_from,
@@ -187,6 +188,14 @@ def _stands_on(old: VolumeStatus, seen: Seen, committed: str) -> str:
     if not committed:
         return ""
     return order.answer if order is not None and order.id == committed else old.committed_on
+
+
+def _is_over(old: VolumeStatus, seen: Seen, committed: str) -> str:
+    """What that answer is about; empty where the committed wipe is of a tenancy."""
+    order = seen.order
+    if not committed:
+        return ""
+    return order.over if order is not None and order.id == committed else old.committed_over
 
 
 def begun(seen: Seen) -> bool:

@@ -186,7 +186,7 @@ def write(
         answer=answer,
         asked=_asked(world, kind, answer, again_of),
         whole_disk=whole,
-        over=_over(seen, answer) if whole else "",
+        over=_over(world, seen, answer) if whole else "",
         epoch=fleet.status.breaker.epoch if fleet is not None else 0,
         attempt=attempt,
         leader=world.leader,
@@ -194,12 +194,15 @@ def write(
     return Plan(action=actions.WriteOrder(order=order, why=why))
 
 
-def _over(seen: Seen, answer: str) -> str:
+def _over(world: World, seen: Seen, answer: str) -> str:
     """What the person was told of who answered. His question stands still while an order stands on the
-    answer, whatever comes to lie on the disk; once the daemon has refused, it is about the last report."""
+    answer, whatever comes to lie on the disk; once the daemon has refused, it is about the last report.
+    A hand may have taken the committed order away."""
     order = seen.order
     if order is not None and order.whole_disk and order.answer == answer and not seen.undecided:
         return order.over
+    if world.volume.status.committed:
+        return world.volume.status.committed_over
     return content.reported(seen.disk) if seen.disk is not None else ""
 
 

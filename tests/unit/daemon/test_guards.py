@@ -81,10 +81,10 @@ def whole_disk(**fields: object) -> Case:
     return case(order(whole_disk=True, answer="q"), disk=facts(**fields))
 
 
-def put_aside(**beside: object) -> Case:
-    """An order for the whole disk that was cut after it had put aside what was there."""
+def put_aside(journalled: str = "order-1", answer: str = "q", **beside: object) -> Case:
+    """An order for the whole disk. One on that answer was cut after it had put aside what was there."""
     given = order(kind="prepare", ends="", whole_disk=True, answer="q", over="data::xfs:")
-    at_work = taken(kind="prepare", ends="", whole_disk=True)
+    at_work = taken(id=journalled, kind="prepare", ends="", whole_disk=True, answer=answer)
     there = facts(**{"tenancies": (), "trash": (Trash(order="order-1"),)} | beside)
     return case(given, disk=there, journal=entry(order=at_work))
 
@@ -162,6 +162,7 @@ STOPS: list[tuple[str, Case, str]] = [
     ("is_what_was_asked_about", put_aside(others=("new",)), "HasData"),
     ("is_what_was_asked_about", put_aside(tenancies=(OTHER,)), "HasData"),
     ("is_what_was_asked_about", put_aside(trash=(Trash(order="order-0"),)), "HasData"),
+    ("is_what_was_asked_about", put_aside("order-0", "q-0", trash=(Trash(order="order-0"),)), "HasData"),
     ("is_what_was_asked_about", msgspec.structs.replace(put_aside(), journal=entry()), "HasData"),
     ("breaker_is_closed", with_live(case(), fleet=fleet(tripped=True)), "Breaker"),
     ("breaker_is_closed", with_live(case(), fleet=fleet(epoch=2)), "Breaker"),
@@ -307,7 +308,19 @@ def test_what_is_as_a_person_was_told_may_go_and_what_the_order_itself_put_aside
     assert guards.is_what_was_asked_about(put_aside()) is None
     both = (Trash(order="order-0"), Trash(order="order-1"))
     assert guards.is_what_was_asked_about(put_aside(trash=both)) is None
+    before = put_aside("order-0", trash=(Trash(order="order-0"),))
+    assert guards.is_what_was_asked_about(before) is None
     assert guards.is_what_was_asked_about(case(order(over="something else"))) is None
+
+
+def test_a_wipe_of_all_on_the_same_answer_is_the_same_whatever_stands_there_still() -> None:
+    at_work = taken(id="order-0", kind="prepare", ends=OLD, whole_disk=True, answer="q", begun=True)
+    given = order(kind="prepare", ends="", whole_disk=True, answer="q")
+    assert case(given, journal=entry(order=at_work)).begun
+    another = msgspec.structs.replace(given, answer="q-2")
+    assert not case(another, journal=entry(order=at_work)).begun
+    tenancy = msgspec.structs.replace(given, whole_disk=False)
+    assert not case(tenancy, journal=entry(order=msgspec.structs.replace(at_work, whole_disk=False))).begun
 
 
 def test_what_a_person_was_told_of_is_compared_once_and_not_with_what_the_order_made_of_it() -> None:

@@ -457,7 +457,8 @@ def test_an_order_deleted_by_hand_is_followed_by_one_on_the_same_answer(*, stand
         assert sim.wiped
 
 
-def test_an_order_to_wipe_what_nobody_had_that_is_deleted_by_hand_is_followed_by_one_for_all_of_it() -> None:
+def all_of_it() -> Sim:
+    """A person said to wipe what nobody had; that is committed, not begun, and the order deleted by hand."""
     sim = Sim(desired(AT_ONCE))
     sim.disk.strays.add(Item("a stranger"))
     sim.settle()
@@ -466,8 +467,27 @@ def test_an_order_to_wipe_what_nobody_had_that_is_deleted_by_hand_is_followed_by
     sim.settle()
     assert sim.status.committed
     sim.cluster.change_volume(spec=change(sim.spec, order=None))
+    return sim
+
+
+def test_an_order_to_wipe_what_nobody_had_that_is_deleted_by_hand_is_followed_by_one_for_all_of_it() -> None:
+    sim = all_of_it()
     sim.settle()
     back(sim)
+    assert not sim.data
+    assert sim.phase() is Phase.AVAILABLE
+
+
+def test_what_has_come_when_an_order_was_deleted_by_hand_is_not_wiped_on_the_answer_of_before() -> None:
+    sim = all_of_it()
+    sim.disk.strays.add(Item("a later one"))
+    sim.look()
+    sim.settle()
+    back(sim)
+    assert len(sim.data) == 2
+    assert (sim.phase(), sim.status.reason) == (Phase.PENDING, "HasData")
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
+    sim.settle()
     assert not sim.data
     assert sim.phase() is Phase.AVAILABLE
 

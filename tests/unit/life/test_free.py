@@ -115,6 +115,7 @@ HALF_WAY = but(FIRST, disk={"content": Content.TENANCY, "tenancy": NEXT, "empty"
 """Its folder is made, and the journal does not have it."""
 ADOPTING_SPEC = {"order": order(kind="prepare", ends="", answer="q-1", pv_uid="", attempt=2)}
 ADOPTING = but(ANSWERED, spec=ADOPTING_SPEC)
+ON_ANOTHER = {"order": order(kind="prepare", ends="", answer="q-0", pv_uid="", attempt=2)}
 ELSE = Identity(serial="S2", size_bytes=200)
 KEPT = but(
     DATA,
@@ -214,6 +215,11 @@ UNLISTED = but(BLANK, desired=None)
     ),
     (but(ADOPTING, mine=OURS, status={"work": FAILED, "retry": at(0)}), "prepare >b 3: tried again"),
     (but(ADOPTING, status={"work": FAILED, "retry": at(0)}), "prepare >d 3: a person said: wipe it"),
+    # An answer given since what was in vain waits for no pause.
+    (but(ADOPTING, mine=OURS, status={"work": FOUND}), "@120"),
+    (but(ANSWERED, spec=ON_ANOTHER, status={"work": FOUND}), "prepare >d 3: a person said: wipe it"),
+    (but(DATA, spec=ON_ANOTHER, status={"work": FOUND}), "@120"),
+    (but(DATA, spec=ON_ANOTHER, status={"work": FOUND, "question": None}), "@120"),
     # To be given to a claim: the daemon is asked first, what is on record of the disk may be of before.
     (KEPT, f"withdrawn 0: {ASKED_BACK}"),
     (TOLD, "create d"),

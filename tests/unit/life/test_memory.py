@@ -304,6 +304,9 @@ def test_what_is_done_has_begun(told: Any, begun: bool) -> None:
     assert memory.begun(look(but(COMMITTED, status={"work": told}))) is begun
 
 
+THEN = {"committed_over": "then"}
+
+
 @pytest.mark.parametrize(
     ("world", "answer"),
     [
@@ -325,6 +328,25 @@ def test_what_is_done_has_begun(told: Any, begun: bool) -> None:
 )
 def test_what_a_commit_stands_on_is_known_also_without_its_order(world: World, answer: str) -> None:
     assert remembered(world).committed_on == answer
+
+
+@pytest.mark.parametrize(
+    ("world", "over"),
+    [
+        (COMMITTED, ""),
+        (but(COMMITTED, spec={"order": order(over="now")}, status=THEN), "now"),
+        (but(COMMITTED, status=THEN), ""),
+        (but(COMMITTED, spec={"order": None}, status=THEN), "then"),
+        (
+            but(COMMITTED, spec={"order": order(id="order-8", withdrawn=True, over="now")}, status=THEN),
+            "then",
+        ),
+        (but(NEW_OFFER, spec={"order": order(over="now")}, status=THEN), ""),
+        (but(RELEASED, status=THEN), ""),
+    ],
+)
+def test_what_a_commit_is_about_is_known_also_without_its_order(world: World, over: str) -> None:
+    assert remembered(world).committed_over == over
 
 
 # --- cleaned, and not to be offered ---

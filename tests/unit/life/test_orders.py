@@ -187,6 +187,8 @@ WHOLE: dict[str, Any] = {
 }
 ADOPTED = {"adopt": Adopt(question="q-1", action="Wipe")}
 WIPE_NOW = {"wipe_now": Answer(question="q-1")}
+OF_ALL = {"committed_on": "q-0", "committed_over": "then"}
+ON_RECORD = {**OF_ALL, "tenancy": ""}
 GOES_ON = change(
     FRESH_ORDER, next=NEXT, pv_name=order().pv_name, pv_uid=order().pv_uid, claim_uid=order().claim_uid
 )
@@ -216,16 +218,16 @@ GOES_ON = change(
         (but(COMMITTED, spec={"order": order(ends=OTHER, next=FRESH)}), FRESH_ORDER),
         # It was about data that nobody is known to have had: all of it.
         (
-            but(COMMITTED, spec={"order": None}, status={"committed_on": "q-0", "tenancy": ""}),
-            change(FRESH_ORDER, **WHOLE),
+            but(COMMITTED, spec={"order": None}, status=ON_RECORD),
+            change(FRESH_ORDER, **WHOLE | {"over": "then"}),
         ),
         (
             but(
                 COMMITTED,
                 spec={"order": None},
-                status={"committed_on": "q-0", "tenancy": "", "disk": None},
+                status=ON_RECORD | {"disk": None},
             ),
-            change(FRESH_ORDER, **WHOLE | {"ends": "", "over": ""}),
+            change(FRESH_ORDER, **WHOLE | {"ends": "", "over": "then"}),
         ),
         (
             but(COMMITTED, spec={"order": None}, status={"tenancy": ""}),
@@ -236,7 +238,7 @@ GOES_ON = change(
         (but(COMMITTED, spec={"order": order(answer="q-0")}, admin=WIPE_NOW), change(GOES_ON, answer="q-0")),
         (
             but(COMMITTED, spec={"order": order(kind="prepare", ends=OTHER, answer="q-0")}),
-            change(GOES_ON, **WHOLE | {"ends": OTHER}),
+            change(GOES_ON, **WHOLE | {"ends": OTHER, "over": ""}),
         ),
         # What a person was told of stays what he was told of, whatever is there by now.
         (
@@ -244,8 +246,8 @@ GOES_ON = change(
             change(GOES_ON, **WHOLE | {"over": "then"}),
         ),
         (
-            but(COMMITTED, spec={"order": order(kind="prepare", answer="q-0", over="then")}),
-            change(GOES_ON, **WHOLE),
+            but(COMMITTED, spec={"order": order(kind="prepare", answer="q-0", over="now")}, status=OF_ALL),
+            change(GOES_ON, **WHOLE | {"over": "then"}),
         ),
     ],
 )
