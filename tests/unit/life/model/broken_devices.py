@@ -89,7 +89,7 @@ def _not_read(put: Put) -> None:
         found = real(case)
         if not isinstance(found, verdict.Do):
             return found
-        return verdict.Do(tuple(move for move in found.moves if not isinstance(move, known.ReadAll)))
+        return verdict.Do(tuple(move for move in found.moves if not isinstance(move, verdict.ReadAll)))
 
     put(step_device, "decide", decide)
 
@@ -105,7 +105,7 @@ def _not_zeroed(put: Put) -> None:
     real = step_device._make
 
     def make(*args: Any, **how: Any) -> Any:
-        return tuple(move for move in real(*args, **how) if not isinstance(move, known.Overwrite))
+        return tuple(move for move in real(*args, **how) if not isinstance(move, verdict.Overwrite))
 
     put(step_device, "_make", make)
     _not_read(put)
