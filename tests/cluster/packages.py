@@ -23,15 +23,9 @@ FOR_NODES = {
     "openssl": "openssl",
 }
 FOR_API = {"openssl": "openssl"}
-FOR_TESTS = {
-    "busybox": "busybox-static",
-    "mkfs.xfs": "xfsprogs",
-    "mkfs.ext4": "e2fsprogs",
-    "losetup": "mount",
-    "nsenter": "util-linux",
-    "ip": "iproute2",
-    "openssl": "openssl",
-    "strace": "strace",
+_CONTAINERS = ("containerd", "runc", "/usr/lib/cni/bridge")
+FOR_TESTS = {program: package for program, package in FOR_NODES.items() if program not in _CONTAINERS} | {
+    "strace": "strace"
 }
 """What `make test` runs on the machine itself: two processes of it would fight for apt's lock."""
 FOR_BASIC_IMAGES = {"busybox": "busybox-static"}

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +124,18 @@ class Lab:
         )
 
     # --- what an admin does ---
+
+    def say(self, *words: str, exits: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
+        """Run our command as a person does."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tidb_volume.cli", *words],
+            env={**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in exits, done.stdout + done.stderr
+        return done
 
     def inventory(self, name: str, text: str) -> None:
         """Apply an inventory ConfigMap with one file."""

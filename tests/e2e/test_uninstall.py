@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from configparser import ConfigParser
 from contextlib import contextmanager
@@ -35,14 +34,7 @@ ROOT = Path(__file__).parents[2]
 
 def uninstall(lab: Lab, folder: Path) -> Remains:
     """The command, as a person runs it; other tests' disks may be such that one does not come back."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tidb_volume.cli", "uninstall", "-o", "json", "--units", str(folder)],
-        env={**os.environ, "KUBECONFIG": str(lab.cluster.kubeconfig)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, 1), done.stdout + done.stderr
+    done = lab.say("uninstall", "-o", "json", "--units", str(folder), exits=(0, 1))
     return msgspec.json.decode(done.stdout, type=Remains)
 
 

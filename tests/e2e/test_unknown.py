@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -25,19 +22,6 @@ def node(lab: Lab) -> Node:
     return lab.cluster.nodes[1]
 
 
-def say(lab: Lab, *words: str) -> str:
-    """The command, as the admin has it; what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tidb_volume.cli", *words],
-        env={**os.environ, "KUBECONFIG": str(lab.cluster.kubeconfig)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, 5), done.stderr
-    return done.stdout + done.stderr
-
-
 def test_a_used_folder_is_asked_about_and_adopted_only_once_no_process_is_in_it(lab: Lab, node: Node) -> None:
     mount, word = f"{lab.data}/used", f"used-{lab.tag}"
     _, volume = lab.path_disk(node, mount)
@@ -51,7 +35,7 @@ def test_a_used_folder_is_asked_about_and_adopted_only_once_no_process_is_in_it(
     who = f"sleep-{lab.tag}"
     node.spawn(who, ["bash", "-c", f"cd {mount}/old && exec -a {who} sleep 600"])
     until("the process to run", lambda: node.processes(who))
-    say(lab, "adopt", "--wipe", "--yes", volume)
+    lab.say("adopt", "--wipe", "--yes", volume, exits=(0, 5))
     until(
         "it to be said",
         lambda: "works in a folder on it" in message(lab, volume),
@@ -86,7 +70,7 @@ def test_what_is_copied_onto_it_while_the_answer_waits_is_asked_about_anew(lab: 
     lab.wait(volume, Phase.PENDING, "HasData")
     lab.patch("tvf", "fleet", {"spec": {"paused": True}})
     try:
-        say(lab, "adopt", "--wipe", "--yes", volume)
+        lab.say("adopt", "--wipe", "--yes", volume, exits=(0, 5))
         until("the order to wait for the pause", lambda: "paused" in message(lab, volume), 30)
         node.exec(["sh", "-c", f"echo precious > {mount}/backup && sync"])
     finally:
@@ -94,7 +78,7 @@ def test_what_is_copied_onto_it_while_the_answer_waits_is_asked_about_anew(lab: 
     until("what has come to be said", lambda: "(2), first:" in message(lab, volume), 60)
     never("an offer", lambda: lab.pvs(volume), 2)
     assert node.exec(["cat", f"{mount}/old", f"{mount}/backup"]).split() == ["of-no-use", "precious"]
-    say(lab, "adopt", "--wipe", "--yes", volume)
+    lab.say("adopt", "--wipe", "--yes", volume, exits=(0, 5))
     lab.wait(volume, Phase.AVAILABLE, seconds=60)
     assert lab.entries(node, mount) == [".tidb-volume"]
 
@@ -108,7 +92,7 @@ def test_a_used_device_is_adopted_only_once_it_is_mounted_nowhere(lab: Lab, node
     volume = names.volume_name(node.name, Source(device=disk.by_id))
     lab.inventory(word, of_devices(word, node, disk.by_id))
     lab.wait(volume, Phase.PENDING, "HasData")
-    say(lab, "adopt", "--wipe", "--yes", volume)
+    lab.say("adopt", "--wipe", "--yes", volume, exits=(0, 5))
     assert f"mount {elsewhere}" in lab.wait(volume, Phase.PENDING, "InUse").status.message
     never("its file goes", lambda: lab.entries(node, elsewhere) != ["file"] or lab.pvs(volume), 3)
     node.unmount(elsewhere)
@@ -148,7 +132,7 @@ def test_devices_that_are_part_of_something_else_are_refused_and_nothing_is_writ
     lab.inventory(word, of_devices(word, node, *(disk.by_id for disk in disks.values())))
     for volume in volumes.values():
         lab.wait(volume, Phase.PENDING, "HasData")
-        say(lab, "adopt", "--wipe", "--yes", volume)
+        lab.say("adopt", "--wipe", "--yes", volume, exits=(0, 5))
     for volume in volumes.values():
         lab.wait(volume, Phase.AVAILABLE, seconds=60)
 
