@@ -1,7 +1,7 @@
 """What `kubectl explain` says of the fields whose name says enough in the code.
 
-By struct and field of `tidb_volume/value.py`. What stands here goes before the docstring under a field there,
-which goes before the docstring of the struct that the field holds.
+By struct and field of `tidb_volume/value.py` and `fleet.py`. What stands here goes before the docstring under
+a field there, which goes before the docstring of the struct that the field holds.
 """
 
 from __future__ import annotations

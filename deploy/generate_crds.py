@@ -1,4 +1,4 @@
-"""Renders the three CRDs from the structs of `tidb_volume/value.py`, so that API and code stay one.
+"""Renders the three CRDs from the structs of `value.py` and `fleet.py`, so that API and code stay one.
 
 Fields, types, enums and what is required come from the structs; descriptions from their docstrings and from
 `crd_words.py`. What a struct cannot say (CEL rules, columns, lengths, which objects are replaced whole)
@@ -30,10 +30,10 @@ import msgspec
 import yaml
 
 from deploy.crd_words import SAID
-from tidb_volume import names, value
+from tidb_volume import fleet, names, value
 
 OUT = Path(__file__).parent / "base-crds"
-HEAD = "# Rendered by `python -m deploy.generate_crds` from tidb_volume/value.py; a test compares them.\n"
+HEAD = "# Rendered by `python -m deploy.generate_crds` from value.py and fleet.py; a test compares them.\n"
 
 Json = dict[str, Any]
 
@@ -112,7 +112,7 @@ KINDS = (
         kind="TidbVolumeFleet",
         plural="tidbvolumefleets",
         short=("tvf",),
-        struct=value.Fleet,
+        struct=fleet.Fleet,
         said="The one object, named fleet, with what holds for all disks: the stop button, the mode, the "
         "circuit breaker's budget. While it does not exist, everything is paused.",
         columns=(
@@ -223,7 +223,7 @@ def field_docs(module: types.ModuleType) -> dict[str, str]:
     return docs
 
 
-DOCS = field_docs(value)
+DOCS = field_docs(value) | field_docs(fleet)
 
 
 def description(key: str, hint: Any) -> str:
@@ -233,7 +233,7 @@ def description(key: str, hint: Any) -> str:
             # `spec.order`: what the daemon … names its own field, which `explain` has named already.
             plain = re.sub(r"^`[a-z.]+`: ", "", said)
             return plain[0].upper() + plain[1:] if plain != said else said
-    raise LookupError(f"{key}: give it a docstring in value.py or a line in crd_words.py")
+    raise LookupError(f"{key}: give it a docstring or a line in crd_words.py")
 
 
 def _struct_doc(hint: Any) -> str:
@@ -363,7 +363,7 @@ class _Plain(yaml.SafeDumper):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the files, or compares them; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Render the CRDs from tidb_volume/value.py.")
+    parser = argparse.ArgumentParser(description="Render the CRDs from the structs.")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 where a file is out of date")
     check = parser.parse_args(arguments).check
     stale = False

@@ -16,9 +16,10 @@ import msgspec
 from disk_daemon import kernel
 from disk_daemon.known import Live
 from tidb_volume import names
+from tidb_volume.fleet import Fleet, FleetStatus
 from tidb_volume.kube import client, codec, kinds, transport
 from tidb_volume.upstream import Pv
-from tidb_volume.value import DiskReport, Fleet, FleetStatus, NodeReport, Volume, VolumeNode, Work
+from tidb_volume.value import DiskReport, NodeReport, Volume, VolumeNode, Work
 
 CONFLICTS = 5
 """How many writes of others in a row are taken in before one write of ours is given up for now."""

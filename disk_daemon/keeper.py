@@ -24,14 +24,7 @@ from disk_daemon.loop import READ
 from disk_daemon.minded import Minded
 from disk_daemon.telling import SURVEY_WAIT_S, Api, Teller, claim_of, reports
 from tidb_volume.obs.log import Log
-from tidb_volume.value import (
-    Presence,
-    Source,
-    Volume,
-    VolumeMode,
-    Work,
-    WorkState,
-)
+from tidb_volume.value import Presence, Source, Volume, VolumeMode, Work, WorkState
 
 WIPES_AT_ONCE = 2
 LOOK_PATIENCE_S = 10.0

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Literal
 
 from tidb_volume import names
+from tidb_volume.fleet import Fleet
 from tidb_volume.life.daemon import is_ready
 from tidb_volume.units import format_duration, parse_instant
 from tidb_volume.upstream import BINDING_MODE, AdmissionBinding, AdmissionPolicy, DaemonPod, Pv, StorageClass
-from tidb_volume.value import Fleet, Value, Volume
+from tidb_volume.value import Value, Volume
 
 POLICIES = {
     "tidb-volume-claim-ref": "anybody who may edit PersistentVolumes can put a used disk on offer",

@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from tidb_volume import names
+from tidb_volume.fleet import Breaker, Fleet
 from tidb_volume.kube import codec, kinds, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.life import actions, breaker, orders
 from tidb_volume.life.actions import Action
 from tidb_volume.life.world import Annotated
 from tidb_volume.units import Instant
-from tidb_volume.value import Breaker, Fleet, Order, Phase, Volume
+from tidb_volume.value import Order, Phase, Volume
 from volume_controller.cluster import Cluster
 from volume_controller.snapshot import Memory
 from volume_controller.tell import Teller

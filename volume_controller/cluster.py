@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tidb_volume import names
+from tidb_volume.fleet import Fleet
 from tidb_volume.identity import unique_facts
 from tidb_volume.inventory.expand import Desired, Forbids
 from tidb_volume.kube import kinds
@@ -27,7 +28,7 @@ from tidb_volume.life.daemon import is_ready
 from tidb_volume.life.foreign import disk_of
 from tidb_volume.life.look import pv_state, tenancy_of
 from tidb_volume.upstream import Claim, ConfigMap, DaemonPod, Node, Pod, Pv, StorageClass
-from tidb_volume.value import Fleet, Volume, VolumeNode
+from tidb_volume.value import Volume, VolumeNode
 
 
 class Topic(StrEnum):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from tidb_volume import names
+from tidb_volume.fleet import Fleet, InventoryStatus
 from tidb_volume.inventory import expand, merge
 from tidb_volume.inventory.expand import Desired
 from tidb_volume.inventory.marks import Mark
@@ -23,7 +24,6 @@ from tidb_volume.kube.store import Store
 from tidb_volume.life import places
 from tidb_volume.obs.log import Log
 from tidb_volume.upstream import ConfigMap
-from tidb_volume.value import Fleet, InventoryStatus
 from volume_controller.act import NotLeading
 from volume_controller.cluster import Cluster, Key, Topic, Wanted
 

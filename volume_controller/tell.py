@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from tidb_volume import audit
+from tidb_volume.fleet import Breaker, Fleet
 from tidb_volume.kube import codec, kinds
 from tidb_volume.kube.events import Recorder, about
 from tidb_volume.life import actions
@@ -17,7 +18,7 @@ from tidb_volume.life.actions import Action
 from tidb_volume.obs.log import Log
 from tidb_volume.obs.metrics import Metrics
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import Breaker, Fleet, Phase, Ref, Volume, VolumeStatus
+from tidb_volume.value import Phase, Ref, Volume, VolumeStatus
 from volume_controller import record
 
 _log = Log(__name__)

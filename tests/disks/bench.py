@@ -20,13 +20,10 @@ from disk_daemon.known import Entry, Facts, Live
 from disk_daemon.observe import look, observe
 from disk_daemon.wipe.carry import carry
 from tidb_volume import names
+from tidb_volume.fleet import Breaker, Fleet, FleetSpec, FleetStatus
 from tidb_volume.upstream import Pv
 from tidb_volume.value import (
     Adopt,
-    Breaker,
-    Fleet,
-    FleetSpec,
-    FleetStatus,
     Identity,
     Meta,
     Order,

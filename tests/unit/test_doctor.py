@@ -12,6 +12,7 @@ import yaml
 from tests.unit.life.worlds import BOUND
 from tidb_volume import doctor, names
 from tidb_volume.doctor import Installation, examine
+from tidb_volume.fleet import Fleet, FleetStatus, InventoryStatus
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.upstream import (
     AdmissionBinding,
@@ -25,7 +26,7 @@ from tidb_volume.upstream import (
     SlimMeta,
     StorageClass,
 )
-from tidb_volume.value import Fleet, FleetStatus, InventoryStatus, Meta
+from tidb_volume.value import Meta
 
 NOW = Instant(1_800_000_000.0)
 VOLUME = BOUND.volume

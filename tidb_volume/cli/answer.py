@@ -10,9 +10,10 @@ from tidb_volume.cli import board, speak, touch
 from tidb_volume.cli.ask import Asker
 from tidb_volume.cli.reader import Reader
 from tidb_volume.cli.render import Screen
+from tidb_volume.fleet import Fleet
 from tidb_volume.life import daemon, release
 from tidb_volume.life.world import Fresh, World
-from tidb_volume.value import Fleet, Volume
+from tidb_volume.value import Volume
 
 
 def confirm(asker: Asker, screen: Screen, volume: Volume) -> None:

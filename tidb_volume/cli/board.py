@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import msgspec
 
 from tidb_volume.cli import speak
+from tidb_volume.fleet import Fleet, InventoryStatus
 from tidb_volume.kube import codec
 from tidb_volume.life import breaker
 from tidb_volume.units import Instant
-from tidb_volume.value import Fleet, InventoryStatus, Phase, Value, Volume
+from tidb_volume.value import Phase, Value, Volume
 
 MAKE_FLEET = "kubectl create -f deploy/fleet.yaml"
 LEASE_LATE = 3.0

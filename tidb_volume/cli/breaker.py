@@ -9,8 +9,9 @@ from tidb_volume.cli import board, fleet, speak, touch
 from tidb_volume.cli.exits import Exit
 from tidb_volume.cli.reader import Reader
 from tidb_volume.cli.render import Piece, Screen, line, span, table
+from tidb_volume.fleet import Fleet
 from tidb_volume.units import format_duration
-from tidb_volume.value import Fleet, Phase, Value
+from tidb_volume.value import Phase, Value
 
 EPILOG = """\
 The breaker opens when more is wiped within an hour than the fleet object's budget allows. Open, nothing is

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tidb_volume.cli.board import MAKE_FLEET
 from tidb_volume.cli.exits import not_found
 from tidb_volume.cli.reader import Reader
-from tidb_volume.value import Fleet
+from tidb_volume.fleet import Fleet
 
 
 def existing(api: Reader) -> Fleet:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tidb_volume import names
+from tidb_volume.fleet import Fleet
 from tidb_volume.kube import codec, kinds, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.upstream import Node, Pv
-from tidb_volume.value import Fleet, Volume
+from tidb_volume.value import Volume
 
 T = TypeVar("T")
 D = TypeVar("D")

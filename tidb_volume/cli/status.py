@@ -15,10 +15,11 @@ from tidb_volume import names
 from tidb_volume.cli import board, connect, reader, screenful, speak
 from tidb_volume.cli.exits import Exit
 from tidb_volume.cli.render import Screen, line
+from tidb_volume.fleet import Fleet
 from tidb_volume.kube import codec, kinds
 from tidb_volume.kube.transport import Stop
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import Fleet, Phase, Volume
+from tidb_volume.value import Phase, Volume
 
 HELP = "the fleet on one screen: counts, grid, what waits for you, what is wiped next"
 EPILOG = """\

@@ -9,6 +9,7 @@ import msgspec
 from tidb_volume import names
 from tidb_volume.cli.neighbours import Neighbours
 from tidb_volume.cli.reader import Reader
+from tidb_volume.fleet import Fleet
 from tidb_volume.inventory import expand, merge
 from tidb_volume.inventory.expand import Desired
 from tidb_volume.kube import kinds
@@ -16,7 +17,7 @@ from tidb_volume.life import answers, daemon
 from tidb_volume.life.look import pick_pv
 from tidb_volume.life.world import Daemon, Fresh, Mine, World
 from tidb_volume.upstream import Claim, Node, Pod, Pv
-from tidb_volume.value import Fleet, Volume
+from tidb_volume.value import Volume
 
 NOTHING = Desired()
 """Where the inventory may not be read; nothing is asked of the planner then."""

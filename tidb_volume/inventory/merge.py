@@ -26,11 +26,12 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
 
+from tidb_volume.fleet import InventoryStatus
 from tidb_volume.inventory import check, codes, expand, settings
 from tidb_volume.inventory.codes import Problem, Severity
 from tidb_volume.inventory.marks import Mark
 from tidb_volume.inventory.model import Content, Glob, Inventory, Pool, PoolSettings, Use
-from tidb_volume.value import InventoryStatus, Value
+from tidb_volume.value import Value
 
 KEPT_KEY = "kept.json"
 """In the stored copy of a ConfigMap: what outlives files that are gone."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tidb_volume import names, upstream, value
+from tidb_volume import fleet, names, upstream, value
 from tidb_volume.kube import codec
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Kind(msgspec.Struct, Generic[T], frozen=True):
 
 TIDB_VOLUME = Kind("TidbVolume", names.API_VERSION, "tidbvolumes", value.Volume)
 TIDB_VOLUME_NODE = Kind("TidbVolumeNode", names.API_VERSION, "tidbvolumenodes", value.VolumeNode)
-TIDB_VOLUME_FLEET = Kind("TidbVolumeFleet", names.API_VERSION, "tidbvolumefleets", value.Fleet)
+TIDB_VOLUME_FLEET = Kind("TidbVolumeFleet", names.API_VERSION, "tidbvolumefleets", fleet.Fleet)
 PV = Kind("PersistentVolume", "v1", "persistentvolumes", upstream.Pv)
 CLAIM = Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims", upstream.Claim, namespaced=True)
 POD = Kind("Pod", "v1", "pods", upstream.Pod, namespaced=True)

@@ -8,8 +8,8 @@ decided under, and daemons refuse those of an epoch that has ended.
 
 from __future__ import annotations
 
+from tidb_volume.fleet import Breaker, Budget, Fleet, Spent
 from tidb_volume.units import Instant, format_instant, parse_instant
-from tidb_volume.value import Breaker, Budget, Fleet, Spent
 
 HOUR = 3600.0
 

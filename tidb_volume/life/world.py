@@ -8,11 +8,12 @@ A new leader has neither and takes the careful branch.
 
 from __future__ import annotations
 
+from tidb_volume.fleet import Fleet
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life.around import Around
 from tidb_volume.units import Instant
 from tidb_volume.upstream import Claim, Node, Pod, Pv
-from tidb_volume.value import Fleet, Value, Volume
+from tidb_volume.value import Value, Volume
 
 
 class Annotated(Value):

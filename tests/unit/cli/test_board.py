@@ -8,20 +8,9 @@ import pytest
 
 from tests.unit.cli.build import HOSTILE, NOW, at, text, volume
 from tidb_volume.cli import board, grid, screenful, speak
+from tidb_volume.fleet import Breaker, Fleet, FleetSpec, FleetStatus, InventoryStatus
 from tidb_volume.kube import codec
-from tidb_volume.value import (
-    Breaker,
-    Fleet,
-    FleetSpec,
-    FleetStatus,
-    InventoryStatus,
-    Meta,
-    Order,
-    Phase,
-    Volume,
-    Work,
-    WorkState,
-)
+from tidb_volume.value import Meta, Order, Phase, Volume, Work, WorkState
 
 
 def fleet(spec: FleetSpec | None = None, **status_: object) -> Fleet:

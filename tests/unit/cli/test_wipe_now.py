@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.cli.build import volume
 from tidb_volume.cli import answer, wipe_now
-from tidb_volume.value import Condition, Fleet, Meta, Phase
+from tidb_volume.fleet import Fleet
+from tidb_volume.value import Condition, Meta, Phase
 
 FLEET = Fleet(metadata=Meta(name="fleet", uid="f"))
 

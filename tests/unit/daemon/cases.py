@@ -7,11 +7,9 @@ from typing import Any
 import msgspec
 
 from disk_daemon.known import Case, Entry, Facts, Live, Taken
+from tidb_volume.fleet import Breaker, Fleet, FleetStatus
 from tidb_volume.upstream import Pv
 from tidb_volume.value import (
-    Breaker,
-    Fleet,
-    FleetStatus,
     Identity,
     Meta,
     Order,

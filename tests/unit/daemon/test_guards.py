@@ -30,12 +30,9 @@ from tests.unit.daemon.cases import (
     with_volume,
 )
 from tidb_volume import identity
+from tidb_volume.fleet import Breaker, Fleet, FleetSpec, FleetStatus
 from tidb_volume.value import (
     Answer,
-    Breaker,
-    Fleet,
-    FleetSpec,
-    FleetStatus,
     Identity,
     Meta,
     Presence,

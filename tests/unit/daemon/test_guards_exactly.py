@@ -27,13 +27,11 @@ from tests.unit.daemon.cases import (
     with_order,
     with_volume,
 )
+from tidb_volume.fleet import Breaker, Fleet, FleetStatus
 from tidb_volume.value import (
     Adopt,
     Answer,
     Approve,
-    Breaker,
-    Fleet,
-    FleetStatus,
     Meta,
     Presence,
     Question,

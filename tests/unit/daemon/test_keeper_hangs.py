@@ -19,11 +19,7 @@ from tests.unit.daemon.keeping import (
     listed,
     presence_of,
 )
-from tidb_volume.value import (
-    Presence,
-    Work,
-    WorkState,
-)
+from tidb_volume.value import Presence, Work, WorkState
 
 
 def test_a_disk_that_does_not_answer_is_stuck_and_holds_up_no_other(world: World) -> None:

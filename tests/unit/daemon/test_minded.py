@@ -14,14 +14,7 @@ from disk_daemon.jobs import Ended, Job, Record
 from disk_daemon.known import Raw, Taken
 from disk_daemon.minded import Minded
 from tests.unit.daemon.cases import NEXT, OLD, OTHER, facts, order, volume
-from tidb_volume.value import (
-    DiskReport,
-    Order,
-    Presence,
-    VolumeMode,
-    Work,
-    WorkState,
-)
+from tidb_volume.value import DiskReport, Order, Presence, VolumeMode, Work, WorkState
 
 NOW = 1000.0
 change = msgspec.structs.replace

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tidb_volume import names
+from tidb_volume.fleet import Breaker, Fleet, FleetStatus
 from tidb_volume.inventory import policy
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.inventory.marks import Mark
@@ -33,9 +34,6 @@ from tidb_volume.upstream import (
     PvcSpec,
 )
 from tidb_volume.value import (
-    Breaker,
-    Fleet,
-    FleetStatus,
     Meta,
     Ref,
     SlimMeta,

@@ -23,6 +23,7 @@ from tests.unit.life.worlds import (
     work,
 )
 from tidb_volume import names
+from tidb_volume.fleet import Fleet, FleetSpec
 from tidb_volume.life import actions
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.plan import plan
@@ -32,8 +33,6 @@ from tidb_volume.value import (
     Adopt,
     Answer,
     Content,
-    Fleet,
-    FleetSpec,
     Meta,
     Order,
     Restore,

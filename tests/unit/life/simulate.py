@@ -29,6 +29,7 @@ from tests.unit.life.cluster import (
 from tests.unit.life.cluster import tenancy as tenancy
 from tests.unit.life.machine import Child, Daemon, Disk, Item, Letter, Machine, Mounted
 from tidb_volume import names
+from tidb_volume.fleet import Fleet
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life import actions, answers, breaker
 from tidb_volume.life.actions import Action, Plan
@@ -43,7 +44,6 @@ from tidb_volume.upstream import Claim, Pv
 from tidb_volume.value import (
     Admin,
     DiskReport,
-    Fleet,
     Identity,
     Order,
     Phase,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tidb_volume.fleet import Breaker, Budget, Fleet, FleetSpec, FleetStatus, Spent
 from tidb_volume.life import breaker
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import Breaker, Budget, Fleet, FleetSpec, FleetStatus, Meta, Spent
+from tidb_volume.value import Meta
 
 NOW = Instant(1_800_000_042.5)
 MINUTE = "2027-01-15T08:00:00.000Z"

@@ -7,12 +7,7 @@ import pytest
 from tests.unit.life.simulate import NAME, change
 from tests.unit.life.stages import bound, committed, on_offer, released
 from tidb_volume.life import actions
-from tidb_volume.value import (
-    Phase,
-    Ref,
-    Restore,
-    VolumeStatus,
-)
+from tidb_volume.value import Phase, Ref, Restore, VolumeStatus
 
 
 @pytest.mark.notices("controller: dirt is not remembered")

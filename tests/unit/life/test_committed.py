@@ -28,9 +28,7 @@ from tests.unit.life.worlds import (
     work,
 )
 from tidb_volume.life.world import World
-from tidb_volume.value import (
-    WorkState,
-)
+from tidb_volume.value import WorkState
 
 TAKEN = but(BACK, spec={"order": order(withdrawn=True, attempt=2)})
 ENDED = but(

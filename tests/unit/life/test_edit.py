@@ -19,9 +19,7 @@ from tests.unit.life.worlds import (
 from tidb_volume.life import actions
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import World
-from tidb_volume.value import (
-    WipePolicy,
-)
+from tidb_volume.value import WipePolicy
 
 
 def specified(world: World) -> Any:

@@ -7,10 +7,7 @@ import pytest
 from tests.unit.life.simulate import desired, pool
 from tests.unit.life.stages import bound, on_offer, released
 from tidb_volume.units import Instant
-from tidb_volume.value import (
-    Phase,
-    Presence,
-)
+from tidb_volume.value import Phase, Presence
 
 
 def test_an_entry_removed_withdraws_a_free_disk_and_wipes_nothing() -> None:

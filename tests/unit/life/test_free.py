@@ -47,13 +47,7 @@ from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import look
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import World
-from tidb_volume.value import (
-    Adopt,
-    Content,
-    Identity,
-    WipePolicy,
-    WorkState,
-)
+from tidb_volume.value import Adopt, Content, Identity, WipePolicy, WorkState
 
 # --- on offer ---
 

@@ -7,11 +7,7 @@ import pytest
 from tests.unit.life.simulate import NAME, Sim
 from tests.unit.life.stages import bound, on_offer, released
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import (
-    Phase,
-    Work,
-    WorkState,
-)
+from tidb_volume.value import Phase, Work, WorkState
 
 
 def test_a_blank_disk_is_on_offer_after_four_writes() -> None:

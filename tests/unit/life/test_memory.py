@@ -30,12 +30,7 @@ from tidb_volume import names
 from tidb_volume.life import memory
 from tidb_volume.life.look import look
 from tidb_volume.life.world import World
-from tidb_volume.value import (
-    Content,
-    Owner,
-    Presence,
-    WorkState,
-)
+from tidb_volume.value import Content, Owner, Presence, WorkState
 
 OWNER = Owner(claim=CLAIM)
 

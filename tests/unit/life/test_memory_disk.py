@@ -18,13 +18,7 @@ from tests.unit.life.worlds import (
     question,
 )
 from tidb_volume.life.world import World
-from tidb_volume.value import (
-    Answer,
-    Content,
-    Identity,
-    Presence,
-    Source,
-)
+from tidb_volume.value import Answer, Content, Identity, Presence, Source
 
 # --- which disk it is ---
 

@@ -20,9 +20,7 @@ from tests.unit.life.worlds import (
     pv,
 )
 from tidb_volume.life.world import World
-from tidb_volume.value import (
-    Restore,
-)
+from tidb_volume.value import Restore
 
 # --- taken back ---
 

@@ -22,13 +22,7 @@ from tidb_volume.life import memory
 from tidb_volume.life.look import look
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import (
-    Content,
-    Retry,
-    Source,
-    WipePolicy,
-    WorkState,
-)
+from tidb_volume.value import Content, Retry, Source, WipePolicy, WorkState
 
 # --- when it is tried again ---
 

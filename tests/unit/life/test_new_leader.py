@@ -7,11 +7,7 @@ import pytest
 from tests.unit.life.simulate import NAME, Sim, change
 from tests.unit.life.stages import bound, committed, on_offer, released
 from tidb_volume.life import actions
-from tidb_volume.value import (
-    Adopt,
-    Phase,
-    VolumeStatus,
-)
+from tidb_volume.value import Adopt, Phase, VolumeStatus
 
 
 @pytest.mark.notices("controller: wipes what lost its PersistentVolume by hand")

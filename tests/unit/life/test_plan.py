@@ -49,13 +49,7 @@ from tidb_volume.life import actions, orders
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import Annotated, World
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import (
-    Answer,
-    Content,
-    Order,
-    Presence,
-    WipePolicy,
-)
+from tidb_volume.value import Answer, Content, Order, Presence, WipePolicy
 
 # --- before all else ---
 

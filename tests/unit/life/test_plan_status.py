@@ -43,14 +43,7 @@ from tidb_volume.life.actions import Plan
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import Daemon, World
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import (
-    Answer,
-    Owner,
-    Phase,
-    Presence,
-    Question,
-    WorkState,
-)
+from tidb_volume.value import Answer, Owner, Phase, Presence, Question, WorkState
 
 # --- what is written of the status, and when ---
 

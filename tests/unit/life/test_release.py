@@ -7,14 +7,10 @@ import pytest
 from disk_daemon.known import User
 from tests.unit.life.simulate import desired, pool
 from tests.unit.life.stages import bound, on_offer, released
+from tidb_volume.fleet import Fleet
 from tidb_volume.life import actions
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import (
-    Fleet,
-    Meta,
-    Phase,
-    Restore,
-)
+from tidb_volume.value import Meta, Phase, Restore
 
 
 @pytest.mark.notices("controller: wipes what the policy retains")

@@ -19,6 +19,7 @@ from tests.unit.life.worlds import (
     with_pv,
     work,
 )
+from tidb_volume.fleet import Breaker, Fleet, FleetSpec, FleetStatus
 from tidb_volume.life import release
 from tidb_volume.life.look import look
 from tidb_volume.life.release import Obstacle
@@ -29,10 +30,6 @@ from tidb_volume.value import (
     Adopt,
     Answer,
     Approve,
-    Breaker,
-    Fleet,
-    FleetSpec,
-    FleetStatus,
     Meta,
     Presence,
     Restore,

@@ -32,9 +32,7 @@ from tests.unit.life.worlds import (
 )
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import (
-    WorkState,
-)
+from tidb_volume.value import WorkState
 
 ASKED_FOR = but(GONE, admin={"adopt": None, **RESTORE})
 GONE_TOLD = but(ASKED_FOR, spec={"order": order(withdrawn=True)}, **WITHDRAWN)

@@ -25,6 +25,7 @@ from tests.unit.life.worlds import (
     with_pv,
     work,
 )
+from tidb_volume.fleet import Breaker, Fleet, FleetSpec, FleetStatus
 from tidb_volume.life import show
 from tidb_volume.life.look import look
 from tidb_volume.life.phases import phase
@@ -33,11 +34,7 @@ from tidb_volume.units import Instant
 from tidb_volume.value import (
     Adopt,
     Answer,
-    Breaker,
     Content,
-    Fleet,
-    FleetSpec,
-    FleetStatus,
     Identity,
     Meta,
     Phase,

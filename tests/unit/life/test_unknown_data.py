@@ -8,12 +8,7 @@ from tests.unit.life.simulate import Sim, desired
 from tests.unit.life.stages import bound, on_offer
 from tidb_volume.identity import hardware_key
 from tidb_volume.life import actions
-from tidb_volume.value import (
-    Adopt,
-    Phase,
-    Work,
-    WorkState,
-)
+from tidb_volume.value import Adopt, Phase, Work, WorkState
 
 
 def test_unknown_data_waits_for_a_person_and_is_wiped_on_the_answer_to_that_question() -> None:

@@ -6,10 +6,7 @@ import pytest
 
 from tests.unit.life.simulate import desired, pool
 from tests.unit.life.stages import released
-from tidb_volume.value import (
-    Answer,
-    Phase,
-)
+from tidb_volume.value import Answer, Phase
 
 
 @pytest.mark.notices("controller: an answer to another question counts")

@@ -11,6 +11,7 @@ import msgspec
 
 from tests.unit.life.cluster import NAME, NODE, SOURCE, START, desired
 from tidb_volume import names
+from tidb_volume.fleet import Fleet
 from tidb_volume.inventory import policy
 from tidb_volume.life.look import Seen, look
 from tidb_volume.life.world import Daemon, Fresh, Mine, World
@@ -18,7 +19,6 @@ from tidb_volume.upstream import Claim, Node, NodeCondition, NodeStatus, PhaseOn
 from tidb_volume.value import (
     Content,
     DiskReport,
-    Fleet,
     Identity,
     Meta,
     Order,

@@ -10,13 +10,14 @@ from tests.unit.life.cluster import Cluster, change, desired
 from tests.unit.life.machine import Daemon, Disk, Item, Machine
 from tests.unit.life.simulate import Controller, Node
 from tidb_volume import names
+from tidb_volume.fleet import Fleet
 from tidb_volume.identity import same_hardware
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.inventory.model import PoolSettings
 from tidb_volume.life.actions import Action
 from tidb_volume.units import Instant
 from tidb_volume.upstream import Pv
-from tidb_volume.value import Fleet, Identity, Meta, Volume, VolumeStatus
+from tidb_volume.value import Identity, Meta, Volume, VolumeStatus
 
 CLAIMS = ("db/data-0", "db/data-1", "other/data-0")
 STRANGER = "stranger"

@@ -16,9 +16,10 @@ from tests.unit.life.cluster import pool
 from tests.unit.life.model.hands import Hands
 from tests.unit.life.model.openings import OPENINGS, WAIT_S
 from tidb_volume import names
+from tidb_volume.fleet import Fleet
 from tidb_volume.life import actions
 from tidb_volume.units import Instant
-from tidb_volume.value import Answer, Fleet, Meta, Phase, Presence
+from tidb_volume.value import Answer, Meta, Phase, Presence
 
 STAGES = ("offered", "bound", "released", "ordered", "deleted", "committed", "wiping")
 TURNS = ("leader", "leader", "daemon", "daemon", "both", "look", "write", "kubernetes")

@@ -1,0 +1,77 @@
+"""What is known and said of the whole fleet (`value` has a single disk's): the stop button, the breaker, what
+became of the inventory.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tidb_volume.value import Meta, Value
+
+
+class Budget(Value):
+    """How much may be destroyed in an hour before the breaker trips."""
+
+    wipes_per_hour: int = 20
+    claims_per_hour: int = 5
+    percent: int = 10
+    at_least: int = 5
+
+
+class FleetSpec(Value):
+    """What people say of the whole fleet."""
+
+    paused: bool = False
+    mode: Literal["auto", "manual"] = "auto"
+    budget: Budget = Budget()
+    breaker_reset: int = 0
+    """The epoch that a person ends: the breaker is closed again once this reaches `status.breaker.epoch`."""
+    approvals: tuple[str, ...] = ()
+
+
+class Spent(Value):
+    """What was destroyed in one minute: counted before the order is written, so that no crash and no new
+    leader has a fresh budget. By the minute, since ten thousand lines would not fit into one object."""
+
+    minute: str
+    wipes: int = 0
+    claims: int = 0
+
+
+class Breaker(Value):
+    """The breaker's state: what was spent in the last hour, and whether it stands open."""
+
+    epoch: int = 1
+    tripped: bool = False
+    reason: str = ""
+    at: str = ""
+    ledger: tuple[Spent, ...] = ()
+
+
+class InventoryStatus(Value):
+    """What became of one inventory ConfigMap."""
+
+    name: str
+    hash: str = ""
+    accepted: str = ""
+    """The hash of the content in force; differs from `hash` while an edit is refused."""
+    disks: int = 0
+    errors: tuple[str, ...] = ()
+
+
+class FleetStatus(Value):
+    """The fleet's status, written by the controller."""
+
+    inventories: tuple[InventoryStatus, ...] = ()
+    breaker: Breaker = Breaker()
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class Fleet(Value):
+    """The one TidbVolumeFleet, named `fleet`."""
+
+    metadata: Meta
+    spec: FleetSpec = FleetSpec()
+    status: FleetStatus = FleetStatus()
