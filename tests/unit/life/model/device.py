@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from disk_daemon.facts import bare
-from disk_daemon.known import Made
+from disk_daemon.known import Entry, Made
 from tests.unit.life.device import Device, DeviceMachine, job_of
 from tests.unit.life.device_sim import DeviceNode, entry
 from tests.unit.life.disks import Item
@@ -152,9 +152,12 @@ class DeviceLife(Life):
     @rule()
     def the_machine_is_restored_from_a_snapshot(self) -> None:
         """A wipe that its older records have as begun goes on, over all that came to lie on the disk since:
-        nothing tells the file system of then from the one that this wipe has made."""
+        nothing tells the file system of then from the one that this wipe has made. Nothing on a raw device
+        contradicts them, should etcd go back as well (0302)."""
         super().the_machine_is_restored_from_a_snapshot()
+        handed = {each.handed for each in self.machine.journals.values() if isinstance(each, Entry)}
         for disk in self.disks:
+            self.unwitnessed |= disk.raw.keys() - handed
             if self.is_half_gone(disk):
                 disk.strays = {each for each in disk.strays if not each.what.startswith("put-")}
 
