@@ -39,6 +39,10 @@ EVERY_S = 3.0
 """Between two storms."""
 LASTS_S = (1.0, 25.0)
 """For how long what is frozen, killed or off stays so; longer than the controller's lease now and then."""
+PATIENCE_S = 8.0
+"""How long anybody waits for an answer while it storms."""
+SET_BACK_S = 120.0
+"""How long the API server may take to answer after etcd was set back."""
 REST_S = 600.0
 """For all to come to rest in the end."""
 
@@ -78,6 +82,7 @@ class Chaos:
     def run(self, seconds: float) -> None:
         """Storms and tenants, until the time is up; etcd is saved at a third, and set back at two."""
         begun = time.monotonic()
+        calm, self.cluster.patience_s = self.cluster.patience_s, PATIENCE_S
         saved, restored = False, False
         while (passed := time.monotonic() - begun) < seconds:
             if not saved and passed > seconds / 3:
@@ -85,12 +90,12 @@ class Chaos:
             if saved and not restored and passed > seconds * 2 / 3:
                 self.mend()
                 restored = self.set_back()
-            self.mend_what_is_due()
             self.storm()
             for _ in range(3):
                 self.tenants_go_on()
             time.sleep(self.of.uniform(0.2, EVERY_S))
         self.mend()
+        self.cluster.patience_s = calm
 
     def storm(self) -> None:
         """One thing goes wrong."""
@@ -111,7 +116,7 @@ class Chaos:
         due = [undo for until, undo in self.undo if until <= now]
         self.undo = [(until, undo) for until, undo in self.undo if until > now]
         for undo in due:
-            if not self.tried(undo):
+            if not self._could(undo):
                 self.undo.append((now + 2, undo))
 
     def mend(self) -> None:
@@ -137,9 +142,10 @@ class Chaos:
     def set_back(self) -> bool:
         """etcd is restored from its snapshot, and our programs begin anew, as they have to."""
         self.cluster.etcd_restore(self.folder / "etcd")
-        self.cluster.kubectl("-n", NAMESPACE, "delete", "pod", "--all", "--force", "--wait=false")
+        words = ("-n", NAMESPACE, "delete", "pod", "--all", "--force", "--wait=false")
+        self.cluster.kubectl(*words, timeout=SET_BACK_S)
         path = "jsonpath={range .items[?(@.spec.volumeName)]}{.metadata.namespace} {end}"
-        bound = set(self.cluster.kubectl("get", "pvc", "-A", "-o", path).split())
+        bound = set(self.cluster.kubectl("get", "pvc", "-A", "-o", path, timeout=SET_BACK_S).split())
         for tenant in self.tenants:
             # Its claim is younger than the snapshot, was not bound in it, or had been deleted and is back.
             if tenant.name not in bound or tenant.ended:
@@ -172,7 +178,12 @@ class Chaos:
             self.rounds += 1
 
     def tried(self, does: Callable[[], object]) -> bool:
-        """Whether it could be done: in a storm nothing is certain."""
+        """Whether it could be done: in a storm nothing is certain. What has lasted long enough ends before, so
+        that nothing lasts for as long as others wait for an answer."""
+        self.mend_what_is_due()
+        return self._could(does)
+
+    def _could(self, does: Callable[[], object]) -> bool:
         try:
             does()
         except (ClusterError, ApiError, NoAnswer, OSError):

@@ -41,6 +41,8 @@ class Cluster:
         self._record = record
         self.found = found  # whether it ran before this object was made
         self._context: ssl.SSLContext | None = None
+        self.patience_s = 120.0
+        """How long a kubectl may take."""
 
     # Making and ending
 
@@ -152,10 +154,11 @@ class Cluster:
         node.start()
         return node
 
-    def kubectl(self, *arguments: str | Path, input: str | None = None, timeout: float = 120) -> str:
-        """Runs kubectl as an administrator and returns what it printed; ClusterError when it fails."""
+    def kubectl(self, *arguments: str | Path, input: str | None = None, timeout: float | None = None) -> str:
+        """Runs kubectl as an administrator and returns what it printed; ClusterError when it fails, or takes
+        more than `timeout` seconds (`patience_s` where none is given)."""
         words = [self.record.programs["kubectl"], f"--kubeconfig={self.kubeconfig}", *arguments]
-        return run(words, stdin=input, timeout=timeout)
+        return run(words, stdin=input, timeout=self.patience_s if timeout is None else timeout)
 
     def get_text(self, path: str) -> str:
         """What the API server answers to a GET of the path, as text; ClusterError unless it is a 200."""
