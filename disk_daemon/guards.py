@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 from disk_daemon import nvme
 from disk_daemon.known import ORDER_ID, Broken, Case, Entry, User
 from disk_daemon.verdict import Dropped, Refuse, Wait
-from tidb_volume import identity, names
+from tidb_volume import content, identity, names
 from tidb_volume.methods import passes
 from tidb_volume.value import Presence
 
@@ -353,6 +353,15 @@ def answer_stands(case: Case) -> Objection | None:
     return None
 
 
+@guard(prevents="a second wipe on one answer, by an order out of an older etcd", when=When.BEGIN)
+def answer_is_not_spent(case: Case) -> Objection | None:
+    """What a person was asked about was wiped; what looks the same by now is something else."""
+    answer, journal = case.order.answer, case.journal
+    if answer and isinstance(journal, Entry) and any(past.answer == answer for past in journal.done):
+        return Refuse("AnswerGone", f"the wipe that question {answer} was about is done")
+    return None
+
+
 @guard(
     prevents="wiping what came to lie on a disk after a person was asked what is to become of it",
     when=When.TAKE,
@@ -364,13 +373,12 @@ def is_what_was_asked_about(case: Case) -> Objection | None:
     since.
     """
     order, disk, taken = case.order, case.disk, case.taken
-    if not order.whole_disk:
+    if not order.whole_disk or disk.lies_on_it == order.over:
         return None
-    on_it = {order.id, taken.id} if taken is not None and taken.answer == order.answer else set()
-    aside = any(each.order in on_it for each in disk.trash)
-    if aside and not (disk.strays or disk.others or disk.tenancies):
-        return None
-    if disk.lies_on_it == order.over:
+    ours = case.orders if taken is not None and taken.answer == order.answer else frozenset()
+    trash = {each.order for each in disk.trash}
+    since = trash - ours - content.trash_in(order.over)
+    if trash & ours and not (since or disk.strays or disk.others or disk.tenancies):
         return None
     said = f"a person was asked about '{order.over}', and there is '{disk.lies_on_it}' now"
     return Refuse("HasData", f"{said}; say what is to become of it")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -140,14 +141,25 @@ def shape(entry: Entry) -> str:
 
 
 def noted(
-    entry: Entry | None, identity: Identity, order: Order, *, begun: bool, at: str, over: str = ""
+    entry: Entry | None,
+    identity: Identity,
+    order: Order,
+    *,
+    begun: bool,
+    at: str,
+    over: str = "",
+    aside: Iterable[str] = (),
 ) -> Entry:
     """The record with this order at work; `begun`: bytes may be gone. over: what was found on a device.
+    aside: the orders whose trash is on the disk.
 
     Where the record was lost, what the order ends was found on the disk itself, and is recorded anew: should
     the order be taken back, the disk still has that tenancy.
     """
     known = entry or Entry(identity=identity, handed=order.ends)
+    was = known.order
+    goes_on = (*was.before, was.id) if was is not None and was.is_same_wipe(order) else ()
+    aside = set(aside) - {order.id}
     taken = Taken(
         id=order.id,
         kind=order.kind,
@@ -159,8 +171,8 @@ def noted(
         method=order.method,
         over=over,
         answer=order.answer,
+        before=tuple(each for each in goes_on if each in aside),
     )
-    was = known.order
     same = was is not None and (was.ends, was.next, was.method) == (order.ends, order.next, order.method)
     written = known.written_bytes if same and begun else 0
     return msgspec.structs.replace(
@@ -171,7 +183,7 @@ def noted(
 def finished(entry: Entry | None, identity: Identity, order: Order, *, at: str) -> Entry:
     """The record with this order done: what it ended is past, the next tenancy handed over if offered."""
     known = entry or Entry(identity=identity)
-    past = Past(id=order.id, kind=order.kind, ends=order.ends, next=order.next, at=at)
+    past = Past(id=order.id, kind=order.kind, ends=order.ends, next=order.next, at=at, answer=order.answer)
     ended = tuple(dict.fromkeys(each for each in (known.handed, order.ends) if each and each != order.next))
     claims = (*known.claims, order.claim_uid) if order.claim_uid else known.claims
     return msgspec.structs.replace(

@@ -107,6 +107,11 @@ class Build(Value):
     """There is a partition in that table, or nobody can tell."""
 
 
+def told_apart(found: str, uuid: str) -> str:
+    """What libblkid finds on a device, and which one of its kind and label."""
+    return ", ".join(([found] if found else []) + ([f"UUID {uuid}"] if uuid else []))
+
+
 class Raw(Value):
     """What a device entry's disk is like below its file system."""
 
@@ -140,7 +145,7 @@ class Raw(Value):
     @property
     def told_apart(self) -> str:
         """What libblkid finds, and which one of its kind and label."""
-        return f"{self.found}, UUID {self.uuid}" if self.uuid else self.found
+        return told_apart(self.found, self.uuid)
 
 
 class Trash(Value):
@@ -287,6 +292,14 @@ class Taken(Value):
     """What was found on a device when it was begun (`Raw.told_apart`): all of that is to go."""
     answer: str = ""
     """The question whose answer it stands on."""
+    before: tuple[str, ...] = ()
+    """The orders of the same wipe before it that have put something aside."""
+
+    def is_same_wipe(self, order: Order) -> bool:
+        """Whether an order ends the same. What is put aside already is not found again, to be named as what
+        the next one ends."""
+        same_answer = order.whole_disk and self.answer == order.answer
+        return self.whole_disk == order.whole_disk and (self.ends == order.ends or same_answer)
 
 
 class Made(Value):
@@ -306,6 +319,8 @@ class Past(Value):
     ends: str
     next: str
     at: str
+    answer: str = ""
+    """The question whose answer it stood on."""
 
 
 class Given(Value):
@@ -387,14 +402,16 @@ class Case(Value):
         if taken is None:
             return None
         order = self.order
-        # What is put aside already is not found again, to be named as what the next order ends.
-        same_answer = order.whole_disk and taken.answer == order.answer
-        same_wipe = taken.whole_disk == order.whole_disk and (taken.ends == order.ends or same_answer)
         # On a device the first use has something to go on with too: what mkfs or zeroing had begun.
         first_use = self.device and taken.kind == order.kind
-        if taken.id == order.id or (same_wipe and (taken.ends or taken.whole_disk or first_use)):
-            return taken
-        return None
+        ends_something = taken.ends or taken.whole_disk or first_use
+        return taken if taken.id == order.id or (taken.is_same_wipe(order) and ends_something) else None
+
+    @property
+    def orders(self) -> frozenset[str]:
+        """The orders of this very wipe: what they have put aside is its own."""
+        taken = self.taken
+        return frozenset((self.order.id, *((taken.id, *taken.before) if taken is not None else ())))
 
     @property
     def begun(self) -> bool:

@@ -36,6 +36,7 @@ from disk_daemon.verdict import (
     Verdict,
     Verify,
 )
+from tidb_volume import content
 from tidb_volume.value import Content
 
 FIRST = (
@@ -246,18 +247,19 @@ def _wipe(case: Case) -> Verdict:
 def _came_since(case: Case) -> tuple[str, ...]:
     """What lies on the disk beside what a begun wipe of all of it has put aside, and nobody was asked about.
     fsck may fill lost+found from that after a crash."""
-    disk = case.disk
-    as_told = not case.order.whole_disk or disk.lies_on_it == case.order.over
-    return () if as_told else (*disk.by_hand, *disk.others)
+    disk, over = case.disk, case.order.over
+    if not case.order.whole_disk or disk.lies_on_it == over:
+        return ()
+    known = case.orders | content.trash_in(over)
+    trash = (each.name for each in disk.trash if each.order not in known)
+    return (*disk.tenancies, *disk.by_hand, *disk.others, *trash)
 
 
 def is_of_this_wipe(case: Case, trash: Trash) -> bool:
     """Put aside by this order, by one that it goes on with, or holding nothing but the tenancy it ends."""
-    order, taken = case.order, case.taken
-    known = trash.order == order.id or (taken is not None and trash.order == taken.id)
-    if order.whole_disk:
-        return known
-    return all(entry == order.ends for entry in trash.entries)
+    if case.order.whole_disk:
+        return trash.order in case.orders
+    return all(entry == case.order.ends for entry in trash.entries)
 
 
 def _journal_agrees(case: Case) -> bool:

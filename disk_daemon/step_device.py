@@ -159,28 +159,27 @@ def _unmounted(case: Case, raw: Raw) -> DeviceVerdict:
 
 def _go_on(case: Case, entry: Entry | None, raw: Raw) -> DeviceVerdict:
     """It was cut when bytes were gone already."""
-    if not (_is_left_by_mkfs(entry, raw) or _is_all_to_go(case, raw)):
+    if not (_is_left_by_mkfs(entry, raw) or _is_to_go(case, raw)):
         return _has_data(case, "a wipe was cut, and something else is on the disk now")
     return Do((Note(begun=True), *_make(case, raw)))
 
 
 def _is_left_by_mkfs(entry: Entry | None, raw: Raw) -> bool:
-    """What was there before, what was being made, or so little that nothing is recognised."""
-    if entry is None:
-        return False
-    ours = {each.uuid for each in (entry.made, entry.making) if each is not None}
-    return not raw.signature or raw.uuid in ours
+    """What was being made, or so little that nothing is recognised."""
+    making = entry.making if entry is not None else None
+    return not raw.signature or (making is not None and raw.uuid == making.uuid)
 
 
-def _is_all_to_go(case: Case, raw: Raw) -> bool:
-    """A person says still that all of it is to be wiped. What he was asked about stands there until it is
-    written over, and a newer answer is about what was there when it was given; of something else that is
-    there since he is asked anew."""
+def _is_to_go(case: Case, raw: Raw) -> bool:
+    """What a wipe was begun over stands there until it is written over. Where a person says that all is to
+    go, he says so still, and a newer answer of his is about what was there when he gave it."""
     taken, order = case.taken, case.order
     assert taken is not None, "what is begun is journalled"
-    as_begun = order.answer == taken.answer and raw.told_apart == taken.over
-    asked_of = as_begun or case.disk.lies_on_it == order.over
-    return order.whole_disk and asked_of and guards.answer_stands(case) is None
+    as_begun = raw.told_apart == taken.over
+    if not order.whole_disk:
+        return as_begun
+    told = (as_begun and order.answer == taken.answer) or case.disk.lies_on_it == order.over
+    return told and guards.answer_stands(case) is None
 
 
 def _is_blank(case: Case, entry: Entry | None, raw: Raw) -> bool:

@@ -16,6 +16,11 @@ def lies(content: Content, tenancy: str, note: str, trash: Iterable[str]) -> str
     return f"{content}:{tenancy}:{note}:{','.join(trash)}"
 
 
+def trash_in(words: str) -> frozenset[str]:
+    """The orders whose trash the words tell of."""
+    return frozenset(words.rpartition(":")[2].split(",")) - {""}
+
+
 def reported(disk: DiskReport) -> str:
     """What a daemon's report says that lies on its disk."""
     return lies(disk.content, disk.tenancy, disk.content_note, disk.trash)

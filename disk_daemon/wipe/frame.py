@@ -217,7 +217,10 @@ class Carrier:
         entry = self._known(facts)
         if begun:
             self._on_record("begun", facts)
-        noted = journal.noted(entry, facts.identity, self._order, begun=begun, at=now(), over=over)
+        aside = [each.order for each in facts.trash]
+        noted = journal.noted(
+            entry, facts.identity, self._order, begun=begun, at=now(), over=over, aside=aside
+        )
         self._store(noted)
         self._begun = begun
 

@@ -22,7 +22,7 @@ from disk_daemon import blockdev, guards, journal, kernel, mounting, nvme, obser
 from disk_daemon.facts import bare, device
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended
-from disk_daemon.known import Case, Entry, Facts, Made
+from disk_daemon.known import Case, Entry, Facts, Made, told_apart
 from disk_daemon.verdict import (
     AlreadyDone,
     Begin,
@@ -159,7 +159,7 @@ class DeviceCarrier(Carrier):
             case Unmount():
                 self._take(case)
             case Begin():
-                self._begin(case)
+                self._begin()
             case EraseItself():
                 self._erase_itself(case)
             case Overwrite():
@@ -247,7 +247,7 @@ class DeviceCarrier(Carrier):
             found = None
         else:
             self._stop_if_withdrawn(case, self._put_back)
-        if found is None and not self._begun:
+        if found is None:
             found = self._changed(before, case)
         if found is not None:
             self._put_back()
@@ -255,7 +255,7 @@ class DeviceCarrier(Carrier):
 
     def _changed(self, before: Case, case: Case) -> Refuse | None:
         """Whether what lies on the disk now is what the order was judged by."""
-        if bare.is_as_judged(before.disk, case.disk):
+        if bare.is_as_judged(before.disk, case.disk, begun=self._begun):
             return None
         found = case.disk.raw.found if case.disk.raw is not None else ""
         return Refuse("HasData", f"the disk changed under the order; there is {found or 'nothing'} now")
@@ -412,14 +412,14 @@ class DeviceCarrier(Carrier):
             )
         self._store(journal.made(entry))
 
-    def _begin(self, before: Case) -> None:
+    def _begin(self) -> None:
         """Journal that bytes may be gone from here on, and be sure that this is still wanted afterwards."""
         while True:
             facts = self._look_at_hardware()
             assert facts.identity is not None
             entry = self._known(facts)
             self._on_record("begun", facts)
-            over = _found(before)
+            over = self._held()
             noted = journal.noted(entry, facts.identity, self._order, begun=True, at=now(), over=over)
             if self._becomes_block:
                 noted = msgspec.structs.replace(noted, block=True, made=None, making=None)
@@ -443,6 +443,15 @@ class DeviceCarrier(Carrier):
             if found is not None:
                 self._put_back()
                 raise Concluded(found, begun=self._begun)
+
+    def _held(self) -> str:
+        """What is on the device that is held exclusively. No look says it of what a tenant has in hand."""
+        raw = self._seen.raw if self._seen is not None else None
+        assert raw is not None, "it was looked at when it was taken"
+        if raw.mode != "Block":
+            return raw.told_apart
+        found = tools.probe(self._rules.tools, self._fd, self._rules.kept)
+        return told_apart(found.words, found.uuid)
 
     # --- mount and unmount as such -----------------------------------------------------------------
 

@@ -178,8 +178,8 @@ class Chaos:
             self.rounds += 1
 
     def tried(self, does: Callable[[], object]) -> bool:
-        """Whether it could be done: in a storm nothing is certain. What has lasted long enough ends before, so
-        that nothing lasts for as long as others wait for an answer."""
+        """Whether it could be done: in a storm nothing is certain. What has lasted long enough ends before,
+        so that nothing lasts for as long as others wait for an answer."""
         self.mend_what_is_due()
         return self._could(does)
 

@@ -11,7 +11,7 @@ from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
 from tidb_volume.upstream import Pv
-from tidb_volume.value import Identity, Order
+from tidb_volume.value import Identity, Order, Presence
 
 
 def stands_for_wipe(world: World, seen: Seen) -> bool:
@@ -81,8 +81,10 @@ def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
         said = status.question.id
     if order is None or not (order.ends == status.tenancy or order.answer):
         answer, found = said or status.committed_on, seen.disk.tenancy if seen.disk is not None else ""
-        # Without a tenancy on record it was about all that is on the disk.
-        whole = bool(answer) and not status.tenancy
+        # Without a tenancy on record it was about all that is on the disk, too.
+        whole = bool(answer) and (not status.tenancy or bool(status.committed_over))
+        if whole and (seen.disk is None or seen.disk.presence is not Presence.OK):
+            return Plan()  # it names the tenancy that is there
         return write(
             world,
             seen,
@@ -196,8 +198,8 @@ def write(
 
 def _over(world: World, seen: Seen, answer: str) -> str:
     """What the person was told of who answered. His question stands still while an order stands on the
-    answer, whatever comes to lie on the disk; once the daemon has refused, it is about the last report.
-    A hand may have taken the committed order away."""
+    answer, whatever comes to lie on the disk; once the daemon has refused, it is about the last report. Where
+    a hand has taken the committed order away, what that was about is on record."""
     order = seen.order
     if order is not None and order.whole_disk and order.answer == answer and not seen.undecided:
         return order.over

@@ -166,7 +166,7 @@ def question(world: World, seen: Seen, current: Phase, now: Instant, why: str) -
     if (
         old is not None
         and current in (Phase.WIPING, Phase.FAILED, Phase.PENDING)
-        and _stands_on(world, old)
+        and _stands_on(world, seen, old)
         and not seen.undecided
         and answers.disk_in_question(world) in old.about
     ):
@@ -243,10 +243,14 @@ def _is_being_committed(world: World, seen: Seen) -> bool:
     )
 
 
-def _stands_on(world: World, asked: Question) -> bool:
-    """The order that stands, stands on the answer to that question."""
-    order = world.volume.spec.order
-    return order is not None and order.answer == asked.id
+def _stands_on(world: World, seen: Seen, asked: Question) -> bool:
+    """The wipe that is owed, or the order that stands, stands on the answer to that question. Once it is done
+    and nothing is owed any more, the answer is used up."""
+    status, order = world.volume.status, world.volume.spec.order
+    if status.committed and status.committed_on == asked.id:
+        return True
+    is_used_up = seen.done and not status.committed
+    return order is not None and order.answer == asked.id and not is_used_up
 
 
 def owner(world: World, seen: Seen, current: Phase) -> Owner | None:

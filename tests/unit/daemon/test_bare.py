@@ -460,6 +460,7 @@ def test_what_other_machines_may_have_mounted_is_asked_for_an_order_on_a_free_di
 # --- is it as it was judged ---------------------------------------------------------------------------------
 
 MOUNTED = device(raw={"mounted": True, "uuid": OURS})
+SEEN = {"found": "xfs", "uuid": "u9", "signature": True}
 
 
 @pytest.mark.parametrize(
@@ -483,7 +484,27 @@ MOUNTED = device(raw={"mounted": True, "uuid": OURS})
     ],
 )
 def test_a_disk_that_was_taken_is_as_it_was_judged(before: Facts, now: Facts, same: bool) -> None:
-    assert bare.is_as_judged(before, now) is same
+    assert bare.is_as_judged(before, now, begun=False) is same
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "same"),
+    [
+        # Samples of what is half gone differ.
+        (NEW, device(raw={"blank": True}), True),
+        (device(raw={"found": "data of no known kind"}), device(raw={"blank": True}), True),
+        (device(raw=SEEN), device(raw=SEEN), True),
+        (device(raw=SEEN), device(raw={"blank": True}), True),
+        (device(raw=SEEN), device(raw=SEEN | {"uuid": THEIRS}), False),
+        (device(raw=SEEN), device(raw=SEEN | {"found": "ext4"}), False),
+        (MOUNTED, device(raw=SEEN | {"uuid": OURS}), True),
+        (MOUNTED, device(raw=SEEN | {"uuid": THEIRS}), False),
+    ],
+)
+def test_of_what_is_half_gone_it_is_asked_whether_something_else_is_recognised(
+    before: Facts, now: Facts, same: bool
+) -> None:
+    assert bare.is_as_judged(before, now, begun=True) is same
 
 
 @pytest.mark.parametrize(

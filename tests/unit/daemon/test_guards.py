@@ -10,7 +10,7 @@ import pytest
 
 from disk_daemon import guards
 from disk_daemon.guards import GUARDS, When, objection
-from disk_daemon.known import Broken, Case, Facts, Had, Raw, Trash, User
+from disk_daemon.known import Broken, Case, Facts, Had, Past, Raw, Trash, User
 from disk_daemon.nvme import Nvme
 from disk_daemon.verdict import Refuse, Wait
 from tests.unit.daemon.cases import (
@@ -78,10 +78,16 @@ def whole_disk(**fields: object) -> Case:
     return case(order(whole_disk=True, answer="q"), disk=facts(**fields))
 
 
-def put_aside(journalled: str = "order-1", answer: str = "q", **beside: object) -> Case:
+def put_aside(
+    journalled: str = "order-1",
+    answer: str = "q",
+    over: str = "data::xfs:",
+    before: tuple[str, ...] = (),
+    **beside: object,
+) -> Case:
     """An order for the whole disk. One on that answer was cut after it had put aside what was there."""
-    given = order(kind="prepare", ends="", whole_disk=True, answer="q", over="data::xfs:")
-    at_work = taken(id=journalled, kind="prepare", ends="", whole_disk=True, answer=answer)
+    given = order(kind="prepare", ends="", whole_disk=True, answer="q", over=over)
+    at_work = taken(id=journalled, kind="prepare", ends="", whole_disk=True, answer=answer, before=before)
     there = facts(**{"tenancies": (), "trash": (Trash(order="order-1"),)} | beside)
     return case(given, disk=there, journal=entry(order=at_work))
 
@@ -89,6 +95,13 @@ def put_aside(journalled: str = "order-1", answer: str = "q", **beside: object) 
 def asked_about(over: str, **fields: object) -> Case:
     """An order for the whole disk whose person was told that this is on it."""
     made = case(order(whole_disk=True, answer="q", over=over), disk=facts(**fields))
+    return with_admin(made, wipe_now=Answer(question="q"))
+
+
+def spent(answer: str) -> Case:
+    """An order on an answer; the journal has one on that answer as done."""
+    done = Past(id="order-0", kind="prepare", ends=OLD, next=OTHER, at="", answer=answer)
+    made = case(order(answer="q"), journal=entry(done=(done,)))
     return with_admin(made, wipe_now=Answer(question="q"))
 
 
@@ -153,12 +166,15 @@ STOPS: list[tuple[str, Case, str]] = [
     ("nobody_is_on_the_whole_disk", whole_disk(everyone_unknown="EACCES"), "InUse"),
     ("nobody_is_on_the_whole_disk", whole_disk(everyone_unknown=NOBODY_LOOKED), "InUse"),
     ("nobody_is_on_the_whole_disk", whole_disk(everyone=(User(who="sh", root="/", pid=7),)), "InUse"),
+    ("answer_is_not_spent", spent("q"), "AnswerGone"),
     ("is_what_was_asked_about", asked_about("data::another:"), "HasData"),
     ("is_what_was_asked_about", asked_about("data::entries of others (2), first: 'a':", **STRAY), "HasData"),
     ("is_what_was_asked_about", put_aside(strays=("new",)), "HasData"),
     ("is_what_was_asked_about", put_aside(others=("new",)), "HasData"),
     ("is_what_was_asked_about", put_aside(tenancies=(OTHER,)), "HasData"),
     ("is_what_was_asked_about", put_aside(trash=(Trash(order="order-0"),)), "HasData"),
+    ("is_what_was_asked_about", put_aside(trash=(Trash(order="order-1"), Trash(order="b"))), "HasData"),
+    ("is_what_was_asked_about", put_aside("order-0", "q-0", before=("order-1",)), "HasData"),
     ("is_what_was_asked_about", put_aside("order-0", "q-0", trash=(Trash(order="order-0"),)), "HasData"),
     ("is_what_was_asked_about", msgspec.structs.replace(put_aside(), journal=entry()), "HasData"),
     ("breaker_is_closed", with_live(case(), fleet=fleet(tripped=True)), "Breaker"),
@@ -304,10 +320,17 @@ def test_what_is_as_a_person_was_told_may_go_and_what_the_order_itself_put_aside
     )
     assert guards.is_what_was_asked_about(put_aside()) is None
     both = (Trash(order="order-0"), Trash(order="order-1"))
-    assert guards.is_what_was_asked_about(put_aside(trash=both)) is None
+    assert guards.is_what_was_asked_about(put_aside(trash=both, over="data::xfs:order-0")) is None
+    assert guards.is_what_was_asked_about(put_aside(trash=both, before=("order-0",))) is None
     before = put_aside("order-0", trash=(Trash(order="order-0"),))
     assert guards.is_what_was_asked_about(before) is None
     assert guards.is_what_was_asked_about(case(order(over="something else"))) is None
+
+
+def test_an_answer_that_another_question_had_is_not_spent() -> None:
+    assert objection(spent("q-0"), When.TAKE) is None
+    assert guards.answer_is_not_spent(case(journal=spent("").journal)) is None
+    assert guards.answer_is_not_spent(case(order(answer="q"), journal=None)) is None
 
 
 def test_a_wipe_of_all_on_the_same_answer_is_the_same_whatever_stands_there_still() -> None:

@@ -63,6 +63,7 @@ ASKED: dict[str, tuple[When, bool]] = {
     "no_gate_stands": (BEGIN, True),
     "no_restore_is_asked": (BEGIN, True),
     "answer_stands": (BEGIN, False),
+    "answer_is_not_spent": (BEGIN, False),
     "is_what_was_asked_about": (TAKE, False),
     "nobody_had_it": (BEGIN, False),
 }

@@ -188,12 +188,13 @@ def test_damage_is_said_and_never_formatted_but_on_a_persons_word() -> None:
         ({"found": "data of no known kind"}, True),
         ({"found": "xfs", "signature": True, "uuid": MAKING.uuid}, True),
         ({"found": "xfs", "signature": True, "uuid": MADE.uuid}, True),
-        ({"found": "xfs", "signature": True, "uuid": "another"}, False),
+        ({"found": "xfs", "signature": True, "uuid": "u-made-before"}, False),
+        ({"found": "ext4", "signature": True, "uuid": MADE.uuid}, False),
         ({"found": "dos partition table", "signature": True}, False),
     ],
 )
 def test_a_cut_mkfs_goes_on_over_what_it_left_and_over_nothing_else(raw: Any, goes_on: bool) -> None:
-    journal = entry(made=MADE, making=MAKING, order=taken(begun=True))
+    journal = entry(made=MADE, making=MAKING, order=taken(begun=True, over=f"xfs, UUID {MADE.uuid}"))
     verdict = decide(unmounted(journal=journal, **raw))
     if goes_on:
         assert moves(verdict) == FORMAT
@@ -248,11 +249,36 @@ def test_what_a_person_said_is_to_go_goes_on_over_what_was_there_then_or_what_he
     assert reason(decide(with_admin(made, adopt=None))) == "HasData", "the answer was taken back"
 
 
-def test_what_a_policy_wiped_and_was_cut_goes_on_over_nothing_that_it_did_not_leave() -> None:
-    theirs = {"found": "ext4", "signature": True, "uuid": "theirs"}
-    policy = taken(begun=True, over="ext4, UUID theirs")
-    older = decide(unmounted(journal=entry(made=MADE, making=MAKING, order=policy), **theirs))
-    assert reason(older) == "HasData"
+@pytest.mark.parametrize("begun_over", ["xfs, UUID u-made", "", "ext4, UUID theirs"])
+def test_what_was_made_of_a_disk_before_goes_with_it_only_if_the_wipe_was_begun_over_it(
+    begun_over: str,
+) -> None:
+    """Somebody writes an old image of it back onto the disk, in the place of what was to go."""
+    at_work = taken(kind="prepare", ends="", whole_disk=True, begun=True, over=begun_over, answer="q")
+    journal = entry(made=MADE, making=MAKING, order=at_work)
+    given = first(answer="q", whole_disk=True, over="data::ext4; UUID theirs:")
+    there = unmounted(given, journal=journal, found="xfs", signature=True, uuid=MADE.uuid)
+    verdict = decide(with_admin(there, adopt=Adopt(question="q", action="Wipe")))
+    if MADE.uuid in begun_over:
+        assert moves(verdict) == FORMAT
+    else:
+        assert reason(verdict) == "HasData"
+
+
+@pytest.mark.parametrize("kind", ["prepare", "reclaim"])
+def test_a_change_of_shape_that_was_cut_before_its_first_byte_goes_on(kind: str) -> None:
+    """The journal has it as the new shape already, and the old one stands there still."""
+    xfs = {"found": "xfs", "signature": True, "uuid": MADE.uuid}
+    given = order(kind=kind, ends="" if kind == "prepare" else OLD)
+    at_work = taken(kind=kind, ends=given.ends, begun=True, over=f"xfs, UUID {MADE.uuid}")
+    to_block = block(given, journal=entry(handed="", block=True, order=at_work), **xfs)
+    assert moves(decide(to_block)) == ZERO
+    to_files = unmounted(given, journal=entry(making=MAKING, order=at_work), **xfs)
+    assert moves(decide(to_files)) == FORMAT
+    another = {**xfs, "uuid": "theirs"}
+    for shape, made in ((block, {"block": True}), (unmounted, {"making": MAKING})):
+        journal = entry(handed="", order=at_work, **made)
+        assert reason(decide(shape(given, journal=journal, **another))) == "HasData"
 
 
 def test_a_cut_first_format_goes_on_under_a_fresh_order_too() -> None:

@@ -248,6 +248,9 @@ def test_an_order_done_without_an_offer_is_done_while_the_disk_is_blank() -> Non
     )
 
 
+ASIDE = Trash(order="order-1", entries=("root",))
+
+
 @pytest.mark.parametrize(
     ("beside", "word"),
     [
@@ -255,20 +258,25 @@ def test_an_order_done_without_an_offer_is_done_while_the_disk_is_blank() -> Non
         ({"strays": ("lost+found/#1",)}, "Do"),
         ({"strays": ("lost+found/#1", "new")}, "'new' has come while"),
         ({"others": ("new",)}, "'new' has come while"),
+        ({"tenancies": (OLD,)}, f"'{OLD}' has come while"),
+        ({"trash": (ASIDE, Trash(order="backup"))}, "'trash-backup' has come while"),
+        ({"trash": (ASIDE, Trash(order="order-0"))}, "Do"),
+        ({"trash": (ASIDE, Trash(order="told"))}, "Do"),
     ],
 )
 def test_what_comes_while_all_of_a_disk_is_being_wiped_is_not_taken_along(
     beside: dict[str, Any], word: str
 ) -> None:
-    trash = (Trash(order="order-1", entries=("root",)),)
-    at_work = entry(order=taken(kind="prepare", ends="", whole_disk=True, begun=True))
-    disk = facts(**{"tenancies": (), "trash": trash} | beside)
+    """Even what is called as that which was there before."""
+    at_work = taken(kind="prepare", ends=OLD, whole_disk=True, begun=True, before=("order-0",))
+    at_work = entry(order=at_work)
+    disk = facts(**{"tenancies": (), "trash": (ASIDE,)} | beside)
 
     def verdict(over: str) -> Verdict:
-        given = order(kind="prepare", ends="", answer="q", whole_disk=True, over=over)
+        given = order(kind="prepare", ends=OLD, answer="q", whole_disk=True, over=over)
         made = case(given, disk=disk, journal=at_work)
         return decide(with_admin(made, adopt=Adopt(question="q", action="Wipe")))
 
-    found = verdict("data::what was there:")
+    found = verdict("data::what was there:told,order-0")
     assert (found.message if isinstance(found, Refuse) else said(found)).startswith(word)
     assert said(verdict(disk.lies_on_it)) == "Do"

@@ -97,6 +97,13 @@ class Device(Disk):
         self.shatter()
         self.made, self.noise = Made(uuid=made.uuid, fs_type=made.fs_type), False
 
+    def probed(self) -> Found:
+        """What libblkid would say."""
+        made = self.made
+        if not made.uuid or self.damaged:
+            return Found()
+        return Found(words=f"{made.fs_type} ({made.uuid})", fs_type=made.fs_type, uuid=made.uuid)
+
     def reformat(self, uuid: str) -> None:
         self.make(Made(uuid=uuid, fs_type="xfs"))
 
@@ -113,10 +120,7 @@ class _Sight:
         self._machine, self._disk = machine, disk
 
     def probed(self, facts: Facts, *, making: bool) -> Found:
-        made = self._disk.made
-        if not made.uuid or self._disk.damaged:
-            return Found()
-        return Found(words=f"{made.fs_type} ({made.uuid})", fs_type=made.fs_type, uuid=made.uuid)
+        return self._disk.probed()
 
     def held(self) -> str:
         taken = self._disk.held is not None or self._machine.place is self._disk

@@ -9,7 +9,7 @@ from disk_daemon import guards, journal, step, step_device
 from disk_daemon.facts import bare
 from disk_daemon.facts.device import FS_TYPE
 from disk_daemon.guards import When
-from disk_daemon.known import Case, Entry, Facts, Made
+from disk_daemon.known import Case, Entry, Facts, Made, told_apart
 from disk_daemon.verdict import (
     AlreadyDone,
     Begin,
@@ -120,7 +120,13 @@ class DeviceChild(Child):
     def _found(self) -> str:
         assert self._judged is not None
         raw = self._judged.disk.raw
-        return raw.found if raw is not None else ""
+        return raw.told_apart if raw is not None else ""
+
+    def _held(self, disk: Device) -> str:
+        raw = self._facts(disk).raw
+        assert raw is not None
+        found = disk.probed()
+        return raw.told_apart if raw.mode != "Block" else told_apart(found.words, found.uuid)
 
     def _let_go(self, disk: Device) -> None:
         if disk.held is self:
@@ -219,14 +225,14 @@ class DeviceChild(Child):
         if order.kind != "unmount":
             found = guards.objection(case, When.START if self._begun else When.BEGIN)
             yield from self._stop_if_withdrawn(disk, case)
-        if found is None and not self._begun:
+        if found is None:
             found = self._changed(before, case)
         if found is not None:
             yield from self._put_back_device(disk)
             raise Stop(found, begun=self._begun)
 
     def _changed(self, before: Case, case: Case) -> Refuse | None:
-        if bare.is_as_judged(before.disk, case.disk):
+        if bare.is_as_judged(before.disk, case.disk, begun=self._begun):
             return None
         return Refuse("HasData", "the disk changed under the order")
 
@@ -252,7 +258,7 @@ class DeviceChild(Child):
         while True:
             yield "journal"
             entry = self._entry(disk)
-            at, over = self._at(), self._found()
+            at, over = self._at(), self._held(disk)
             noted = journal.noted(entry, disk.identity, self.order, begun=True, at=at, over=over)
             if self._becomes_block:
                 noted = change(noted, block=True, made=None, making=None)

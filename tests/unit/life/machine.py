@@ -324,7 +324,9 @@ class Child:
 
     def _note(self, disk: Disk, *, begun: bool, over: str = "") -> None:
         entry, at = self._entry(disk), self._at()
-        noted = journal.noted(entry, disk.identity, self.order, begun=begun, at=at, over=over)
+        noted = journal.noted(
+            entry, disk.identity, self.order, begun=begun, at=at, over=over, aside=disk.trash
+        )
         self._store(disk, noted)
         self._begun = begun
 

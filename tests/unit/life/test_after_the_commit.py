@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.unit.life.machine import Daemon, Item
+from tests.unit.life.machine import Daemon
 from tests.unit.life.simulate import Sim, change, desired, pool
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.life import actions
@@ -453,43 +453,8 @@ def test_an_order_deleted_by_hand_is_followed_by_one_on_the_same_answer(*, stand
     if not stands:
         assert (sim.phase(), sim.status.reason) == (Phase.RELEASED, "WipeRefused")
         sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
-        sim.settle()
+        sim.later(31)
         assert sim.wiped
-
-
-def all_of_it() -> Sim:
-    """A person said to wipe what nobody had; that is committed, not begun, and the order deleted by hand."""
-    sim = Sim(desired(AT_ONCE))
-    sim.disk.strays.add(Item("a stranger"))
-    sim.settle()
-    sim.daemon_up = False
-    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
-    sim.settle()
-    assert sim.status.committed
-    sim.cluster.change_volume(spec=change(sim.spec, order=None))
-    return sim
-
-
-def test_an_order_to_wipe_what_nobody_had_that_is_deleted_by_hand_is_followed_by_one_for_all_of_it() -> None:
-    sim = all_of_it()
-    sim.settle()
-    back(sim)
-    assert not sim.data
-    assert sim.phase() is Phase.AVAILABLE
-
-
-def test_what_has_come_when_an_order_was_deleted_by_hand_is_not_wiped_on_the_answer_of_before() -> None:
-    sim = all_of_it()
-    sim.disk.strays.add(Item("a later one"))
-    sim.look()
-    sim.settle()
-    back(sim)
-    assert len(sim.data) == 2
-    assert (sim.phase(), sim.status.reason) == (Phase.PENDING, "HasData")
-    sim.admin(adopt=Adopt(question=sim.answer(), action="Wipe"))
-    sim.settle()
-    assert not sim.data
-    assert sim.phase() is Phase.AVAILABLE
 
 
 def test_an_order_on_an_answer_whose_commit_is_lost_is_followed_by_a_question() -> None:

@@ -29,7 +29,7 @@ from tidb_volume.life import actions, orders
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import look
 from tidb_volume.life.world import Mine, World
-from tidb_volume.value import Adopt, Answer, Approve, Identity, Order, Work, WorkState
+from tidb_volume.value import Adopt, Answer, Approve, Identity, Order, Presence, Work, WorkState
 
 RUNNING, FAILED, REFUSED = WorkState.RUNNING, WorkState.FAILED, WorkState.REFUSED
 
@@ -221,13 +221,10 @@ GOES_ON = change(
             but(COMMITTED, spec={"order": None}, status=ON_RECORD),
             change(FRESH_ORDER, **WHOLE | {"over": "then"}),
         ),
+        # Also where it is known whose data a part of it was.
         (
-            but(
-                COMMITTED,
-                spec={"order": None},
-                status=ON_RECORD | {"disk": None},
-            ),
-            change(FRESH_ORDER, **WHOLE | {"ends": "", "over": "then"}),
+            but(COMMITTED, spec={"order": None}, status=OF_ALL),
+            change(FRESH_ORDER, **WHOLE | {"over": "then"}),
         ),
         (
             but(COMMITTED, spec={"order": None}, status={"tenancy": ""}),
@@ -418,6 +415,17 @@ SAID_BEFORE = order(asked="wipe-now by jack")
 )
 def test_an_order_says_whose_word_it_stands_on(world: World, fields: dict[str, Any], asked: str) -> None:
     assert new(world, **fields).asked == asked
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        but(COMMITTED, spec={"order": None}, status=OF_ALL | {"disk": None}),
+        but(COMMITTED, spec={"order": None}, status=OF_ALL, disk={"presence": Presence.NOT_PRESENT}),
+    ],
+)
+def test_what_is_about_all_that_is_on_a_disk_names_what_is_there_and_waits_until_it_is(world: World) -> None:
+    assert orders.go_on(world, look(world), "why") == Plan()
 
 
 @pytest.mark.parametrize(("answer", "over"), [("q-0", "then"), ("q-1", f"tenancy:{OLD}::")])
