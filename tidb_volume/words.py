@@ -166,12 +166,13 @@ _ALL = [
     Reason("Paused", "the fleet is paused", "kubectl tidb-volume resume"),
     Reason(
         "FleetMissing",
-        "there is no TidbVolumeFleet named fleet, which is the same as paused: nothing is wiped",
+        "there is no TidbVolumeFleet named fleet, which is the same as paused: nothing is wiped, and no disk"
+        " that was wiped is offered",
         "make it again by hand: kubectl create -f deploy/fleet.yaml",
     ),
     Reason(
         "BreakerOpen",
-        "the circuit breaker is open: {note}; nothing is wiped",
+        "the circuit breaker is open: {note}; nothing is wiped, and no disk that was wiped is offered",
         "look why so much was released at once, then kubectl tidb-volume breaker reset",
     ),
     Reason(

@@ -165,10 +165,12 @@ def make_offer(world: World, seen: Seen) -> Plan:
     """Make the PersistentVolume of a tenancy that our own order made clean, if nothing speaks against it."""
     if world.pvs or seen.trouble or not seen.ready:
         return Plan()
-    if show.edit_pending(world):
-        return edit.step(world, seen, free=True)
     order, disk, volume = seen.order, seen.disk, world.volume
     assert order is not None, "what is ready was ordered"
+    if order.destroys and release.tripped(world) is not None:
+        return Plan()
+    if show.edit_pending(world):
+        return edit.step(world, seen, free=True)
     assert disk is not None, "what is ready was seen"
     assert world.node is not None, "else NodeUnknown"
     hostname = world.node.metadata.labels[names.HOSTNAME]

@@ -114,14 +114,21 @@ def _reserved_for(seen: Seen) -> Ref:
     return seen.pv.spec.claim_ref
 
 
-def moment(world: World, seen: Seen) -> Obstacle | None:
-    """What makes it wait right now; holds for a wipe already committed too."""
+def tripped(world: World) -> Obstacle | None:
+    """The breaker, while it is open; one that cannot be read is. What is wiped meanwhile is not offered."""
     if world.fleet is None or world.fleet.metadata.deletion_timestamp:
         return Obstacle(word="FleetMissing")
-    if world.fleet.spec.paused:
+    breaker = world.fleet.status.breaker
+    return Obstacle(word="BreakerOpen", note=breaker.reason) if breaker.tripped else None
+
+
+def moment(world: World, seen: Seen) -> Obstacle | None:
+    """What makes it wait right now; holds for a wipe already committed too."""
+    fleet, stopped = world.fleet, tripped(world)
+    if fleet is not None and not fleet.metadata.deletion_timestamp and fleet.spec.paused:
         return Obstacle(word="Paused")
-    if world.fleet.status.breaker.tripped:
-        return Obstacle(word="BreakerOpen", note=world.fleet.status.breaker.reason)
+    if stopped is not None:
+        return stopped
     absent = daemon.absent(world)
     if absent:
         return Obstacle(word=absent)

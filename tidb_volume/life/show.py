@@ -93,8 +93,8 @@ def _wiping_reason(world: World, seen: Seen) -> tuple[str, str]:
         if seen.disk.in_use:
             return "InUse", seen.disk.in_use
         return "WaitsFor", f"it was clean when done; now {has_data_note(world)}"
-    waits = release.moment(world, seen)
-    if waits is not None and not memory.begun(seen):
+    waits = release.tripped(world) if seen.done else release.moment(world, seen)
+    if waits is not None and (seen.done or not memory.begun(seen)):
         return waits.word, waits.note
     return "Wiping", ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.unit.life.machine import Child
 from tests.unit.life.simulate import Sim, desired, pool
 from tidb_volume.life import actions
 from tidb_volume.value import Phase
@@ -39,3 +40,14 @@ def committed() -> Sim:
     sim.step()
     assert sim.status.committed
     return sim
+
+
+def up_to(sim: Sim, step: str) -> Child:
+    """The daemon takes the order up, and has come to a step of that name."""
+    assert sim.node_side.begin(sim.daemon)
+    child = sim.daemon.child
+    assert child is not None
+    for each in child.steps:
+        if each == step:
+            return child
+    raise AssertionError(f"it never came to {step}")

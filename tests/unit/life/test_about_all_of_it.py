@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.life.machine import Child, Item, change
+from tests.unit.life.machine import Item, change
 from tests.unit.life.simulate import Sim, desired, pool
-from tests.unit.life.stages import bound
+from tests.unit.life.stages import bound, up_to
 from tidb_volume.value import Adopt, Phase
 
 AT_ONCE = pool(after="0s")
@@ -151,14 +151,3 @@ def test_what_one_order_put_aside_the_next_one_on_the_same_answer_puts_back(firs
         answer(sim)
         sim.later(31)
     assert (sim.phase(), sim.data) == (Phase.AVAILABLE, set())
-
-
-def up_to(sim: Sim, step: str) -> Child:
-    """The daemon takes the order up, and has come to a step of that name."""
-    assert sim.node_side.begin(sim.daemon)
-    child = sim.daemon.child
-    assert child is not None
-    for each in child.steps:
-        if each == step:
-            return child
-    raise AssertionError(f"it never came to {step}")

@@ -42,6 +42,7 @@ from tests.unit.life.worlds import (
     with_pv,
     work,
 )
+from tidb_volume.fleet import Breaker, FleetSpec, FleetStatus
 from tidb_volume.life import actions, free
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import look
@@ -301,3 +302,14 @@ def test_nothing_is_offered_that_the_disk_does_not_show_whoever_asks() -> None:
     for world in (but(WIPED, disk={"empty": False}), but(WIPED, disk={"journal": OTHER})):
         assert free.make_offer(world, look(world)) == Plan()
     assert free.make_offer(WIPED, look(WIPED)) != Plan()
+
+
+def test_what_was_wiped_is_not_offered_under_an_open_breaker_and_what_nobody_had_is() -> None:
+    closed = WIPED.fleet
+    assert closed is not None
+    tripped = change(closed, status=FleetStatus(breaker=Breaker(tripped=True)))
+    paused = change(closed, spec=FleetSpec(paused=True))
+    new = but(MADE, mine=OURS)
+    for fleet, offered in ((tripped, False), (None, False), (paused, True), (closed, True)):
+        assert (free.make_offer(but(WIPED, fleet=fleet), look(WIPED)) != Plan()) is offered
+        assert free.make_offer(but(new, fleet=fleet), look(new)) != Plan()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from disk_daemon.known import User
+from tests.unit.life.machine import change
 from tests.unit.life.simulate import desired, pool
-from tests.unit.life.stages import bound, on_offer, released
-from tidb_volume.fleet import Fleet
+from tests.unit.life.stages import bound, committed, on_offer, released, up_to
+from tidb_volume.fleet import Breaker, Fleet
 from tidb_volume.life import actions
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Meta, Phase, Restore
@@ -124,6 +125,36 @@ def test_a_paused_fleet_begins_no_wipe_and_a_missing_fleet_object_none_either() 
     sim.pause(False)
     sim.settle()
     assert len(sim.wiped) == 1
+
+
+@pytest.mark.notices("controller: an open breaker is not looked at")
+@pytest.mark.parametrize("readable", [True, False], ids=["open", "unreadable"])
+def test_a_wipe_that_runs_when_the_breaker_opens_ends_and_is_not_offered_until_a_person_resets_it(
+    readable: bool,
+) -> None:
+    sim = committed()
+    next(up_to(sim, "erase").steps)
+    fleet = sim.cluster.etcd.fleet
+    assert fleet is not None
+    if readable:
+        sim.cluster.breaker(change(fleet.status.breaker, tripped=True, reason="11 wipes"))
+    else:
+        while sim.node_side.advance(sim.daemon):
+            pass  # without the object it would halt
+        sim.cluster.etcd.fleet = None
+    sim.settle()
+    assert len(sim.wiped) == 1
+    assert not sim.data
+    assert (sim.phase(), sim.status.reason) == (
+        Phase.WIPING,
+        "BreakerOpen" if readable else "FleetMissing",
+    )
+    if readable:
+        sim.cluster.breaker(Breaker(epoch=2))
+    else:
+        sim.cluster.etcd.fleet = fleet
+    sim.settle()
+    assert sim.phase() is Phase.AVAILABLE
 
 
 @pytest.mark.notices("controller and daemon: who has it mounted is not asked")

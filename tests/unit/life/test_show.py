@@ -156,6 +156,9 @@ UNMOUNT = but(
         (but(COMMITTED, fleet=TRIPPED), ("BreakerOpen", "11 wipes")),
         (but(COMMITTED, status={"work": BEGUN}, fleet=PAUSED), ("Wiping", "")),
         (but(WIPED, fleet=PAUSED), ("Wiping", "")),
+        (but(WIPED, fleet=TRIPPED), ("BreakerOpen", "11 wipes")),
+        (but(WIPED, fleet=None), ("FleetMissing", "")),
+        (but(COMMITTED, status={"work": BEGUN}, fleet=TRIPPED), ("Wiping", "")),
         (
             but(WIPED, status={"work": change(WIPED.volume.status.work, reason="Odd")}),  # type: ignore[type-var]
             ("Wiping", ""),

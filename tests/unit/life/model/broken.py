@@ -189,6 +189,11 @@ def _no_lock(put: Put) -> None:
     put(machine.Disk, "lock", property(lambda self: None, lambda self, value: None))
 
 
+@breaks("controller: an open breaker is not looked at", stage="wiping", between="breaker")
+def _breaker_open(put: Put) -> None:
+    put(release, "tripped", lambda world: None)
+
+
 # --- the API's preconditions ---
 
 

@@ -187,6 +187,10 @@ class Observer(State):
                 order = volume.spec.order
                 own = order is not None and order.id in who.mine.orders
                 assert reserved or own, "offered on a done of another leader's order"
+                fleet = who.view.fleet
+                open_ = fleet is None or fleet.metadata.deletion_timestamp or fleet.status.breaker.tripped
+                wiped = order is not None and order.destroys
+                assert reserved or not (wiped and open_), "offered what was wiped, under an open breaker"
             case _:
                 pass
 
