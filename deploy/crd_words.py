@@ -65,7 +65,7 @@ SAID: Mapping[str, str] = {
     "Adopt.claim": "For Keep: the claim that gets the disk.",
     "Approve.question": "The id in status.question that this answers; it counts for that question alone.",
     "Approve.by": "Who says so: the user name of whoever writes it, or nothing.",
-    "Approve.method": "A wipe method stronger than the planned one.",
+    "Approve.method": "A wipe method that is no weaker than the planned one; empty: the planned one.",
     "Restore.question": "The id in status.question that this answers; it counts for that question alone.",
     "Restore.by": "Who says so: the user name of whoever writes it, or nothing.",
     "Restore.claim": "The claim that gets the data.",

@@ -59,9 +59,7 @@ class DesiredDisk(Value):
     @property
     def kind(self) -> Kind:
         """Path, device with a file system, or Block device."""
-        if self.source.path:
-            return Kind.PATH
-        return Kind.BLOCK if self.volume_mode == "Block" else Kind.FILESYSTEM
+        return Kind.of(self.source, self.volume_mode)
 
 
 class Waiting(Value):

@@ -22,6 +22,13 @@ class Kind(StrEnum):
     FILESYSTEM = "device with a file system"
     BLOCK = "Block device"
 
+    @classmethod
+    def of(cls, source: Source, mode: VolumeMode) -> Kind:
+        """The kind of an entry, or of a volume."""
+        if source.path:
+            return cls.PATH
+        return cls.BLOCK if mode == "Block" else cls.FILESYSTEM
+
 
 class PoolSettings(Value):
     """A pool's settings, defaults filled in. One pool is one StorageClass."""

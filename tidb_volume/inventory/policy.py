@@ -19,6 +19,7 @@ import msgspec
 from tidb_volume import units
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.inventory.model import Kind
+from tidb_volume.methods import passes
 from tidb_volume.value import WipePolicy
 
 STRENGTH = ("auto", "files", "format", "discard", "zero", "overwrite", "nvme-format")
@@ -45,6 +46,12 @@ def fits(method: str, kind: Kind) -> bool:
 def effective_method(method: str, kind: Kind) -> str:
     """The method itself, with `auto` made definite for this kind of disk."""
     return AUTO[kind] if method == "auto" else method
+
+
+def may_replace(method: str, planned: str, kind: Kind) -> bool:
+    """Whether a person may ask for a method instead of the planned one: it fits, and is no weaker."""
+    known = base(method) in FITTING[kind] and (base(method) != "overwrite" or passes(method) > 0)
+    return known and _rank(method) >= _rank(planned)
 
 
 def wipe_policy(disk: DesiredDisk) -> WipePolicy:

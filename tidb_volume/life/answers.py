@@ -8,6 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from tidb_volume import names
+from tidb_volume.inventory import policy
+from tidb_volume.inventory.model import Kind
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
 from tidb_volume.value import (
@@ -62,7 +64,15 @@ def adopt_wipe(world: World) -> bool:
 
 def approved(world: World) -> bool:
     """A person let the planned wipe happen; to ask for a wipe oneself is more than to approve of one."""
-    return counts(world.volume, world.volume.spec.admin.approve) or wipe_now(world) or adopt_wipe(world)
+    approves = counts(world.volume, world.volume.spec.admin.approve) and not _why_not_approved(world)
+    return approves or wipe_now(world) or adopt_wipe(world)
+
+
+def approved_method(world: World) -> str:
+    """The method that a person asks for who approves of the wipe; empty: the planned one."""
+    approve = world.volume.spec.admin.approve
+    asked = approve.method if approve is not None and counts(world.volume, approve) else ""
+    return "" if _why_not_approved(world) else asked
 
 
 def named(volume: Volume) -> Ref | None:
@@ -166,7 +176,20 @@ def not_taken(world: World, seen: Seen) -> str:
         return _why_not_given(world, seen, to) or _why_not_yet(world, seen, to)
     if restores(world):
         return "nobody knows who had it; name the claim that gets it: adopt it with Keep"
-    return _why_not_wiped(world, seen)
+    return _why_not_wiped(world, seen) or _why_not_approved(world)
+
+
+def _why_not_approved(world: World) -> str:
+    approve, spec = world.volume.spec.admin.approve, world.volume.spec
+    if approve is None or not approve.method or not counts(world.volume, approve):
+        return ""
+    kind = Kind.of(spec.source, spec.volume_mode)
+    if policy.may_replace(approve.method, spec.wipe.method, kind):
+        return ""
+    return (
+        f"not approved: {approve.method} is no method for a {kind.value}, or weaker than {spec.wipe.method},"
+        " which is planned; approve with a stronger one, or with none for the planned one"
+    )
 
 
 def _why_not_wiped(world: World, seen: Seen) -> str:

@@ -209,10 +209,11 @@ def _over(world: World, seen: Seen, answer: str) -> str:
 
 
 def _method(world: World, seen: Seen, again_of: Order | None) -> str:
-    """The method ordered before. Where it is none for this disk, as its daemon says, the pool's of today: the
-    stricter of then and now would be refused for ever."""
+    """The method ordered before, at first the planned one or what a person asks for instead. Where it is none
+    for this disk, as its daemon says, the pool's of today: the stricter of then and now would be refused for
+    ever."""
     if again_of is None:
-        return world.volume.spec.wipe.method
+        return answers.approved_method(world) or world.volume.spec.wipe.method
     if seen.refused and world.desired is not None:
         assert seen.work is not None, "what is refused was answered"
         if seen.work.reason == "UnknownMethod":

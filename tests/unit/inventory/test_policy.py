@@ -6,7 +6,15 @@ import pytest
 
 from tests.unit.inventory.build import desired
 from tidb_volume.inventory.model import Kind
-from tidb_volume.inventory.policy import AUTO, FITTING, STRENGTH, effective_method, stricter, wipe_policy
+from tidb_volume.inventory.policy import (
+    AUTO,
+    FITTING,
+    STRENGTH,
+    effective_method,
+    may_replace,
+    stricter,
+    wipe_policy,
+)
 from tidb_volume.value import WipePolicy
 
 
@@ -90,3 +98,26 @@ def test_every_method_that_fits_somewhere_has_a_strength() -> None:
     assert {method for methods in FITTING.values() for method in methods} | {"auto"} == set(STRENGTH)
     for methods in FITTING.values():
         assert list(methods) == sorted(methods, key=STRENGTH.index)
+
+
+@pytest.mark.parametrize(
+    ("method", "planned", "kind", "may"),
+    [
+        ("files", "files", Kind.PATH, True),
+        ("zero", "files", Kind.PATH, False),
+        ("zero", "format", Kind.FILESYSTEM, True),
+        ("zero", "zero", Kind.BLOCK, True),
+        ("discard", "zero", Kind.BLOCK, False),
+        ("format", "discard", Kind.BLOCK, False),
+        ("overwrite:3", "zero", Kind.BLOCK, True),
+        ("overwrite:2", "overwrite:3", Kind.BLOCK, False),
+        ("overwrite:99", "zero", Kind.BLOCK, False),
+        ("overwrite", "zero", Kind.BLOCK, False),
+        ("auto", "format", Kind.FILESYSTEM, False),
+        ("shred", "format", Kind.FILESYSTEM, False),
+    ],
+)
+def test_a_person_may_ask_for_a_method_that_fits_and_is_no_weaker(
+    method: str, planned: str, kind: Kind, may: bool
+) -> None:
+    assert may_replace(method, planned, kind) is may

@@ -100,6 +100,44 @@ def test_an_answer_counts_for_the_question_that_stands(
     assert answers.approved(world) is approved
 
 
+DEVICE = {
+    "source": Source(device="/dev/disk/by-id/d"),
+    "wipe": WipePolicy(on_release="wipe", method="discard"),
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "method", "taken"),
+    [
+        ({}, "", ""),
+        ({}, "files", "files"),
+        (DEVICE, "", ""),
+        (DEVICE, "overwrite:3", "overwrite:3"),
+        (DEVICE, "discard", "discard"),
+        (DEVICE, "format", None),
+        (DEVICE, "shred", None),
+        ({}, "zero", None),
+    ],
+)
+def test_who_approves_may_ask_for_a_stronger_method_and_for_no_weaker_one(
+    spec: dict[str, Any], method: str, taken: str | None
+) -> None:
+    def asked(question: str) -> World:
+        return but(RELEASED, spec=spec, admin={"approve": Approve(question=question, method=method)})
+
+    world = asked("q-1")
+    assert answers.approved(world) is (taken is not None)
+    assert answers.approved_method(world) == (taken or "")
+    kind, planned = ("device with a file system", "discard") if spec else ("path", "files")
+    refused = (
+        f"not approved: {method} is no method for a {kind}, or weaker than {planned}, which is planned;"
+        " approve with a stronger one, or with none for the planned one"
+    )
+    assert answers.not_taken(world, look(world)) == ("" if taken is not None else refused)
+    assert answers.approved_method(asked("q-0")) == ""
+    assert answers.not_taken(asked("q-0"), look(asked("q-0"))) == ""
+
+
 @pytest.mark.parametrize(
     ("admin", "owner", "to"),
     [

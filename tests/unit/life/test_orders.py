@@ -29,7 +29,18 @@ from tidb_volume.life import actions, orders
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import look
 from tidb_volume.life.world import Mine, World
-from tidb_volume.value import Adopt, Answer, Approve, Identity, Order, Presence, Work, WorkState
+from tidb_volume.value import (
+    Adopt,
+    Answer,
+    Approve,
+    Identity,
+    Order,
+    Presence,
+    Source,
+    WipePolicy,
+    Work,
+    WorkState,
+)
 
 RUNNING, FAILED, REFUSED = WorkState.RUNNING, WorkState.FAILED, WorkState.REFUSED
 
@@ -426,6 +437,17 @@ def test_an_order_says_whose_word_it_stands_on(world: World, fields: dict[str, A
 )
 def test_what_is_about_all_that_is_on_a_disk_names_what_is_there_and_waits_until_it_is(world: World) -> None:
     assert orders.go_on(world, look(world), "why") == Plan()
+
+
+def test_an_order_is_for_the_method_that_a_person_approved_of_and_its_retries_too() -> None:
+    device = {
+        "source": Source(device="/dev/disk/by-id/d"),
+        "wipe": WipePolicy(on_release="wipe", method="format"),
+    }
+    told = but(RELEASED, spec=device, admin={"approve": Approve(question="q-1", method="zero")})
+    assert new(told).method == "zero"
+    assert new(but(RELEASED, spec=device)).method == "format"
+    assert new(but(told, admin={"approve": None}), of=order(method="zero")).method == "zero"
 
 
 @pytest.mark.parametrize(("answer", "over"), [("q-0", "then"), ("q-1", f"tenancy:{OLD}::")])
