@@ -166,8 +166,8 @@ def _go_on(case: Case, entry: Entry | None, raw: Raw) -> DeviceVerdict:
 
 def _is_left_by_mkfs(entry: Entry | None, raw: Raw) -> bool:
     """What was being made, or so little that nothing is recognised."""
-    making = entry.making if entry is not None else None
-    return not raw.signature or (making is not None and raw.uuid == making.uuid)
+    assert entry is not None, "what is begun is journalled"
+    return not raw.signature or (entry.making is not None and raw.uuid == entry.making.uuid)
 
 
 def _is_to_go(case: Case, raw: Raw) -> bool:

@@ -48,7 +48,7 @@ _WARNINGS = frozenset(
     }
 )
 
-_ALARMS = frozenset({"DirtyHandedOut", "Foreign", "Forbidden"})
+_ALARMS = frozenset({"DirtyHandedOut", "Foreign", "Forbidden", "DiskHealthy"})
 
 
 class Teller:
@@ -123,11 +123,12 @@ class Teller:
                 _log.info("did", volume=name, action=kind)
 
     def _alarms(self, volume: Volume, status: VolumeStatus) -> None:
-        """What has come around a disk that somebody has: it changes neither phase nor reason."""
-        before = {each.type for each in volume.status.conditions}
+        """What has come around a disk that somebody has, or had: it need not change phase or reason."""
+        before = {(each.type, each.reason) for each in volume.status.conditions}
         claim = status.owner.claim if status.owner else None
         for each in status.conditions:
-            if each.type not in _ALARMS or each.type in before or status.phase is Phase.PENDING:
+            is_new = each.type in _ALARMS and (each.type, each.reason) not in before
+            if not is_new or status.phase is Phase.PENDING or each.reason == status.reason:
                 continue
             self._conditions.labels(each.type).inc()
             self._recorder.say(about(kinds.TIDB_VOLUME, volume), each.type, each.message, warning=True)

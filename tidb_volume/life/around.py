@@ -26,6 +26,8 @@ class Around(Value):
     """All who show that disk too are on other nodes: a person may say that they are two."""
     unsurveyed: bool = False
     """The node's survey does not show the disk yet, so that nobody knows what stands around it."""
+    moved: str = ""
+    """Of another disk than the recorded one: where that is by now, and the other's names, for people."""
 
 
 def around(
@@ -58,4 +60,5 @@ def around(
         twin=twin,
         apart=bool(twin) and conflict.is_apart(volume, peers),
         unsurveyed=not places.is_surveyed(volume, report),
+        moved=places.in_place_of(volume, report),
     )

@@ -220,7 +220,7 @@ def _trouble(world: World) -> tuple[str, str]:
     if disk.presence is Presence.CONFLICT:
         return "Conflict", disk.message
     if disk.presence is not Presence.OK:
-        return disk.presence.value, f" ({disk.message})" if disk.message else ""
+        return disk.presence.value, presence_note(world)
     if world.around.twin:
         return "Conflict", world.around.twin
     if world.elsewhere:
@@ -234,6 +234,13 @@ def _trouble(world: World) -> tuple[str, str]:
     if volume.spec.admin.retire:
         return "Retired", ""
     return "", ""
+
+
+def presence_note(world: World) -> str:
+    """What the daemon says of a disk that is not as it should be, as part of a sentence."""
+    disk = world.volume.status.disk
+    said = [each for each in (disk.message if disk is not None else "", world.around.moved) if each]
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def is_open(disk: DiskReport) -> bool:

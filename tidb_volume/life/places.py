@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from tidb_volume import names
 from tidb_volume.identity import same_hardware
-from tidb_volume.value import NodeReport, SeenDisk, Value, Volume
+from tidb_volume.value import NodeReport, Presence, SeenDisk, Value, Volume
 
 _OURS = (names.device_mount(""), names.block_node(""))
 """What we mount and make ourselves is no name that a person gave the disk."""
@@ -56,6 +56,29 @@ def names_of(disk: SeenDisk) -> Iterator[str]:
     for name in (*disk.links, *disk.mounts, *disk.folders):
         if not name.startswith(_OURS):
             yield name
+
+
+MOST_NAMES = 4
+"""So many names of a disk are told to people."""
+
+
+def told(disk: SeenDisk) -> str:
+    """A disk's names, for people: the kernel's, then the stable ones."""
+    ours, *others = names_of(disk)
+    return f"{ours} ({', '.join(others[:MOST_NAMES])})" if others else ours
+
+
+def in_place_of(volume: Volume, report: NodeReport | None) -> str:
+    """Where the recorded disk is by now, and under which names the one goes that is in its place, for people;
+    empty: it is not another one, or nobody knows."""
+    status = volume.status
+    seen, recorded = status.disk, status.identity
+    if report is None or recorded is None or seen is None or seen.presence is not Presence.WRONG_DISK:
+        return ""
+    is_at = [each for each in report.disks if each.identity and same_hardware(recorded, each.identity)]
+    there = [each for each in report.disks if each.device == seen.device]
+    said = ["the recorded one is " + (told(is_at[0]) if is_at else f"no disk of {volume.spec.node_name}")]
+    return "; ".join(said + [f"the one there is {told(each)}" for each in there[:1]])
 
 
 def normal(path: str) -> str:

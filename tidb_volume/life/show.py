@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tidb_volume import content
+from tidb_volume import content, words
 from tidb_volume.inventory import policy
 from tidb_volume.life import answers, daemon, memory, mounts, orders, release
-from tidb_volume.life.look import Seen, is_known, tenancy_of
+from tidb_volume.life.look import Seen, is_known, presence_note, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import (
     Condition,
     Content,
+    DiskReport,
     Order,
     Owner,
     Phase,
@@ -290,7 +291,7 @@ def conditions(
         wanted.append((daemon.CONDITION, False, "DaemonNotReady", said))
     disk = seen.disk
     if disk is not None and disk.presence is not Presence.OK:
-        wanted.append(("DiskHealthy", False, disk.presence.value, disk.message))
+        wanted.append(("DiskHealthy", False, disk.presence.value, _of_the_disk(world, disk)))
     elif mounts.is_missing(world, seen):
         wanted.append(("DiskHealthy", False, "TenancyMissing", mounts.said(world)))
     if world.volume.spec.admin.cordon or world.volume.spec.admin.retire:
@@ -316,6 +317,15 @@ def conditions(
             ("DirtyHandedOut", True, "ClaimRefChanged", "another claim got it with the old data on it")
         )
     return tuple(condition(world.volume.status, *each, now) for each in wanted)
+
+
+def _of_the_disk(world: World, disk: DiskReport) -> str:
+    """What is wrong with the disk and the way out: somebody may have it, and then the reason does not say."""
+    if disk.presence is Presence.CONFLICT:
+        return disk.message
+    name, spec = world.volume.metadata.name, world.volume.spec
+    note = presence_note(world)
+    return words.say(disk.presence.value, volume=name, node=spec.node_name, source=spec.source, note=note)
 
 
 def condition(

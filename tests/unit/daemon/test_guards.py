@@ -105,6 +105,8 @@ def spent(answer: str) -> Case:
     return with_admin(made, wipe_now=Answer(question="q"))
 
 
+TOLD_OF_TRASH = put_aside("order-0", "q-0", over="data::xfs:order-1")
+"""He was told of that trash, and of something that is gone."""
 STRAY: dict[str, object] = {"tenancies": (), "strays": ("a",), "stray_count": 1}
 
 
@@ -169,6 +171,8 @@ STOPS: list[tuple[str, Case, str]] = [
     ("answer_is_not_spent", spent("q"), "AnswerGone"),
     ("is_what_was_asked_about", asked_about("data::another:"), "HasData"),
     ("is_what_was_asked_about", asked_about("data::entries of others (2), first: 'a':", **STRAY), "HasData"),
+    ("is_what_was_asked_about", asked_about("data::another:", tenancies=()), "HasData"),
+    ("is_what_was_asked_about", TOLD_OF_TRASH, "HasData"),
     ("is_what_was_asked_about", put_aside(strays=("new",)), "HasData"),
     ("is_what_was_asked_about", put_aside(others=("new",)), "HasData"),
     ("is_what_was_asked_about", put_aside(tenancies=(OTHER,)), "HasData"),

@@ -21,7 +21,7 @@ from tests.unit.life.nodes import (
 from tidb_volume import names
 from tidb_volume.life import places
 from tidb_volume.life.places import Place
-from tidb_volume.value import NodeReport, SeenDisk, Volume, VolumeStatus
+from tidb_volume.value import Identity, NodeReport, Presence, SeenDisk, Volume, VolumeStatus
 
 change = msgspec.structs.replace
 UNSEEN = change(volume(), status=VolumeStatus())
@@ -212,3 +212,38 @@ def test_a_glob_is_told_by_the_entrys_own_name_first(
     at: Place | None, globs: dict[str, str], said: str
 ) -> None:
     assert places.forbidden(volume(), at, lambda name: globs.get(name, "")) == said
+
+
+MANY_NAMES = SeenDisk(
+    name="sdc", device="8:32", links=tuple(f"/dev/disk/by-id/{n}" for n in range(9)), identity=identity("C")
+)
+IS_NVME = (
+    "the one there is /dev/nvme0n1 (/dev/disk/by-id/nvme-X, /mnt/fast/one, /data/nvme0, /mnt/disks/vol1)"
+)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "report", "said"),
+    [
+        (identity("B"), SURVEY, f"the recorded one is /dev/sdb (/dev/disk/by-id/scsi-B); {IS_NVME}"),
+        (identity("gone"), SURVEY, f"the recorded one is no disk of n; {IS_NVME}"),
+        (identity("gone"), survey(SYSTEM), "the recorded one is no disk of n"),
+        (
+            identity("C"),
+            survey(MANY_NAMES),
+            "the recorded one is /dev/sdc (/dev/disk/by-id/0, /dev/disk/by-id/1, /dev/disk/by-id/2,"
+            " /dev/disk/by-id/3)",
+        ),
+        (identity("Z"), survey(change(BARE, identity=identity("Z"))), "the recorded one is /dev/sdz"),
+        (identity("B"), None, ""),
+        (None, SURVEY, ""),
+    ],
+)
+def test_where_the_recorded_disk_is_and_what_the_one_in_its_place_is_called(
+    recorded: Identity | None, report: NodeReport | None, said: str
+) -> None:
+    wrong = volume(seen=identity(), recorded=recorded, presence=Presence.WRONG_DISK)
+    assert places.in_place_of(wrong, report) == said
+    right = volume(seen=identity(), recorded=recorded)
+    assert places.in_place_of(right, report) == ""
+    assert places.in_place_of(change(wrong, status=change(wrong.status, disk=None)), report) == ""

@@ -135,6 +135,14 @@ MISSING = but(BOUND, disk={"content": Content.DATA, "content_note": "xfs", "tena
 NO_CLAIM_SINCE = but(BOUND, status={"owner": Owner(claim=FORMER)})
 
 
+IS_ANOTHER = (
+    "/data/disk0 leads to another disk than the one recorded (m; it is sdb); neither is touched; put the"
+    f" recorded disk back; or, if the new one is right, kubectl patch tv {BOUND.volume.metadata.name}"
+    """ --type merge -p '{"spec":{"admin":{"acceptIdentity":{"question":"ID"}}}}', ID being its"""
+    " status.question.id"
+)
+
+
 @pytest.mark.parametrize(
     ("world", "conditions"),
     [
@@ -159,7 +167,23 @@ NO_CLAIM_SINCE = but(BOUND, status={"owner": Owner(claim=FORMER)})
         (but(BLANK, daemon=LEAVING), []),
         (
             but(BLANK, disk={"presence": Presence.STUCK, "message": "m"}),
-            [("DiskHealthy", "False", "Stuck", "m")],
+            [
+                (
+                    "DiskHealthy",
+                    "False",
+                    "Stuck",
+                    "the disk does not answer (m); look at the kernel's log of node-1;"
+                    " a disk that hangs is usually dying: replace it",
+                )
+            ],
+        ),
+        (
+            but(BLANK, disk={"presence": Presence.CONFLICT, "message": "two of them"}),
+            [("DiskHealthy", "False", "Conflict", "two of them")],
+        ),
+        (
+            but(BOUND, disk={"presence": Presence.WRONG_DISK, "message": "m"}, around={"moved": "it is sdb"}),
+            [("DiskHealthy", "False", "WrongDisk", IS_ANOTHER)],
         ),
         (but(BLANK, status={"disk": None}), []),
         (
