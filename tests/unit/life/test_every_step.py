@@ -50,10 +50,9 @@ def steps(sim: Sim) -> Iterator[str]:
             while node.advance(daemon):
                 yield "daemon"
         node.observe(daemon)
-        for letter in daemon.letters:
+        while daemon.letters:
             yield "daemon"
-            acted |= node.write(letter)
-        daemon.letters = []
+            acted |= node.write(daemon.letters.pop(0))
         if not acted:
             return
 
