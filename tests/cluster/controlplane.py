@@ -77,6 +77,8 @@ def _controller_manager(layout: Layout, record: Record) -> list[str]:
         f"--node-monitor-grace-period={record.node_grace_s}s",
         "--node-monitor-period=2s",
         "--profiling=false",
+        # What met a conflict in the volume binder waits for its next round over all there is.
+        *(["--pvclaimbinder-sync-period=1s"] if record.api_only else []),
     ]
 
 

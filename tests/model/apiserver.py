@@ -1,4 +1,4 @@
-"""An API server in memory: the only fake API of this project.
+"""An API server in memory, from the wire up; tests/unit/life/cluster.py is another, of one disk's objects.
 
 It is a `Transport`, so everything above the transport runs on it unchanged, and it is deterministic: versions
 and uids count up, time is handed in, and with `blocking=False` a watch ends once it has told all, so a test

@@ -2,7 +2,8 @@
 
 Every object has a UID and a resourceVersion, a write may name both, and one that names an older version
 fails. What kube-controller-manager does to volumes and claims follows syncVolume, syncClaim and unbindVolume
-in pkg/controller/volume/persistentvolume of 1.37, and its protection controllers.
+in pkg/controller/volume/persistentvolume of 1.37, and its protection controllers. tests/api/life_cases.py and
+binding_cases.py run here and on the real ones; what they do not cover should not be relied on.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ change = msgspec.structs.replace
 
 
 class Conflict(Exception):  # noqa: N818 - the server's own word
-    """A precondition did not hold, or the object is gone or there already."""
+    """The server said no, and why: `NotFound`, `AlreadyExists`, `Conflict` or `Invalid`."""
 
 
 def pool(**settings: object) -> PoolSettings:
@@ -117,8 +118,10 @@ class Cluster:
             status=NodeStatus(conditions=(NodeCondition(type="Ready", status="True"),)),
         )
         self.daemon = Daemon(ready=True)
-        self.etcd = Objects(fleet=fleet or Fleet(metadata=Meta(name=names.FLEET, uid="f")))
         self.writes = 0
+        first = fleet or Fleet(metadata=Meta(name=names.FLEET, uid="f"))
+        meta = change(first.metadata, resource_version=self.version())
+        self.etcd = Objects(fleet=change(first, metadata=meta))
         self.create_volume(spec_of(wanted))
 
     def daemon_is(self, *, ready: bool) -> None:
@@ -153,11 +156,12 @@ class Cluster:
     def change_volume(self, uid: str = "", rv: str = "", **fields: Any) -> Volume:
         """Patch the volume; `uid` and `rv` are preconditions where they are named."""
         volume = self.etcd.volume
-        if volume is None or (uid and volume.metadata.uid != uid):
+        if volume is None:
             raise Conflict("NotFound")
-        if rv and volume.metadata.resource_version != rv:
-            raise Conflict("Conflict")
+        _check(volume.metadata, uid, rv)
         changed = change(volume, **fields)
+        if changed.spec.node_name != volume.spec.node_name:
+            raise Conflict("Invalid")
         if changed == volume:
             return volume
         meta = change(volume.metadata, resource_version=self.version())
@@ -176,8 +180,9 @@ class Cluster:
 
     def change_fleet(self, rv: str = "", **fields: Any) -> Fleet:
         fleet = self.etcd.fleet
-        if fleet is None or (rv and fleet.metadata.resource_version != rv):
-            raise Conflict("Conflict")
+        if fleet is None:
+            raise Conflict("NotFound")
+        _check(fleet.metadata, "", rv)
         changed = change(fleet, **fields)
         if changed != fleet:
             meta = change(fleet.metadata, resource_version=self.version())
@@ -191,21 +196,25 @@ class Cluster:
     # --- PersistentVolumes ---
 
     def create_pv(self, manifest: dict[str, Any]) -> Pv:
-        pv = msgspec.convert(manifest, Pv, strict=False)
-        if pv.metadata.name in self.etcd.pvs:
-            raise Conflict("AlreadyExists")
-        meta = change(pv.metadata, uid=self.uid("pv"), resource_version=self.version())
-        pv = change(pv, metadata=meta, status=PhaseOnly(phase="Pending"))
-        self.etcd.pvs[pv.metadata.name] = pv
+        pv = self.add_pv(msgspec.convert(manifest, Pv, strict=False))
         self.kube()
         return self.etcd.pvs[pv.metadata.name]
 
+    def add_pv(self, pv: Pv) -> Pv:
+        """Kubernetes has not seen it yet."""
+        name = pv.metadata.name
+        if name in self.etcd.pvs:
+            raise Conflict("AlreadyExists")
+        made = {"uid": self.uid("pv"), "resource_version": self.version(), "deletion_timestamp": None}
+        meta, new = change(pv.metadata, **made), PhaseOnly(phase="Pending")
+        self.etcd.pvs[name] = change(pv, metadata=meta, status=new)
+        return self.etcd.pvs[name]
+
     def change_pv(self, name: str, uid: str = "", rv: str = "", **fields: Any) -> Pv:
         pv = self.etcd.pvs.get(name)
-        if pv is None or (uid and pv.metadata.uid != uid):
+        if pv is None:
             raise Conflict("NotFound")
-        if rv and pv.metadata.resource_version != rv:
-            raise Conflict("Conflict")
+        _check(pv.metadata, uid, rv)
         changed = change(pv, **fields)
         if changed == pv:
             return pv
@@ -221,9 +230,16 @@ class Cluster:
             self.change_pv(name, metadata=meta)
         return before
 
+    def force_pv(self, name: str) -> None:
+        """Delete it, and take its finalizers off."""
+        self.writes += 1
+        del self.etcd.pvs[name]
+
     # --- claims and pods ---
 
     def create_claim(self, key: str, volume_name: str = "") -> Claim:
+        if key in self.etcd.claims:
+            raise Conflict("AlreadyExists")
         namespace, name = key.split("/")
         meta = SlimMeta(
             namespace=namespace, name=name, uid=self.uid("claim"), resource_version=self.version()
@@ -232,10 +248,20 @@ class Cluster:
         self.etcd.claims[key] = Claim(metadata=meta, spec=spec, status=PhaseOnly(phase="Pending"))
         return self.etcd.claims[key]
 
+    def delete_claim(self, key: str) -> None:
+        """With a pod that uses it, it is Terminating until the pod is gone."""
+        claim = self.etcd.claims[key]
+        if key not in self.etcd.pods:
+            self.writes += 1
+            del self.etcd.claims[key]
+        elif not claim.metadata.deletion_timestamp:
+            meta = change(claim.metadata, deletion_timestamp="2027-01-01T00:00:00Z")
+            self._change_claim(claim, metadata=meta)
+
     def choose(self, key: str) -> bool:
         """The scheduler binds a claim to a PersistentVolume that is on offer, if there is one for it."""
         claim = self.etcd.claims[key]
-        if claim.spec.volume_name:
+        if claim.spec.volume_name or claim.metadata.deletion_timestamp:
             return False
         for pv in sorted(self.etcd.pvs.values(), key=lambda pv: pv.spec.claim_ref is None):
             ref = pv.spec.claim_ref
@@ -287,25 +313,30 @@ class Cluster:
     def _sync_volume(self, pv: Pv) -> None:
         name, ref = pv.metadata.name, pv.spec.claim_ref
         if pv.metadata.deletion_timestamp and pv.status.phase != "Bound":
-            self.writes += 1
-            del self.etcd.pvs[name]
+            self.force_pv(name)
             return
         if ref is None or not ref.uid:
             self.change_pv(name, status=PhaseOnly(phase="Available"))
             return
         claim = self.etcd.claims.get(str(ref))
         if claim is None or claim.metadata.uid != ref.uid:
-            if pv.status.phase not in ("Released", "Failed"):
-                self.change_pv(name, status=PhaseOnly(phase="Released"))
+            self._release(pv)
         elif claim.spec.volume_name == name:
             self.change_pv(name, status=PhaseOnly(phase="Bound"))
         elif claim.spec.volume_name:
             ours = pv.metadata.annotations.get(names.PROVISIONED_BY)
             if ours and pv.spec.persistent_volume_reclaim_policy == "Delete":
-                if pv.status.phase not in ("Released", "Failed"):
-                    self.change_pv(name, status=PhaseOnly(phase="Released"))
+                self._release(pv)
             else:
                 self._unbind(pv)
+
+    def _release(self, pv: Pv) -> None:
+        """It is Failed where it is to be deleted and its annotation names nobody who could."""
+        ours = pv.metadata.annotations.get(names.PROVISIONED_BY)
+        if pv.spec.persistent_volume_reclaim_policy == "Delete" and not ours:
+            self.change_pv(pv.metadata.name, status=PhaseOnly(phase="Failed"))
+        elif pv.status.phase != "Failed":
+            self.change_pv(pv.metadata.name, status=PhaseOnly(phase="Released"))
 
     def _unbind(self, pv: Pv) -> None:
         ref, annotations = pv.spec.claim_ref, dict(pv.metadata.annotations)
@@ -319,30 +350,59 @@ class Cluster:
         )
 
     def _sync_claim(self, key: str, claim: Claim) -> None:
+        """One that is being deleted is bound like any other."""
         uid, wanted = claim.metadata.uid, claim.spec.volume_name
-        if claim.metadata.deletion_timestamp:
-            return
         if not wanted:
-            for pv in self.etcd.pvs.values():
-                ref = pv.spec.claim_ref
-                if ref is not None and ref.uid == uid and not pv.metadata.deletion_timestamp:
-                    spec = change(claim.spec, volume_name=pv.metadata.name)
-                    self.writes += 1
-                    self.etcd.claims[key] = change(claim, spec=spec, status=PhaseOnly(phase="Bound"))
-                    return
+            waits = (pv for pv in self.etcd.pvs.values() if _is_for(pv, claim) and not _is_going(pv))
+            if (found := next(waits, None)) is not None:
+                self._bind(found, claim)
             return
-        pv = self.etcd.pvs.get(wanted)
+        pv, was_bound = self.etcd.pvs.get(wanted), claim.status.phase in ("Bound", "Lost")
         ref = pv.spec.claim_ref if pv is not None else None
-        if pv is not None and (ref is None or (str(ref) == key and not ref.uid)):
-            # A claim that names this volume, and a volume that is free for it: bound at once.
-            if not pv.metadata.deletion_timestamp:
-                self._point(pv, claim, ours=ref is None)
-            return
-        bound = ref is not None and ref.uid == uid
-        phase = "Bound" if bound else "Lost" if claim.status.phase in ("Bound", "Lost") else "Pending"
-        if phase != claim.status.phase:
-            self.writes += 1
-            self.etcd.claims[key] = change(claim, status=PhaseOnly(phase=phase))
+        if pv is None:
+            fits = False
+        elif ref is None:
+            fits = was_bound or not _is_going(pv)
+        else:
+            fits = ref.uid == uid if was_bound else _is_for(pv, claim)
+        if pv is not None and fits:
+            self._bind(pv, claim)
+        else:
+            self._change_claim(claim, status=PhaseOnly(phase="Lost" if was_bound else "Pending"))
+
+    def _bind(self, pv: Pv, claim: Claim) -> None:
+        if pv.spec.claim_ref is None or not pv.spec.claim_ref.uid:
+            self._point(pv, claim, ours=pv.spec.claim_ref is None)
+        self.change_pv(pv.metadata.name, status=PhaseOnly(phase="Bound"))
+        spec = change(claim.spec, volume_name=pv.metadata.name)
+        self._change_claim(claim, spec=spec, status=PhaseOnly(phase="Bound"))
+
+    def _change_claim(self, claim: Claim, **fields: Any) -> None:
+        changed = change(claim, **fields)
+        if changed != claim:
+            meta = change(changed.metadata, resource_version=self.version())
+            key = f"{meta.namespace}/{meta.name}"
+            self.etcd.claims[key] = change(changed, metadata=meta)
+
+
+def _check(meta: Meta, uid: str, rv: str) -> None:
+    """The preconditions, as far as they are named."""
+    if (uid and meta.uid != uid) or (rv and meta.resource_version != rv):
+        raise Conflict("Conflict")
+
+
+def _is_going(pv: Pv) -> bool:
+    return pv.metadata.deletion_timestamp is not None
+
+
+def _is_for(pv: Pv, claim: Claim) -> bool:
+    """IsVolumeBoundToClaim: it names this claim, and no other UID."""
+    ref, meta = pv.spec.claim_ref, claim.metadata
+    return (
+        ref is not None
+        and (ref.namespace, ref.name) == (meta.namespace, meta.name)
+        and (ref.uid in ("", meta.uid))
+    )
 
 
 def tenancy(n: int) -> str:

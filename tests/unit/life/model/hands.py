@@ -48,11 +48,9 @@ class Hands(People):
             return
         was = self.backups[name]
         self.is_put_on_offer(was)
-        uid = self.cluster.uid("pv")
-        meta = change(was.metadata, uid=uid, resource_version=self.cluster.version(), deletion_timestamp=None)
         ref = was.spec.claim_ref
         spec = change(was.spec, claim_ref=change(ref, uid="") if cleared and ref is not None else ref)
-        self.cluster.etcd.pvs[name] = change(was, metadata=meta, spec=spec, status=PhaseOnly(phase="Pending"))
+        uid = self.cluster.add_pv(change(was, spec=spec)).metadata.uid
         self.by_hand[uid] = self.made_again[tenancy_of(was)] = self.cluster.now
         self.cluster.kube()
         self.time_passes(seconds)
@@ -104,7 +102,7 @@ class Hands(People):
     def a_volume_is_deleted_by_hand(self, force: bool) -> None:
         for name in tuple(self.cluster.etcd.pvs):
             if force:
-                del self.cluster.etcd.pvs[name]
+                self.cluster.force_pv(name)
             else:
                 self.cluster.delete_pv(name)
 

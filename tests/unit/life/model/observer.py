@@ -296,12 +296,6 @@ class Observer(State):
         for pv in offered:
             if (tenancy_of(pv), str(pv.spec.claim_ref)) in self.granted:
                 continue
-            ref = pv.spec.claim_ref
-            if ref is not None and ref.uid:
-                # Chosen for a claim that is being deleted: Kubernetes does not bind it any more.
-                owners = {item.owner for disk in self.disks for item in disk.read(tenancy_of(pv))}
-                assert loud or owners <= {ref.uid} or tenancy_of(pv) in self.unseen, "dirty, and nothing said"
-                continue
             for disk in self.disks:
                 assert not disk.read(tenancy_of(pv)), "a dirty disk stays on offer"
             assert tenancy_of(pv) not in self.witnessed, "what a claim had stays on offer"

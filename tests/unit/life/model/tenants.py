@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from tests.unit.life.cluster import change
 from tests.unit.life.machine import LIVE_FOR_S
 from tests.unit.life.model.observer import Observer
 from tests.unit.life.model.state import CLAIMS, tenancy_of
@@ -75,15 +74,8 @@ class Tenants(Observer):
     @precondition(lambda self: self.cluster.etcd.claims)
     @rule(key=st.sampled_from(CLAIMS))
     def a_claim_is_deleted(self, key: str) -> None:
-        """With a pod that uses it, it is Terminating until the pod is gone."""
-        claim = self.cluster.etcd.claims.get(key)
-        if claim is None:
-            return
-        if key not in self.cluster.etcd.pods:
-            del self.cluster.etcd.claims[key]
-        elif not claim.metadata.deletion_timestamp:
-            meta = change(claim.metadata, deletion_timestamp="2027-01-01T00:00:00Z")
-            self.cluster.etcd.claims[key] = change(claim, metadata=meta)
+        if key in self.cluster.etcd.claims:
+            self.cluster.delete_claim(key)
 
     @rule(seconds=st.sampled_from([1, 30, 3700]))
     def time_passes(self, seconds: int) -> None:
