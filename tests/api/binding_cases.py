@@ -225,6 +225,13 @@ def test_a_failed_volume_stays_failed(kube: Kube, scene: Scene) -> None:
     assert scene.shown()[0] == "Available"
 
 
+def test_an_annotation_that_is_put_back_leaves_the_others(scene: Scene) -> None:
+    was = scene.bound()
+    scene.annotate(was)
+    assert scene.pv().metadata.annotations == was.metadata.annotations
+    assert BOUND_BY in was.metadata.annotations
+
+
 def test_a_released_volume_is_put_on_offer_by_who_clears_its_claim(kube: Kube, scene: Scene) -> None:
     scene.released()
     kube.point(scene.name, None)
