@@ -239,7 +239,7 @@ class Facts(Value):
         if self.raw is not None and (self.raw.damage or self.raw.found):
             parts.append(self.raw.damage or self.raw.found)
             # One of the same kind and label is another one all the same.
-            parts += [f"UUID {self.raw.uuid}"] if self.raw.uuid and not self.raw.mounted else []
+            parts += [f"UUID {self.raw.uuid}"] if self.raw.uuid else []
         if self.strays:
             more = "" if self.stray_count < MANY else " or more"
             parts.append(f"entries of others ({self.stray_count}{more}), first: '{self.strays[0]}'")

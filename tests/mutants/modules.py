@@ -51,6 +51,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     "disk_daemon/facts/bare.py": (f"{DAEMON}/test_bare.py",),
     "disk_daemon/minded.py": (f"{DAEMON}/test_minded.py",),
+    "disk_daemon/known.py": (f"{DAEMON}/test_known.py",),
     "disk_daemon/news.py": (f"{DAEMON}/test_news.py",),
     "tidb_volume/identity.py": ("tests/unit/test_identity.py",),
     "disk_daemon/claims.py": (f"{DAEMON}/test_witness.py",),
@@ -59,6 +60,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         f"{DAEMON}/test_report_exactly.py",
         f"{DAEMON}/test_witness.py",
     ),
+    "tidb_volume/content.py": ("tests/unit/test_content.py",),
     "tidb_volume/shape.py": ("tests/unit/test_shape_words.py",),
     "tidb_volume/inventory/diff.py": (
         "tests/unit/inventory/test_diff.py",

@@ -84,38 +84,6 @@ def test_damage_is_the_disks_trouble_while_a_claim_has_it_and_a_question_once_no
     assert folder.presence is Presence.OK
 
 
-NOTES: list[tuple[dict[str, Any], str]] = [
-    ({"raw": Raw(mode="Filesystem", found="an ext4")}, "an ext4"),
-    ({"raw": Raw(mode="Filesystem", found="an ext4", uuid="u7")}, "an ext4; UUID u7"),
-    ({"raw": Raw(mode="Filesystem", found="", uuid="u7", mounted=True)}, ""),
-    ({"raw": Raw(mode="Filesystem", found="an ext4", damage="damaged")}, "damaged"),
-    ({"raw": Raw(mode="Filesystem", mounted=True)}, ""),
-    (
-        {"raw": Raw(mode="Filesystem", mounted=True), "strays": ("y",), "stray_count": 1},
-        "entries of others (1), first: 'y'",
-    ),
-    ({"tenancies": (OLD, NEXT)}, "2 tenancies"),
-    ({"tenancies": (OLD, NEXT, OTHER)}, "3 tenancies"),
-    ({"tenancies": (OLD,)}, ""),
-    ({"tenancies": ()}, ""),
-    (
-        {
-            "tenancies": (OLD, NEXT),
-            "trash": (Trash(order="o"),),
-            "others": ("x",),
-            "strays": ("y", "z"),
-            "stray_count": 1000,
-        },
-        "trash of order o; 2 tenancies; 'x' among our folders; entries of others (1000 or more), first: 'y'",
-    ),
-]
-
-
-@pytest.mark.parametrize(("fields", "note"), NOTES)
-def test_what_else_is_there_is_noted(fields: dict[str, Any], note: str) -> None:
-    assert told(**fields).content_note == note
-
-
 def test_a_reason_that_the_look_gave_goes_before_the_journals() -> None:
     assert told(Record(broken="damaged"), message="slow").message == "slow"
 

@@ -1,0 +1,39 @@
+"""What lies on a disk, in the words that a question, an order and a look at the disk are compared by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tidb_volume.content import lies, reported
+from tidb_volume.value import Content, DiskReport, Presence
+
+REPORT = DiskReport(
+    presence=Presence.OK,
+    content=Content.DATA,
+    tenancy="aaaaaaaaaaaa",
+    content_note="12 entries",
+    trash=("o", "p"),
+)
+
+
+def test_the_words_have_the_content_the_tenancy_the_note_and_each_trash() -> None:
+    assert lies(Content.DATA, "aaaaaaaaaaaa", "12 entries", ("o", "p")) == "data:aaaaaaaaaaaa:12 entries:o,p"
+    assert lies(Content.BLANK, "", "", ()) == "blank:::"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"content": Content.TENANCY},
+        {"tenancy": "bbbbbbbbbbbb"},
+        {"content_note": "13 entries"},
+        {"trash": ("o",)},
+        {"trash": ("o", "q")},
+    ],
+)
+def test_a_report_of_anything_else_has_other_words(changed: dict[str, Any]) -> None:
+    assert reported(REPORT) == "data:aaaaaaaaaaaa:12 entries:o,p"
+    assert reported(msgspec.structs.replace(REPORT, **changed)) != reported(REPORT)
