@@ -136,8 +136,8 @@ def store(state: str, entry: Entry) -> None:
 
 def shape(entry: Entry) -> str:
     """What a device is now; empty: nothing, or a folder."""
-    made = entry.made or Made(uuid="", fs_type="")
-    return as_words("Block" if entry.block else "Filesystem", made.fs_type, made.options)
+    fs_type, options = (entry.made.fs_type, entry.made.options) if entry.made is not None else ("", ())
+    return as_words("Block" if entry.block else "Filesystem", fs_type, options)
 
 
 def noted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import string
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from disk_daemon import journal
-from disk_daemon.known import Broken, Entry, Given
-from tests.unit.daemon.cases import DISK, NEXT, OLD, OTHER, order
+from disk_daemon.known import Broken, Entry, Given, Had, Made, Past, Taken
+from tests.unit.daemon.cases import DISK, NEXT, OLD, OTHER, entry, order, taken
 from tidb_volume.value import Identity
 
 
@@ -27,6 +28,23 @@ def test_what_is_stored_is_what_is_loaded(tmp_path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_record_keeps_its_name_from_version_to_version_and_a_person_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal" / "4e50f14793eec7236399e8b1.json"
+    assert journal.file_of(str(tmp_path), Identity(wwn="naa.5")) == path
+    journal.store(str(tmp_path), Entry(identity=Identity(wwn="naa.5"), handed=OLD))
+    assert path.read_text().splitlines()[-2:] == [f' "handed": "{OLD}"', "}"]
+
+
+def test_a_record_is_whole_whatever_its_draft_held_and_nothing_stays_open(tmp_path: Path) -> None:
+    path = journal.file_of(str(tmp_path), DISK)
+    path.parent.mkdir()
+    path.with_suffix(f".{os.getpid()}.new").write_bytes(b"x" * 9999)
+    before = os.listdir("/proc/self/fd")
+    journal.store(str(tmp_path), Entry(identity=DISK, handed=OLD))
+    assert os.listdir("/proc/self/fd") == before
+    assert journal.load(str(tmp_path), DISK) == Entry(identity=DISK, handed=OLD)
 
 
 def test_the_first_record_gets_its_name_in_folders_that_are_stored_themselves(
@@ -138,8 +156,18 @@ def test_a_damaged_record_may_be_that_of_any_disk_without_one(tmp_path: Path, no
     found = journal.load(state, now)
     assert isinstance(found, Broken)
     assert str(path) in found.why
+    assert ("may be this disk's, which has no other" in found.why) is (now in (WEAK, Identity(eui="e2")))
     path.unlink()
     assert journal.load(state, now) is None
+
+
+def test_a_record_named_by_one_of_a_disks_facts_is_its_own_whatever_it_holds(tmp_path: Path) -> None:
+    path = journal.file_of(str(tmp_path), STRONG)
+    journal.store(str(tmp_path), Entry(identity=msgspec.structs.replace(STRONG, size_bytes=200)))
+    found = journal.load(str(tmp_path), STRONGEST)
+    assert isinstance(found, Broken)
+    assert "tells of another disk" in found.why
+    assert journal.file_of(str(tmp_path), STRONGEST) == path
 
 
 def test_a_damaged_record_takes_no_other_disk_its_own(tmp_path: Path) -> None:
@@ -167,12 +195,38 @@ def test_a_record_that_leads_nowhere_is_broken(tmp_path: Path) -> None:
         assert isinstance(journal.load(str(tmp_path), disk), Broken)
 
 
-def test_two_records_that_tell_of_one_disk_are_no_record(tmp_path: Path) -> None:
-    journal.store(str(tmp_path), Entry(identity=Identity(serial="S1", model="M"), handed=OLD))
-    journal.store(str(tmp_path), Entry(identity=Identity(wwn="naa.5"), handed=OTHER))
+@pytest.mark.parametrize("backwards", [False, True])
+def test_two_records_that_tell_of_one_disk_are_no_record_and_named_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backwards: bool
+) -> None:
+    kept = (
+        Entry(identity=Identity(serial="S1", model="M"), handed=OLD),
+        Entry(identity=Identity(wwn="naa.5"), handed=OTHER),
+    )
+    one, two = sorted(journal.file_of(str(tmp_path), each.identity) for each in kept)
+    for each in kept:
+        journal.store(str(tmp_path), each)
+    listed, matched = os.listdir, Path.glob
+    monkeypatch.setattr(os, "listdir", lambda folder: sorted(listed(folder), reverse=backwards))
+    monkeypatch.setattr(Path, "glob", lambda *asked: sorted(matched(*asked), reverse=backwards))
     found = journal.load(str(tmp_path), msgspec.structs.replace(STRONGEST, eui="e9"))
-    assert isinstance(found, Broken)
-    assert "both tell of this disk" in found.why
+    assert found == Broken(why=f"the journals {one} and {two} both tell of this disk")
+    read = [msgspec.json.decode(each.read_bytes(), type=Entry) for each in (one, two)]
+    assert journal.every(str(tmp_path)) == read
+
+
+def test_of_all_records_those_are_told_that_can_be_read(tmp_path: Path) -> None:
+    assert journal.every(str(tmp_path)) == []
+    journal.store(str(tmp_path), entry())
+    (tmp_path / "journal" / "damaged.json").write_bytes(b"{")
+    (tmp_path / "journal" / "draft.new").write_bytes(msgspec.json.encode(entry()))
+    assert journal.every(str(tmp_path)) == [entry()]
+
+
+def test_a_draft_that_never_became_a_record_is_none(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "cut.1.new").write_bytes(b"half")
+    assert journal.load(str(tmp_path), DISK) is None
 
 
 def test_two_partitions_have_records_of_their_own(tmp_path: Path) -> None:
@@ -232,6 +286,159 @@ def test_a_record_of_the_version_before_is_read(tmp_path: Path) -> None:
     found = journal.load(str(tmp_path), DISK)
     assert isinstance(found, Entry)
     assert (found.handed, found.taken_back, found.given) == (OLD, (), ())
+
+
+MADE = Made(uuid="u9", fs_type="ext4", options=("noatime",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "shape"),
+    [
+        ({}, ""),
+        ({"made": MADE}, "ext4 noatime"),
+        ({"making": MADE}, ""),
+        ({"block": True}, "Block"),
+        ({"block": True, "made": MADE}, "Block"),
+    ],
+)
+def test_a_device_is_what_was_made_of_it(fields: dict[str, Any], shape: str) -> None:
+    assert journal.shape(entry(**fields)) == shape
+
+
+def test_an_order_is_noted_with_all_that_the_next_attempt_compares() -> None:
+    given = order(method="zero", answer="q", whole_disk=True)
+    noted = journal.noted(None, DISK, given, begun=False, at="t", over="an ext4")
+    assert noted.order == Taken(
+        id="order-1",
+        kind="reclaim",
+        ends=OLD,
+        next=NEXT,
+        whole_disk=True,
+        at="t",
+        method="zero",
+        over="an ext4",
+        answer="q",
+    )
+    begun = journal.noted(noted, DISK, given, begun=True, at="t").order
+    assert begun is not None
+    assert (begun.begun, begun.over) == (True, "")
+
+
+def test_what_was_written_counts_once_the_wipe_has_begun() -> None:
+    again = journal.noted(entry(order=taken(), written_bytes=4096), DISK, order(), begun=False, at="")
+    assert again.written_bytes == 0
+
+
+DONE = Past(id="order-1", kind="reclaim", ends=OLD, next=NEXT, at="t")
+
+
+@pytest.mark.parametrize(
+    ("known", "given", "changed"),
+    [
+        ({}, {}, {"handed": NEXT, "past": (OLD,), "done": (DONE,)}),
+        ({"order": taken(), "written_bytes": 9}, {}, {"handed": NEXT, "past": (OLD,), "done": (DONE,)}),
+        # Carried out a second time, after a crash, it is one order all the same.
+        ({"handed": NEXT, "past": (OLD,), "done": (DONE,)}, {}, {}),
+        ({"handed": ""}, {}, {"handed": NEXT, "past": (OLD,), "done": (DONE,)}),
+        # Both are past: what was handed over by the record, and what the order ends.
+        ({"handed": OTHER}, {}, {"handed": NEXT, "past": (OTHER, OLD), "done": (DONE,)}),
+        (
+            {"handed": "", "past": (OTHER,), "claims": ("c1", "c2")},
+            {"ends": "", "claim_uid": "c1"},
+            {"handed": NEXT, "done": (msgspec.structs.replace(DONE, ends=""),)},
+        ),
+        (
+            {"claims": ("c1",), "done": (msgspec.structs.replace(DONE, id="order-0"),)},
+            {"claim_uid": "c2"},
+            {
+                "handed": NEXT,
+                "past": (OLD,),
+                "claims": ("c1", "c2"),
+                "done": (msgspec.structs.replace(DONE, id="order-0"), DONE),
+            },
+        ),
+        ({}, {"offer": False}, {"handed": "", "past": (OLD,), "done": (DONE,)}),
+    ],
+)
+def test_what_an_order_ends_is_past_and_the_rest_of_the_record_stays(
+    known: dict[str, Any], given: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    done = journal.finished(entry(**known), DISK, order(**given), at="t")
+    assert done == msgspec.structs.replace(entry(**known), **changed, order=None, written_bytes=0)
+
+
+def test_every_order_leaves_what_the_disk_has_shown_so_far() -> None:
+    weak, strong = Entry(identity=WEAK), Entry(identity=STRONGEST)
+    for known, seen in ((weak, STRONGEST), (strong, WEAK)):
+        for left in (
+            journal.noted(known, seen, order(), begun=False, at="t"),
+            journal.finished(known, seen, order(), at="t"),
+            journal.taken_back(known, seen, order(), restore=False, shown=False),
+        ):
+            assert left.identity == STRONGEST
+
+
+def test_an_order_given_up_before_it_began_leaves_no_trace() -> None:
+    noted = journal.noted(entry(), DISK, order(), begun=False, at="t")
+    assert journal.given_back(noted) == entry()
+
+
+@pytest.mark.parametrize(("at_work", "stays"), [(None, False), (taken(), False), (taken(begun=True), True)])
+def test_an_order_that_has_begun_stays_at_work_whatever_is_withdrawn(
+    at_work: Taken | None, stays: bool
+) -> None:
+    left = journal.taken_back(entry(order=at_work), DISK, order(), restore=False, shown=True)
+    assert left == entry(order=at_work if stays else None, taken_back=("order-1",))
+
+
+def test_with_a_first_use_withdrawn_there_is_nothing_to_have_back() -> None:
+    left = journal.taken_back(entry(), DISK, order(ends="", claim_uid="c1"), restore=True, shown=True)
+    assert left == entry(taken_back=("order-1",))
+
+
+def test_who_was_seen_on_a_tenancy_is_remembered_once_and_told_of_that_one_alone() -> None:
+    known = entry()
+    for tenancy, claim in ((OLD, "c1"), (NEXT, "c2"), (OLD, ""), (OLD, "c1"), ("", "c3")):
+        known = journal.had(known, tenancy, claim)
+    assert known.had[:3] == (
+        Had(tenancy=NEXT, claim_uid="c2"),
+        Had(tenancy=OLD),
+        Had(tenancy=OLD, claim_uid="c1"),
+    )
+    seen = [journal.seen_on(known, each) for each in (OLD, NEXT, OTHER, "")]
+    assert seen == [("", "c1"), ("c2",), (), ()]
+
+
+def test_a_file_system_is_being_made_then_made_then_mounted() -> None:
+    was = entry(made=MADE, unmounted=True)
+    wanted = Made(uuid="u10", fs_type="xfs")
+    making = journal.making(was, wanted)
+    assert making == entry(made=MADE, making=wanted)
+    made = journal.made(making)
+    assert made == entry(made=wanted)
+    mounted = journal.mounted(made, ("noatime",))
+    assert mounted == entry(made=msgspec.structs.replace(wanted, options=("noatime",)))
+
+
+@pytest.mark.parametrize(("kind", "unmounted", "following"), [("mount", False, NEXT), ("unmount", True, "")])
+def test_an_order_to_mount_or_unmount_ends_nothing(kind: str, unmounted: bool, following: str) -> None:
+    known = entry(order=taken(), unmounted=not unmounted, done=(DONE,))
+    left = journal.mounted_as_such(known, order(id="order-2", kind=kind), at="t2")
+    past = Past(id="order-2", kind=kind, ends="", next=following, at="t2")
+    assert left == entry(unmounted=unmounted, done=(DONE, past))
+
+
+def test_of_all_that_is_remembered_the_last_is_kept() -> None:
+    known, mounted = entry(handed=""), entry()
+    for number in range(300):
+        given = order(id=f"o{number}", ends=f"e{number}", claim_uid=f"c{number}")
+        known = journal.had(journal.finished(known, DISK, given, at="t"), f"e{number}", "c")
+        mounted = journal.mounted_as_such(mounted, given, at="t")
+    assert [each.id for each in known.done] == [f"o{number}" for number in range(300 - 64, 300)]
+    assert [each.id for each in mounted.done] == [f"o{number}" for number in range(300 - 64, 300)]
+    assert known.past[-1] == "e299"
+    assert known.claims == tuple(f"c{number}" for number in range(300 - 256, 300))
+    assert [each.tenancy for each in known.had] == [f"e{number}" for number in range(300 - 256, 300)]
 
 
 LETTERS = string.ascii_lowercase + "234567"
