@@ -13,6 +13,7 @@ import ctypes
 import errno
 import fcntl
 import struct
+from contextlib import suppress
 
 from tidb_volume.value import Value
 
@@ -135,10 +136,9 @@ def look(fd: int) -> Nvme | None:
 
 def _allocated(fd: int) -> bytes | None:
     """The subsystem's namespaces; None where it does not tell, as one may that can't make and delete them."""
-    try:
+    with suppress(OSError):
         return _identify(fd, 0, _CNS_ALLOCATED)
-    except OSError:
-        return None
+    return None
 
 
 def format_namespace(fd: int, nvme: Nvme) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
 import struct
 from typing import Any
 
@@ -22,6 +25,7 @@ PLAIN = Nvme(namespace=1, namespaces=(1,), subsystem=(1,), formats=True)
         ({"formats_all": True}, ""),
         ({"namespaces": (1, 2)}, ""),
         ({"namespaces": (1, 2, 7), "formats_all": True}, "also 2, 7"),
+        ({"namespaces": (1, 3, 8), "formats_all": True}, "also 3, 8"),
         # Another controller of it, maybe on another machine, shows what this one does not.
         ({"subsystem": (1, 2), "formats_all": True}, "also 2,"),
         ({"subsystem": None, "formats_all": True}, "does not tell those that its other controllers"),
@@ -39,6 +43,7 @@ def test_a_namespace_is_erased_only_where_that_hits_no_other(unlike: dict[str, A
 
 def test_what_says_nothing_is_not_asked() -> None:
     assert "no NVMe disk" in nvme.refused(None)
+    assert "no Format NVM command" in nvme.refused(Nvme(namespace=1, namespaces=(1,)))
 
 
 def pages(
@@ -84,6 +89,8 @@ def page(namespaces: tuple[int, ...]) -> bytes:
         ({"oacs": 0b1010, "cmic": 0b10, "allocated": (1, 4)}, {"subsystem": (1, 4)}),
         ({"flbas": 0b0001_0011}, {"lba_format": 3, "metadata_at_end": True}),
         ({"flbas": 0b0110_0001}, {"lba_format": 0b11_0001}),
+        ({"flbas": 0b1000_0001}, {"lba_format": 1}),
+        ({"dps": 0b0010}, {"protection": 2}),
         ({"dps": 0b1010}, {"protection": 2, "protection_first": True}),
     ],
 )
@@ -93,12 +100,12 @@ def test_identify_data_is_read_as_the_specification_has_it(
     assert nvme.told(1, *pages(**said)) == msgspec.structs.replace(PLAIN, **unlike)
 
 
-def test_identify_data_that_is_cut_is_none() -> None:
-    controller, data, active, _ = pages()
+@pytest.mark.parametrize("cut", range(4))
+def test_identify_data_that_is_cut_is_none(cut: int) -> None:
+    whole = pages(allocated=(1,))
+    said = [each[:-1] if number == cut else each for number, each in enumerate(whole) if each is not None]
     with pytest.raises(ValueError, match="4096"):
-        nvme.told(1, controller[:-1], data, active, None)
-    with pytest.raises(ValueError, match="4096"):
-        nvme.told(1, controller, data, active, active[:-1])
+        nvme.told(1, *said)
 
 
 @pytest.mark.parametrize(
@@ -115,8 +122,101 @@ def test_the_command_keeps_the_format_that_there_is_and_names_the_one_namespace(
     unlike: dict[str, Any], word: int
 ) -> None:
     made = nvme.command(msgspec.structs.replace(PLAIN, namespace=5, **unlike))
-    assert len(made) == 72
-    assert made[0] == 0x80
-    assert struct.unpack_from("<I", made, 4) == (5,)
-    assert struct.unpack_from("<I", made, 40) == (word,)
-    assert struct.unpack_from("<I", made, 64) == (nvme.PATIENCE_MS,)
+    assert _fields(made) == (0x80, 0, 0, 5, 0, 0, 0, 0, 0, 0, word, 0, 0, 0, 0, 0, 4 * 3600 * 1000, 0)
+
+
+# --- the ioctls ---------------------------------------------------------------------------------------------
+
+
+def _fields(packed: bytes | bytearray) -> tuple[int, ...]:
+    """The fields of a struct nvme_passthru_cmd, linux/nvme_ioctl.h."""
+    return struct.unpack("=BBHIIIQQIIIIIIIIII", packed)
+
+
+class Disk:
+    """Answers as the device of namespace 5 does. says: by namespace and CNS, an identify page.
+
+    fails: what it refuses with an error, `id` or a CNS. status: what it ends the others with.
+    """
+
+    def __init__(
+        self, says: dict[tuple[int, int], bytes], *, fails: tuple[str | int, ...] = (), status: int = 0
+    ) -> None:
+        self.says, self.fails, self.status = says, fails, status
+        self.formatted: list[bytes] = []
+
+    def ioctl(self, fd: int, number: int, packed: bytearray | None = None) -> int:
+        assert fd == 7
+        if packed is None:
+            assert number == 0x4E40
+            self._fail("id")
+            return 5
+        assert number == 0xC0484E41
+        opcode, _, _, namespace, *_ = fields = _fields(packed)
+        if opcode == 0x80:
+            self.formatted.append(bytes(packed))
+            return self.status
+        address, cns = fields[7], fields[10]
+        assert fields == (6, 0, 0, namespace, 0, 0, 0, address, 0, 4096, cns, *(0,) * 7)
+        self._fail(cns)
+        ctypes.memmove(address, self.says[namespace, cns], 4096)
+        return self.status
+
+    def _fail(self, what: str | int) -> None:
+        if what in self.fails:
+            raise OSError(errno.ENOTTY, "refused")
+
+
+def says(**said: Any) -> dict[tuple[int, int], bytes]:
+    """By namespace and CNS. Only data about the namespace is asked of that one."""
+    controller, data, active, allocated = pages(**said)
+    return {(0, 1): controller, (5, 0): data, (0, 2): active, (0, 0x10): allocated or bytes(4096)}
+
+
+SAID: dict[str, Any] = {"fna": 4, "flbas": 3, "active": (5,), "allocated": (5, 6)}
+
+
+@pytest.mark.parametrize(
+    ("fails", "status", "subsystem"),
+    [
+        ((), 0, (5, 6)),
+        # One that does not tell the subsystem's namespaces has its own alone, if it has no other controller.
+        ((0x10,), 0, (5,)),
+        (("id",), 0, None),
+        ((0,), 0, None),
+        ((1,), 0, None),
+        ((2,), 0, None),
+        ((), 0x4002, None),
+    ],
+)
+def test_a_disk_is_asked_all_that_matters_and_one_that_does_not_answer_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    fails: tuple[str | int, ...],
+    status: int,
+    subsystem: tuple[int, ...] | None,
+) -> None:
+    monkeypatch.setattr(fcntl, "ioctl", Disk(says(**SAID), fails=fails, status=status).ioctl)
+    answer = Nvme(namespace=5, namespaces=(5,), subsystem=subsystem, formats=True, crypto=True, lba_format=3)
+    assert nvme.look(7) == (answer if subsystem is not None else None)
+
+
+@pytest.mark.parametrize("status", [0, 0x4002])
+def test_a_disk_that_refuses_to_erase_itself_says_with_which_status(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    disk = Disk({}, status=status)
+    monkeypatch.setattr(fcntl, "ioctl", disk.ioctl)
+    if status:
+        with pytest.raises(OSError, match="Format NVM ended with status 0x4002 of the disk") as raised:
+            nvme.format_namespace(7, PLAIN)
+        assert raised.value.errno == errno.EIO
+    else:
+        nvme.format_namespace(7, PLAIN)
+    assert disk.formatted == [nvme.command(PLAIN)]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"), [("nvme0n1", True), ("nvme12c3n4", True), ("sda", False), ("dm-0", False)]
+)
+def test_a_disk_is_asked_by_the_kernels_name(name: str, asked: bool) -> None:
+    assert nvme.is_nvme(name) is asked
