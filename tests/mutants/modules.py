@@ -64,6 +64,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     "tidb_volume/content.py": ("tests/unit/test_content.py",),
     "tidb_volume/shape.py": ("tests/unit/test_shape_words.py",),
+    "tidb_volume/inventory/expand.py": ("tests/unit/inventory/test_expand.py",),
     "tidb_volume/inventory/diff.py": (
         "tests/unit/inventory/test_diff.py",
         "tests/unit/inventory/test_docs.py",

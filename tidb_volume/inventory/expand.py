@@ -46,9 +46,9 @@ class DesiredDisk(Value):
     mark: Mark
     listing: str
     """Digest of who lists it and as what, to be kept with the volume (see `left_by_label`)."""
-    conflict: str = ""
+    conflict: str
     """Why it must not be offered, for people; empty: nothing that the inventory knows of."""
-    never: str = ""
+    never: str
     """The `never` glob that forbids it."""
 
     @property
@@ -120,7 +120,7 @@ def expand(inventory: Inventory, nodes: Sequence[Node]) -> Desired:
         claims.setdefault((node_name, str(claim.entry.source)), []).append(claim)
     forbids = Forbids(glob.glob for glob in inventory.never)
     disks: dict[str, DesiredDisk] = {}
-    for (node_name, _), contenders in sorted(claims.items(), key=lambda item: item[0]):
+    for (node_name, _), contenders in sorted(claims.items()):
         disk = _disk(node_name, contenders, words_for.get(node_name, ""), forbids)
         other = disks.get(disk.name)
         if other is None:
@@ -288,8 +288,9 @@ def _addresses(nodes: Sequence[Node]) -> dict[str, tuple[str, ...]]:
     found: dict[str, set[str]] = {}
     for node in nodes:
         told = {address.address for address in node.status.addresses if address.type == "InternalIP"}
-        for text in told | {node.metadata.name}:
-            found.setdefault(canonical_ip(text) or text, set()).add(node.metadata.name)
+        for ip in map(canonical_ip, told | {node.metadata.name}):
+            if ip:
+                found.setdefault(ip, set()).add(node.metadata.name)
     return {ip: tuple(sorted(node_names)) for ip, node_names in found.items()}
 
 

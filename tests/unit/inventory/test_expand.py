@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.unit.inventory.build import POOLS, accepted, decide, desired, node
-from tidb_volume.inventory import expand
-from tidb_volume.upstream import Node
+from tidb_volume import names
+from tidb_volume.inventory import codes, expand
+from tidb_volume.inventory.model import Inventory, Kind
+from tidb_volume.upstream import Node, NodeAddress, NodeStatus
+from tidb_volume.value import Meta
 
 GROUP = POOLS + 'groups: [{nodeSelector: {hw: big}, disks: ["/data/x{0..1}"]}]\n'
 
@@ -35,16 +39,50 @@ def test_an_address_yields_its_disks_on_the_node_that_has_it() -> None:
     assert wanted(desired(text, one, two)) == [("one", "/data/a"), ("two", "/data/b")]
 
 
-def test_an_address_may_be_a_nodes_name_too() -> None:
-    assert wanted(desired(POOLS + "nodes: {10.0.0.1: [/data/a]}", node("10.0.0.1", "10.0.0.1"))) == [
+@pytest.mark.parametrize("address", ["10.0.0.1", ""])
+def test_an_address_may_be_a_nodes_name_too(address: str) -> None:
+    assert wanted(desired(POOLS + "nodes: {10.0.0.1: [/data/a]}", node("10.0.0.1", address))) == [
         ("10.0.0.1", "/data/a")
     ]
 
 
-def test_only_the_internal_address_counts() -> None:
-    from tidb_volume.upstream import NodeAddress, NodeStatus
-    from tidb_volume.value import Meta
+def test_an_address_is_the_same_however_it_is_spelt_and_what_is_none_is_not_looked_up() -> None:
+    text = POOLS + 'nodes: {"fd00:0::1": [/data/a]}'
+    found = desired(text, node("n", "fd00:0:0::0001"), node("m", "no-address"))
+    assert wanted(found) == [("n", "/data/a")]
 
+
+def test_no_inventory_wants_nothing() -> None:
+    assert expand.expand(Inventory(), [node("n")]) == expand.Desired()
+
+
+BY_ID = "/dev/disk/by-id/"
+MADE = (
+    "defaultPool: p\n"
+    "pools: {p: {onRelease: wipe, fsType: ext4, mountOptions: [noatime]}, q: {onRelease: keep}}\n"
+    f"nodes: {{n: [{{path: /data/a, pool: q}}, {{device: {BY_ID}a}}, {{device: {BY_ID}b, fsType: xfs}},"
+    f" {{device: {BY_ID}c, pool: q}}, {{device: {BY_ID}d, volumeMode: Block, pool: q}}]}}"
+)
+
+
+def test_a_disk_is_made_as_its_entry_says_or_else_its_pool() -> None:
+    found = {str(disk.source): disk for disk in desired(MADE).disks.values()}
+    assert {name: (disk.kind, disk.fs_type) for name, disk in found.items()} == {
+        "/data/a": (Kind.PATH, ""),
+        f"{BY_ID}a": (Kind.FILESYSTEM, "ext4"),
+        f"{BY_ID}b": (Kind.FILESYSTEM, "xfs"),
+        f"{BY_ID}c": (Kind.FILESYSTEM, "xfs"),
+        f"{BY_ID}d": (Kind.BLOCK, ""),
+    }
+
+
+def test_a_disk_is_mounted_with_its_pools_options_and_a_raw_one_with_none() -> None:
+    text = MADE.replace(", q: {onRelease: keep}", ", q: {onRelease: keep, mountOptions: [nodiratime]}")
+    found = {str(disk.source): disk.mount_options for disk in desired(text).disks.values()}
+    assert (found[f"{BY_ID}a"], found[f"{BY_ID}c"], found[f"{BY_ID}d"]) == (("noatime",), ("nodiratime",), ())
+
+
+def test_only_the_internal_address_counts() -> None:
     outside = Node(
         metadata=Meta(name="n"),
         status=NodeStatus(addresses=(NodeAddress(type="ExternalIP", address="10.0.0.1"),)),
@@ -65,6 +103,28 @@ def test_a_group_yields_its_disks_on_every_node_that_carries_all_its_labels() ->
     ]
     both = GROUP.replace("{hw: big}", "{hw: big, zone: '1'}")
     assert wanted(desired(both, *nodes)) == [("c", "/data/x0"), ("c", "/data/x1")]
+
+
+def test_a_group_that_no_node_answers_to_waits_and_one_that_some_do_does_not() -> None:
+    (waiting,) = desired(GROUP, node("n")).waiting
+    assert waiting.words.startswith("TV0")
+    assert "group hw=big" in waiting.words
+    assert waiting.mark.line == 3
+    assert desired(GROUP, node("n", hw="big")).waiting == ()
+
+
+def test_an_entry_whose_pool_is_no_longer_understood_waits_and_the_others_do_not() -> None:
+    text = POOLS + "nodes: {n: [/data/a, {path: /data/b, pool: raw}]}\n"
+    read = accepted(text).inventory
+    for lost, left, said in (("tikv", "/data/b", "raw"), ("raw", "/data/a", "tikv")):
+        pools = {name: pool for name, pool in read.pools.items() if name != lost}
+        more = {f"more-{said}": read.pools[said]}
+        found = expand.expand(msgspec.structs.replace(read, pools=pools | more), [])
+        assert wanted(found) == [("n", left)]
+        (waiting,) = found.waiting
+        assert waiting.words == codes.UNKNOWN_POOL.words(whose="n", pool=lost, known=f"{said}, more-{said}")
+        marks = {str(entry.source): entry.mark for entry in read.contents[0].nodes[0].entries}
+        assert waiting.mark == next(mark for source, mark in marks.items() if source != left)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +157,22 @@ def test_a_group_yields_its_disks_on_every_node_that_carries_all_its_labels() ->
             [node("n", hw="big", z="one"), node("m", hw="big")],
             {"n/d/a": "TV060"},
         ),
+        # an entry that says the same disk by another serial, or wants it made otherwise
+        *(
+            (
+                f"groups: [{{nodeSelector: {{hw: big}}, disks: [{{device: {name}, {one}}}]}},"
+                f" {{nodeSelector: {{z: one}}, disks: [{{device: {name}, {two}}}]}}]",
+                [node("n", hw="big", z="one"), node("m", hw="big")],
+                {f"n{name}": "TV060"} if one != two else {},
+            )
+            for name in ("/dev/sdb",)
+            for one, two in (
+                ("serial: S", "serial: T"),
+                ("serial: S, fsType: ext4", "serial: S"),
+                ("serial: S, fsType: xfs", "serial: S, fsType: xfs"),
+                ("serial: S, volumeMode: Block, pool: raw", "serial: S, pool: raw"),
+            )
+        ),
         # one hostname label on two nodes, and a disk on a third
         (
             "nodes: {n: [/d/a], m: [/d/a], k: [/d/a]}",
@@ -113,6 +189,42 @@ def test_what_nodes_contradict_makes_their_own_volumes_conflict_and_no_others(
     assert len(found.disks) == len(set(wanted(found)))
 
 
+@pytest.mark.as_if_built("mountBy: kubelet")
+def test_two_groups_that_have_a_disk_mounted_by_others_contradict_each_other() -> None:
+    one, two = (f"{{device: {BY_ID}a, mountBy: {by}}}" for by in ("kubelet", "daemon"))
+    first, second = (f"disks: [{each}]" for each in (one, two))
+    text = f"groups: [{{nodeSelector: {{hw: big}}, {first}}}, {{nodeSelector: {{z: one}}, {second}}}]"
+    assert conflicts(desired(POOLS + text, node("n", hw="big", z="one"))) == {f"n{BY_ID}a": "TV060"}
+
+
+@pytest.mark.parametrize("group_first", [True, False])
+def test_a_nodes_own_list_stands_alone_though_a_group_says_the_same(group_first: bool) -> None:
+    group = "groups: [{nodeSelector: {hw: big}, disks: [/d/a]}]"
+    own = "nodes: {n: [/d/a]}"
+    first, second = (group, own) if group_first else (own, group)
+    decision = decide({"a": POOLS + first, "b": second})
+    assert conflicts(expand.expand(decision.inventory, [node("n", hw="big")])) == {"n/d/a": "TV060"}
+
+
+def test_two_disks_under_one_name_are_one_volume_in_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "volume_name", lambda node_name, source: f"volume-{node_name}")
+    (disk,) = desired(POOLS + "nodes: {n: [/d/b, /d/a]}").disks.values()
+    assert str(disk.source) == "/d/a"
+    assert disk.conflict == codes.SAME_NAME.words(node="n", one="/d/a", two="/d/b", name="volume-n")
+
+
+def test_an_address_that_many_have_names_them_in_their_order() -> None:
+    many = [node(each, "10.0.0.1") for each in "hbgcfaed"]
+    found = desired(POOLS + "nodes: {10.0.0.1: [/d/a]}", *many)
+    for disk in found.disks.values():
+        assert disk.conflict == codes.IP_OF_TWO.words(ip="10.0.0.1", nodes=" and ".join("abcdefgh"))
+
+
+def test_disks_are_in_the_order_of_their_volumes_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "volume_name", lambda node_name, source: f"{source}"[::-1])
+    assert list(desired(POOLS + "nodes: {n: [/d/ab, /d/ba]}").disks) == ["ab/d/", "ba/d/"]
+
+
 def test_of_two_entries_in_conflict_the_first_one_is_shown() -> None:
     text = POOLS + "nodes: {n: [{path: /d/a, pool: raw}], 10.0.0.1: [/d/a]}"
     (disk,) = desired(text, node("n", "10.0.0.1")).disks.values()
@@ -123,6 +235,16 @@ def test_of_two_entries_in_conflict_the_first_one_is_shown() -> None:
 def test_nodes_that_share_a_hostname_label_are_named() -> None:
     found = desired(POOLS, node("b", hostname="h"), node("a", hostname="h"), node("c"))
     assert found.hostname_conflicts == {"h": ("a", "b")}
+    bare = [Node(metadata=Meta(name=each)) for each in ("x", "y")]
+    more = desired(
+        POOLS,
+        node("a", hostname="k"),
+        node("b", hostname="k"),
+        *bare,
+        node("c", hostname="h"),
+        node("d", hostname="h"),
+    )
+    assert list(more.hostname_conflicts.items()) == [("h", ("c", "d")), ("k", ("a", "b"))]
 
 
 # --- never -------------------------------------------------------------------------------------------
@@ -137,6 +259,7 @@ def test_nodes_that_share_a_hostname_label_are_named() -> None:
         ("/data/x", "/data/x/y", True),
         ("/data/x/", "/data/x/y", True),
         ("/data/x", "/data/xy", False),
+        ("/data/x~", "/data/x/y", False),
         ("/data/*", "/data/a/b", True),
         ("/data/nvme[0-3]", "/data/nvme2", True),
         ("/data/nvme?", "/data/nvme12", False),
@@ -147,6 +270,11 @@ def test_nodes_that_share_a_hostname_label_are_named() -> None:
 )
 def test_a_glob_forbids_what_it_matches_and_what_is_below(glob: str, name: str, forbidden: bool) -> None:
     assert expand.Forbids([glob])(name) == (glob if forbidden else "")
+
+
+def test_of_several_globs_the_one_that_forbids_is_named() -> None:
+    forbids = expand.Forbids(["/data/a", "/data/b", "/data/*"])
+    assert [forbids(each) for each in ("/data/b", "/data/c", "/x")] == ["/data/b", "/data/*", ""]
 
 
 def test_a_never_glob_holds_for_all_files_whatever_else_is_written() -> None:
@@ -173,6 +301,14 @@ def test_a_hostile_glob_takes_no_time() -> None:
 def kept(found: expand.Desired) -> dict[str, expand.Listed]:
     """What a controller keeps with each volume."""
     return {name: expand.Listed(listing=disk.listing) for name, disk in found.disks.items()}
+
+
+def test_what_is_kept_with_a_volume_is_the_same_from_version_to_version() -> None:
+    found = desired(GROUP.replace("{0..1}", "") + "nodes: {n: [/data/a]}\n", node("m", hw="big"))
+    assert {str(disk.source): disk.listing for disk in found.disks.values()} == {
+        "/data/a": "b28acc0e10f3",
+        "/data/x": "bfe000b3324b",
+    }
 
 
 def test_a_disk_whose_node_lost_its_label_is_kept_until_the_item_changes() -> None:

@@ -72,6 +72,8 @@ def desired(of: PoolSettings | None = None, **more: object) -> DesiredDisk:
         "mount_by": "daemon",
         "mark": Mark(),
         "listing": "l",
+        "conflict": "",
+        "never": "",
     }
     return DesiredDisk(**(fields | more))  # type: ignore[arg-type]
 
