@@ -65,6 +65,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     "tidb_volume/content.py": ("tests/unit/test_content.py",),
     "tidb_volume/shape.py": ("tests/unit/test_shape_words.py",),
     "tidb_volume/inventory/expand.py": ("tests/unit/inventory/test_expand.py",),
+    "tidb_volume/inventory/merge.py": (
+        "tests/unit/inventory/test_merge.py",
+        "tests/unit/inventory/test_merge_exactly.py",
+    ),
     "tidb_volume/inventory/diff.py": (
         "tests/unit/inventory/test_diff.py",
         "tests/unit/inventory/test_docs.py",

@@ -89,7 +89,7 @@ class Decision(Value):
 
 def text_hash(data: Mapping[str, str]) -> str:
     """A digest of a ConfigMap's inventory files; other keys do not count."""
-    digest = hashlib.sha256(msgspec.json.encode(sorted(check.files_of(data).items())))
+    digest = hashlib.sha256(msgspec.json.encode(list(check.files_of(data).items())))
     return digest.hexdigest()[:16]
 
 
@@ -104,7 +104,7 @@ def decide(in_force: Mapping[str, Accepted], seen: Mapping[str, Mapping[str, str
     standing = {name: old for name, old in in_force.items() if name in seen}
     refused: dict[str, tuple[Problem, ...]] = {}
     candidates: dict[str, Accepted] = {}
-    for name in sorted(seen):
+    for name in seen:
         old = standing.get(name)
         if old is not None and old.hash == hashes[name]:
             if old.problems:
@@ -125,9 +125,7 @@ def decide(in_force: Mapping[str, Accepted], seen: Mapping[str, Mapping[str, str
     refused |= contradicting
     following = _keep(in_force, accepted, heirloom)
     inventory = _inventory(following)
-    changed = tuple(
-        sorted(name for name, now in following.items() if _stored(now) != _stored(in_force.get(name)))
-    )
+    changed = tuple(name for name, now in following.items() if _stored(now) != _stored(in_force.get(name)))
     return Decision(
         in_force=following,
         inventory=inventory,
@@ -323,7 +321,10 @@ def _kept_pools(in_force: Mapping[str, Accepted], present: Set[str]) -> Heirloom
 def _keep(
     in_force: Mapping[str, Accepted], accepted: Mapping[str, Accepted], heirloom: Heirloom
 ) -> dict[str, Accepted]:
-    """The accepted ConfigMaps with what outlives their files, and those that are gone and leave something."""
+    """The accepted ConfigMaps with what outlives their files, and those that are gone and leave something.
+
+    In the order of their names, in which all that is made of them is told.
+    """
     listed = {glob.glob for now in accepted.values() for glob in now.content.never}
     following: dict[str, Accepted] = {}
     for name in sorted({*in_force, *accepted}):
@@ -357,13 +358,12 @@ def _kept_globs(old: Accepted | None, now: Content | None, listed: set[str]) -> 
 def _too_many_globs(old: Accepted | None, content: Content) -> tuple[Problem, ...]:
     """An edit that renames files again and again cannot heap up what outlives them."""
     kept = _kept_globs(old, content, {glob.glob for glob in content.never})
-    count = len(content.never) + len(kept)
-    if count <= check.LIMIT_GLOBS:
-        return ()
+    count, limit = len(content.never) + len(kept), check.LIMIT_GLOBS
     mark = Mark(config_map=content.name)
     what = f"never globs ({len(kept)} of files that are gone)"
     hint = "end some by an edit of the file that lists them"
-    return (codes.TOO_MANY.at(mark, count=str(count), what=what, limit=str(check.LIMIT_GLOBS), hint=hint),)
+    problem = codes.TOO_MANY.at(mark, count=str(count), what=what, limit=str(limit), hint=hint)
+    return (problem,) if count > limit else ()
 
 
 def _still_used(
@@ -400,13 +400,13 @@ def _pools(contents: Sequence[Content], heirloom: Heirloom) -> tuple[dict[str, P
 
 
 def _inventory(following: Mapping[str, Accepted]) -> Inventory:
-    contents = tuple(following[name].content for name in sorted(following))
-    heirloom = {name: now.kept for name, now in sorted(following.items())}
+    contents = tuple(now.content for now in following.values())
+    heirloom = {name: now.kept for name, now in following.items()}
     pools, default = _pools(contents, heirloom)
     kept = (
         Glob(glob=glob.glob, mark=Mark(config_map=name, file=glob.file))
-        for name in sorted(following)
-        for glob in following[name].kept.never
+        for name, now in following.items()
+        for glob in now.kept.never
     )
     never = (*(glob for content in contents for glob in content.never), *kept)
     return Inventory(
