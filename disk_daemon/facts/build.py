@@ -26,6 +26,8 @@ HEAD_BYTES = 64 << 10
 """Holds a partition table with the usual 128 entries, also on a disk of 4 KiB sectors."""
 _MBR_FIRST, _MBR_ENTRY, _MBR_ENTRIES = 446, 16, 4
 _GPT_MAGIC, _GPT_HEADER_BYTES, _GPT_SECTORS = b"EFI PART", 92, (512, 4096)
+_GPT_ENTRY = 128
+"""The least that an entry has."""
 
 
 def gather(
@@ -114,7 +116,7 @@ def lists_partitions(kind: str, head: bytes) -> bool:
     """
     if kind == "dos":
         entries = (head[_MBR_FIRST + _MBR_ENTRY * number :][:_MBR_ENTRY] for number in range(_MBR_ENTRIES))
-        return any(entry[4:5] != b"\0" and entry[12:16] != bytes(4) for entry in entries)
+        return any(entry[4:5] != b"\0" and entry[12:] != bytes(4) for entry in entries)
     if kind == "gpt":
         for sector in _GPT_SECTORS:
             header = head[sector : sector + _GPT_HEADER_BYTES]
@@ -123,7 +125,7 @@ def lists_partitions(kind: str, head: bytes) -> bool:
                     return True
                 first, count, size = struct.unpack_from("<QII", header, 72)
                 start, end = first * sector, first * sector + count * size
-                if not 0 < size <= 4096 or end > len(head):
+                if not _GPT_ENTRY <= size <= 4096 or end > len(head):
                     return True
                 table = head[start:end]
                 return any(table[at : at + 16] != bytes(16) for at in range(0, len(table), size))

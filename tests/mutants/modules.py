@@ -50,6 +50,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         f"{DAEMON}/test_step_device_exactly.py",
     ),
     "disk_daemon/facts/bare.py": (f"{DAEMON}/test_bare.py",),
+    "disk_daemon/facts/build.py": (f"{DAEMON}/test_build.py",),
     "disk_daemon/minded.py": (f"{DAEMON}/test_minded.py",),
     "disk_daemon/known.py": (f"{DAEMON}/test_known.py",),
     "disk_daemon/journal.py": (f"{DAEMON}/test_journal.py",),
