@@ -86,6 +86,12 @@ KINDS = (
             Column("Volume", ".status.volumeName", wide=True, said="The PersistentVolume."),
             Column("WipeAt", ".status.wipeAt", wide=True, said="When the countdown to the wipe ends."),
             Column("Tenancy", ".status.tenancy", wide=True),
+            Column(
+                "Virtual",
+                ".status.identity.virtual",
+                wide=True,
+                said="A virtual disk's backing file; empty where it is a disk of the machine.",
+            ),
         ),
         selectable=(".spec.nodeName",),
     ),

@@ -14,7 +14,7 @@ from tidb_volume.fleet import Fleet
 from tidb_volume.life.daemon import is_ready
 from tidb_volume.units import format_duration, parse_instant
 from tidb_volume.upstream import BINDING_MODE, AdmissionBinding, AdmissionPolicy, DaemonPod, Pv, StorageClass
-from tidb_volume.value import Value, Volume
+from tidb_volume.value import Value, Volume, VolumeNode
 
 POLICIES = {
     "tidb-volume-claim-ref": "anybody who may edit PersistentVolumes can put a used disk on offer",
@@ -39,6 +39,7 @@ class Installation(Value):
     bindings: tuple[AdmissionBinding, ...] | None
     classes: tuple[StorageClass, ...] | None
     daemons: tuple[DaemonPod, ...] | None
+    nodes: tuple[VolumeNode, ...] | None
     renewed: str | None
     """When the controller's lease was renewed last (RFC 3339); empty: there is none."""
 
@@ -59,6 +60,7 @@ def examine(seen: Installation) -> tuple[Finding, ...]:
         *_leader(seen),
         *_policies(seen),
         *_daemons(seen),
+        *_virtual_disks(seen),
         *_classes(seen),
         *_orphans(seen),
     ]
@@ -140,11 +142,30 @@ def _daemons(seen: Installation) -> Iterator[Finding]:
     ready = {each.spec.node_name for each in seen.daemons if is_ready(each)}
     without = sorted({volume.spec.node_name for volume in seen.volumes} - ready)
     if without:
-        named = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
         yield _error(
             code="DaemonMissing",
-            what=f"no disk-daemon is Ready on {named}: nothing is made ready or wiped there",
+            what=f"no disk-daemon is Ready on {_named(without)}: nothing is made ready or wiped there",
             way_out=f"kubectl get pods -A -o wide -l {names.LABEL_APP}={names.DAEMON}",
+        )
+
+
+def _named(nodes: list[str]) -> str:
+    return ", ".join(nodes[:5]) + (f" and {len(nodes) - 5} more" if len(nodes) > 5 else "")
+
+
+def _virtual_disks(seen: Installation) -> Iterator[Finding]:
+    if seen.nodes is None:
+        yield _unread("NodesUnknown", "what the daemons report of their nodes")
+        return
+    accepting = sorted(each.metadata.name for each in seen.nodes if each.status.virtual_disks)
+    if accepting:
+        count = sum(1 for volume in seen.volumes if volume.status.identity and volume.status.identity.virtual)
+        yield Finding(
+            code="VirtualDisks",
+            severity="warning",
+            what=f"loop devices pass for disks on {_named(accepting)} (volumes: {count}): what is on "
+            "them goes with the disk that their files lie on",
+            way_out="for test clusters alone: elsewhere take --virtual-disks from the daemon's arguments",
         )
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.api.deployed import Kubectl, deployed
 
 pytestmark = pytest.mark.api
+NODE = "{apiVersion: tidbvolume.io/v1alpha1, kind: TidbVolumeNode, metadata: {name: node-1}}"
 
 
 def findings(kubectl: Kubectl) -> dict[str, str]:
@@ -35,6 +36,11 @@ def test_what_is_taken_away_from_an_installation_is_missed() -> None:
     with deployed() as kubectl:
         found = findings(kubectl)
         assert set(found) == nothing_runs
+        kubectl("create", "-f", "-", stdin=NODE)
+        status = '{"status": {"virtualDisks": true}}'
+        kubectl("patch", "tvn", "node-1", "--subresource=status", "--type=merge", "-p", status)
+        assert "node-1" in findings(kubectl)["VirtualDisks"]
+        kubectl("delete", "tvn", "node-1")
         patch = '{"spec": {"validationActions": ["Audit"]}}'
         kubectl.merge("validatingadmissionpolicybinding/tidb-volume-words", patch)
         kubectl("delete", "validatingadmissionpolicy", "tidb-volume-orders")

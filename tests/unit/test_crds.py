@@ -102,6 +102,8 @@ def test_kubectl_get_tv_answers_at_a_glance() -> None:
     (version,) = crd("tidbvolumes")["spec"]["versions"]
     shown = [column["name"] for column in version["additionalPrinterColumns"] if not column.get("priority")]
     assert " ".join(shown) == "Node Disk Pool Size Used State Namespace Owner Claim Age"
+    wide = [column["name"] for column in version["additionalPrinterColumns"] if column.get("priority")]
+    assert " ".join(wide) == "Reason Volume WipeAt Tenancy Virtual"
 
 
 def test_a_column_leads_to_a_field_of_the_schema() -> None:

@@ -26,7 +26,7 @@ from tidb_volume.upstream import (
     SlimMeta,
     StorageClass,
 )
-from tidb_volume.value import Meta
+from tidb_volume.value import Identity, Meta, NodeReport, VolumeNode
 
 NOW = Instant(1_800_000_000.0)
 VOLUME = BOUND.volume
@@ -52,6 +52,10 @@ def fleet(*errors: str) -> Fleet:
     return Fleet(metadata=Meta(name="fleet"), status=status)
 
 
+def reported(node: str, *, virtual: bool = False) -> VolumeNode:
+    return VolumeNode(metadata=Meta(name=node), status=NodeReport(virtual_disks=virtual))
+
+
 def storage_class(mode: str = "WaitForFirstConsumer") -> StorageClass:
     return StorageClass(metadata=Meta(name=POOL), volume_binding_mode=mode)
 
@@ -65,6 +69,7 @@ HEALTHY = Installation(
     bindings=tuple(binding(name, "Deny", "Audit") for name in doctor.POLICIES),
     classes=(storage_class(),),
     daemons=(daemon(NODE),),
+    nodes=(reported(NODE),),
     renewed=format_instant(Instant(NOW - 10)),
 )
 FIRST, *REST = doctor.POLICIES
@@ -93,6 +98,7 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
         ({"daemons": (daemon(NODE, "False"), daemon("another"))}, "DaemonMissing", NODE),
         ({"classes": ()}, "ClassMissing", POOL),
         ({"classes": (storage_class("Immediate"),)}, "ClassImmediate", POOL),
+        ({"nodes": (reported(NODE, virtual=True), reported("b"))}, "VirtualDisks", f"{NODE} (volumes: 0)"),
         ({"volumes": ()}, "Orphan", BOUND.pvs[0].metadata.name),
     ],
 )
@@ -112,6 +118,7 @@ def test_what_is_wrong_is_told_with_whom_it_hurts_and_the_way_out(
         ("policies", "PoliciesUnknown"),
         ("bindings", "PoliciesUnknown"),
         ("daemons", "DaemonsUnknown"),
+        ("nodes", "NodesUnknown"),
         ("classes", "ClassesUnknown"),
         ("pvs", "VolumesUnknown"),
     ],
@@ -131,6 +138,19 @@ def test_errors_come_first_and_a_long_list_of_nodes_is_cut() -> None:
     first, second = examine(msgspec.structs.replace(HEALTHY, volumes=volumes, pvs=None))
     assert (first.code, second.code) == ("DaemonMissing", "VolumesUnknown")
     assert "n0, n1, n2, n3, n4 and 3 more" in first.what
+
+
+def test_how_many_disks_are_virtual_is_told_and_is_no_error() -> None:
+    of_hardware = Identity(serial="S-1", size_bytes=1 << 30)
+    volumes = tuple(
+        msgspec.structs.replace(VOLUME, status=msgspec.structs.replace(VOLUME.status, identity=each))
+        for each in (Identity(virtual="8:17", size_bytes=1 << 30), of_hardware, None)
+    )
+    nodes = (reported(NODE, virtual=True),)
+    (found,) = examine(msgspec.structs.replace(HEALTHY, volumes=volumes, nodes=nodes))
+    assert (found.code, found.severity) == ("VirtualDisks", "warning")
+    assert "(volumes: 1)" in found.what
+    assert "--virtual-disks" in found.way_out
 
 
 def test_every_policy_that_is_deployed_is_looked_for() -> None:

@@ -68,6 +68,7 @@ def _read(api: Reader) -> Installation:
         daemons=api.optional(
             lambda: api.api.list(kinds.DAEMON_POD, labels=f"{names.LABEL_APP}={names.DAEMON}")[0], None
         ),
+        nodes=_all(api, kinds.TIDB_VOLUME_NODE),
         renewed=renewed,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,7 +31,7 @@ from tidb_volume.cli.wishes import POD, WISH, Place, Wish, claims_of, place
 from tidb_volume.kube import codec, kinds
 from tidb_volume.units import Instant
 from tidb_volume.upstream import Node, Pv
-from tidb_volume.value import Phase, Value, Volume
+from tidb_volume.value import Phase, Value, Volume, VolumeNode
 
 if TYPE_CHECKING:
     from tidb_volume.cli.candidates import Considered, Verdict
@@ -189,15 +189,11 @@ class Explainer:
         if node is None and not mine:
             return None
         report = self._api.optional(lambda: self._api.api.find(kinds.TIDB_VOLUME_NODE, name), None)
-        daemon = f"version {report.status.daemon or '?'}" if report is not None else "has not reported"
-        ready = worlds.ready_daemons(self._api)
-        if ready is not None:
-            daemon += ", Ready" if name in ready else ", not Ready: nothing is made ready or wiped here"
         view = NodeView(
             node=name,
             ready=_ready(node),
             hostname=node.metadata.labels.get(names.HOSTNAME, "") if node is not None else "",
-            daemon=daemon,
+            daemon=daemon_words(name, report, worlds.ready_daemons(self._api)),
             disks=self._tell(sorted(mine, key=lambda volume: str(volume.spec.source))),
         )
         return View(asked=name, kind="node", node=view)
@@ -299,6 +295,16 @@ def _ready(node: Node | None) -> str:
         return "not in the cluster"
     ready = [each.status for each in node.status.conditions if each.type == "Ready"]
     return "Ready" if ready == ["True"] else "not ready"
+
+
+def daemon_words(node: str, report: VolumeNode | None, ready: Collection[str] | None) -> str:
+    """A node's daemon; ready: the nodes with a Ready one, None: that may not be read."""
+    said = [f"version {report.status.daemon or '?'}" if report is not None else "has not reported"]
+    if ready is not None:
+        said.append("Ready" if node in ready else "not Ready: nothing is made ready or wiped here")
+    if report is not None and report.status.virtual_disks:
+        said.append("takes loop devices for disks (--virtual-disks, for test clusters)")
+    return ", ".join(said)
 
 
 # --- drawing -------------------------------------------------------------------------------------------

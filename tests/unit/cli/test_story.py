@@ -11,7 +11,7 @@ from tidb_volume.kube import codec
 from tidb_volume.life.around import Around
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import Answer, Meta, Phase, Restore
+from tidb_volume.value import Answer, Meta, NodeReport, Phase, Restore, VolumeNode
 
 
 def on_offer(**settings: object) -> Sim:
@@ -233,6 +233,18 @@ def test_an_open_breaker_names_its_command() -> None:
     told = tell(sim)
     assert "kubectl tidb-volume breaker reset" in commands(told)
     assert any("the circuit breaker is open: too many" in each for each in told.waits)
+
+
+def test_a_virtual_disk_is_told_on_its_volume_and_on_its_node() -> None:
+    told = tell(on_offer())
+    assert told.identity == "virtual disk 8:17, 1Gi"
+    assert "virtual disk 8:17" in text(explain.story_lines(told, Instant(0.0), 100))
+    report = VolumeNode(metadata=Meta(name="n"), status=NodeReport(daemon="1.2", virtual_disks=True))
+    assert "--virtual-disks" in explain.daemon_words("n", report, {"n"})
+    plain = change(report, status=NodeReport(daemon="1.2"))
+    assert explain.daemon_words("n", plain, {"n"}) == "version 1.2, Ready"
+    assert explain.daemon_words("n", plain, ()).startswith("version 1.2, not Ready")
+    assert explain.daemon_words("n", None, None) == "has not reported"
 
 
 def test_a_hostile_story_is_drawn_line_by_line() -> None:
