@@ -12,12 +12,14 @@ import pytest
 
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import (
+    NEXT,
     OLD,
     RawDisk,
     answered,
     facts_of,
     for_all_of,
     identity_of,
+    in_child,
     obey,
     source_of,
 )
@@ -115,6 +117,31 @@ def test_another_process_of_ours_at_the_disk_is_waited_for(raw: RawDisk, rules: 
         assert state(ended) == ("running", "Locked")
     finally:
         os.close(fd)
+
+
+@pytest.mark.parametrize("mode", ["Filesystem", "Block"])
+def test_a_device_that_two_make_ready_at_once_is_made_ready_once(
+    raw: RawDisk, rules: Rules, mode: str
+) -> None:
+    """Of two daemons, whichever step the first one is at (directpv #789: parallel `init`)."""
+    job, identity = {"volume_mode": mode}, identity_of(raw, rules)
+    steps: list[str] = []
+
+    def second() -> None:
+        order = prepare(identity, id="order-2", next=NEXT)
+        ended = obey(raw, order, rules, job=job, sleep=lambda _: None)
+        assert state(ended) == ("running", "Locked")
+
+    def tick(what: str) -> None:
+        steps.append(what)
+        assert in_child(second) == 0, what
+
+    assert state(obey(raw, prepare(identity), rules, job=job, tick=tick)) == ("done", "")
+    assert ("mkfs" if mode == "Filesystem" else "overwrite") in steps
+    facts = facts_of(raw, rules, **job)
+    assert facts.tenancies == (OLD,)
+    assert (facts.raw or pytest.fail("no raw")).uuid == raw.uuid()
+    assert entry_of(raw, rules).handed == OLD
 
 
 def test_a_name_that_leads_to_no_device_or_to_none_is_said(

@@ -225,3 +225,67 @@ def test_something_else_put_where_mkfs_was_cut_is_not_formatted(raw: RawDisk, ru
 def _die_if(now: bool) -> None:
     if now:
         os.kill(os.getpid(), 9)
+
+
+@pytest.fixture
+def elsewhere(used: RawDisk, tmp_path: Path) -> Iterator[Path]:
+    """A folder that somebody may mount the disk on."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    yield folder
+    if folder.is_mount():
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("fs_type", ["xfs", "ext4"])
+@pytest.mark.parametrize("how", ["mounted", "held"])
+def test_who_has_the_device_when_mkfs_begins_keeps_what_is_on_it(
+    used: RawDisk, rules: Rules, elsewhere: Path, fs_type: str, how: str
+) -> None:
+    """What we held exclusively is let go for mkfs, which is told to overwrite, and takes it for itself."""
+    order = reclaim(identity_of(used, rules), method="format")
+    held: list[int] = []
+
+    def tick(what: str) -> None:
+        if what == "mkfs" and how == "held":
+            held.append(os.open(used.loop, os.O_RDONLY | os.O_EXCL))
+        elif what == "mkfs":
+            subprocess.run(["mount", used.loop, elsewhere], check=True)
+
+    ended = obey(used, order, rules, tick=tick, job={"fs_type": fs_type})
+    assert state(ended) == ("failed", "EIO")
+    assert ended.work is not None
+    assert f"mkfs.{fs_type} ended with 1" in ended.work.message
+    again = msgspec.structs.replace(order, attempt=1)
+    assert state(obey(used, again, rules, job={"fs_type": fs_type})) == ("running", "InUse")
+    if how == "held":
+        os.close(held.pop())
+        subprocess.run(["mount", used.loop, elsewhere], check=True)
+    assert (elsewhere / ".tidb-volume" / OLD / "data").read_bytes() == SECRET
+    subprocess.run(["umount", elsewhere], check=True)
+    assert state(obey(used, again, rules, job={"fs_type": fs_type})) == ("done", "")
+
+
+@pytest.mark.parametrize("at", ["journal", "hold", "mkfs"])
+def test_a_name_that_moves_to_another_disk_in_mid_work_takes_the_work_nowhere(
+    used: RawDisk, rules: Rules, tmp_path: Path, at: str
+) -> None:
+    order = reclaim(identity_of(used, rules), method="format")
+    other = RawDisk.make(tmp_path, "other", msgspec.structs.replace(rules, mounts=str(tmp_path / "other")))
+
+    def tick(what: str) -> None:
+        if what == at:
+            used.by_id.unlink()
+            used.by_id.symlink_to(other.loop)
+
+    try:
+        other.write(0, SECRET)
+        before = other.image.read_bytes()
+        assert state(obey(used, order, rules, tick=tick)) == ("done", "")
+        os.sync()
+        assert other.image.read_bytes() == before
+    finally:
+        other.remove()
+    used.by_id.unlink()
+    used.by_id.symlink_to(used.loop)
+    assert facts_of(used, rules).tenancies == (NEXT,)
