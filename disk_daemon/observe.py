@@ -36,8 +36,8 @@ def look_at(job: Job, rules: folder.Rules) -> Facts:
             return device.look(fd, job, rules)
     except folder.Absent as error:
         return folder.absent(error, rules)
-    except OSError as error:
-        return Facts(presence=Presence.STUCK, message=said(error), boot=folder.boot_id(rules))
+    except (OSError, ValueError) as error:
+        return _stuck(error, rules)
 
 
 def look(path: str, rules: folder.Rules, how: Look = folder.look) -> Facts:
@@ -47,8 +47,14 @@ def look(path: str, rules: folder.Rules, how: Look = folder.look) -> Facts:
             return how(root, path, rules)
     except folder.Absent as error:
         return folder.absent(error, rules)
-    except OSError as error:
-        return Facts(presence=Presence.STUCK, message=said(error), boot=folder.boot_id(rules))
+    except (OSError, ValueError) as error:
+        return _stuck(error, rules)
+
+
+def _stuck(error: OSError | ValueError, rules: folder.Rules) -> Facts:
+    """A ValueError: something that the kernel or the disk says is not understood."""
+    what = said(error) if isinstance(error, OSError) else folder.why(error)
+    return Facts(presence=Presence.STUCK, message=what, boot=folder.boot_id(rules))
 
 
 def record_of(facts: Facts, rules: folder.Rules) -> Record:

@@ -53,14 +53,15 @@ def parse(table: bytes) -> Iterator[Mount]:
             continue
         fields = os.fsdecode(line).split(" ")
         rest = fields.index("-", 6)
+        fs_type, _, own, *_ = fields[rest + 1 :]
         yield Mount(
             id=int(fields[0]),
             parent=int(fields[1]),
             device=fields[2],
             root=plain(fields[3]),
             target=plain(fields[4]),
-            fs_type=fields[rest + 1],
-            options=(*fields[5].split(","), *fields[rest + 3].split(",")),
+            fs_type=fs_type,
+            options=(*fields[5].split(","), *own.split(",")),
             shared=any(field.startswith("shared:") for field in fields[6:rest]),
         )
 

@@ -58,7 +58,7 @@ def _bound(devices: Collection[int], tables: Collection[mounts.Table], rules: Ru
             continue
         for line in table.lines.split(b"\n"):
             # A bind mount of one node: its root is a path in a file system that holds device nodes.
-            if not line or line.split(b" ", 4)[3] == b"/":
+            if not line or line.split(b" ", 4)[3:4] == [b"/"]:
                 continue
             for mount in mounts.parse(line):
                 if _leads_to(mount.target, table.pid, devices):

@@ -7,21 +7,27 @@ may reach a terminal as it is.
 
 from __future__ import annotations
 
+import os
 import struct
+from contextlib import suppress
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from disk_daemon import journal, kernel, tools
-from disk_daemon.facts import build, hardware, mounts
-from disk_daemon.known import Broken, Entry, Made
+from disk_daemon import journal, kernel, observe, tools
+from disk_daemon.facts import build, hardware, loops, mounts, openers
+from disk_daemon.facts.folder import Rules
+from disk_daemon.jobs import Job
+from disk_daemon.known import Broken, Entry, Facts, Made
 from disk_daemon.tools import Found
 from tests.unit.daemon.cases import DISK, NEXT, OLD, entry, taken
 from tidb_volume.identity import words
 from tidb_volume.units import format_bytes
+from tidb_volume.value import Presence, Source
 
 files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -75,6 +81,14 @@ def test_a_gpt_header_may_say_anything_of_where_its_table_is(
             assert listed, "a table out of reach may list anything"
 
 
+def mutated(sample: bytes) -> st.SearchStrategy[bytes]:
+    """Cut somewhere, or with something else in one place."""
+    at = st.integers(0, len(sample))
+    return at.map(lambda end: sample[:end]) | st.tuples(at, at, st.binary(max_size=4)).map(
+        lambda made: sample[: min(made[:2])] + made[2] + sample[max(made[:2]) :]
+    )
+
+
 @given(head=st.binary(max_size=4096))
 def test_a_superblock_has_a_uuid_or_none(head: bytes) -> None:
     for magic in (b"", b"XFSB"):
@@ -89,6 +103,36 @@ def test_half_a_mount_table_is_none(table: bytes) -> None:
             assert mount.device
     except ValueError:
         pass
+
+
+MOUNT = b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
+"""The example in proc(5)."""
+
+
+@given(line=mutated(MOUNT))
+def test_a_line_of_a_mount_table_is_whole_or_none(line: bytes) -> None:
+    try:
+        found = list(mounts.parse(line))
+    except ValueError:
+        return
+    assert len(found) == len([each for each in line.split(b"\n") if each])
+
+
+@given(line=mutated(MOUNT))
+def test_who_looks_for_bound_nodes_in_half_a_line_does_not_know(line: bytes) -> None:
+    with suppress(ValueError):
+        assert list(openers._bound({1}, [mounts.Table(0, line)], Rules())) == []
+
+
+@given(major=st.integers(1, 300), minor=st.integers(0, 300), other=st.integers(1, 300))
+def test_a_device_is_found_in_a_table_by_its_whole_number(major: int, minor: int, other: int) -> None:
+    """A search for 8:1 finds neither 8:16 nor 18:1; one for `/dev/sda` elsewhere also hit `/dev/sdaa`."""
+    numbers = [(major, minor), (other, minor), (major, other)]
+    source = b"%d:%d" % numbers[0]  # a mount may call what it is of anything
+    lines = [b"1 1 %d:%d / /m rw - xfs %b rw" % (*each, source) for each in numbers]
+    table = mounts.Table(0, b"\n".join(lines) + b"\n")
+    want = numbers.count(numbers[0])
+    assert len(list(table.of(f"{major}:{minor}"))) == want
 
 
 FIELD = st.binary(min_size=1, max_size=12).filter(lambda field: not set(field) & set(b" \n\t\\"))
@@ -147,3 +191,26 @@ def test_whatever_a_vendor_wrote_into_a_disk_can_be_told_and_shown(
     assert words(found).isprintable()
     assert msgspec.json.decode(msgspec.json.encode(found)) == msgspec.to_builtins(found)
     assert found.size_bytes == 1 << 20, format_bytes(found.size_bytes)
+
+
+@given(folder=FIELD, file=FIELD)
+def test_a_file_on_a_server_is_known_by_the_kernels_name_for_it(folder: bytes, file: bytes) -> None:
+    line = b"36 35 0:50 / /%b rw - nfs4 server:/x rw" % folder
+    (mount,) = mounts.parse(line)
+    assert loops._server(os.fsdecode(b"/%b/%b\n" % (folder, file)), (mount,)) == mount
+    assert loops._server(os.fsdecode(b"/%bx/%b\n" % (folder, file)), (mount,)) is None
+
+
+def test_what_a_look_does_not_understand_is_told_of_the_disk(tmp_path: Path) -> None:
+    """An exception would end the child, and its disk would never be reported."""
+
+    def how(fd: int, path: str, rules: Rules) -> Facts:
+        raise ValueError("no mountinfo:\n")
+
+    folder = observe.look(str(tmp_path), Rules(), how)
+    job = Job(id=1, kind="observe", source=Source(device="/dev/sda"))
+    with mock.patch.object(observe.device, "opened", side_effect=ValueError("no mountinfo:\n")):
+        device = observe.look_at(job, Rules())
+    for facts in (folder, device):
+        assert facts.presence is Presence.STUCK
+        assert "no mountinfo:\\n" in facts.message
