@@ -20,12 +20,13 @@ GONE = (errno.ENOENT, errno.ESRCH)
 """What /proc answers for a process that has ended, or for what it does not have."""
 _CHUNK = 1 << 16
 _CAP_SYS_PTRACE = 19
+_ENDED = (b"Z", b"X")
 _KERNEL_THREAD = 0x00200000
 """PF_KTHREAD (linux/sched.h)."""
-_MAPPING = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ (?!00:00 0 )(\S+ \d+)( .*)$", re.MULTILINE)
-"""A line of `maps` that is of a file: its range, device and inode as the kernel has them, and its name."""
+_MAPPING = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ (?:00:00 0 .*|(\S+ \d+)( .*))$", re.MULTILINE)
+"""A line of `maps`: its range, and of a file's the device and inode as the kernel has them, and its name."""
 _LOOKS = 5
-_ON_THE_WAY = re.compile(rb"^scm_fds:\s*[1-9]", re.MULTILINE)
+_ON_THE_WAY = re.compile(rb"^scm_fds:(?![ \t]*0$)", re.MULTILINE)
 """In the fdinfo of a socket in the Unix domain (net/unix/af_unix.c, unix_show_fdinfo)."""
 _MOMENTS_S = (0.01, 0.1, 0.3, 0.6)
 _POD = re.compile(rb"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
@@ -59,9 +60,15 @@ def read(path: str) -> bytes:
 def check_that_we_may_look() -> None:
     """PermissionError where the folders of other users' processes are closed to us: who may be there?"""
     status = read("/proc/self/status")
-    effective = int(status.partition(b"\nCapEff:")[2].split(None, 1)[0], 16)
+    effective = int(_word(status, b"CapEff"), 16)
     if not effective & 1 << _CAP_SYS_PTRACE:
         raise PermissionError(errno.EPERM, "who uses it cannot be seen without CAP_SYS_PTRACE")
+
+
+def _word(status: bytes, name: bytes) -> bytes:
+    """What a line of a `status` says. ValueError where none says it."""
+    found, *_ = status.partition(b"\n%b:" % name)[2].split(None, 1)
+    return found
 
 
 def threads(pid: str) -> list[str]:
@@ -99,7 +106,7 @@ def _share_descriptors(pid: str, thread: str) -> bool:
 def has_ended(thread: str) -> bool:
     """Whether a process's first thread, or another, has ended; others of it may go on."""
     state, _ = _state(thread)
-    return state in b"ZX"
+    return state in _ENDED
 
 
 def stands_still(pid: str) -> int | None:
@@ -111,7 +118,7 @@ def stands_still(pid: str) -> int | None:
         if error.errno in GONE:
             return None
         raise
-    waits = int(status.partition(b"\nvoluntary_ctxt_switches:")[2].split(None, 1)[0])
+    waits = int(_word(status, b"voluntary_ctxt_switches"))
     return waits if b"\nState:\tD" in status else None
 
 
@@ -119,18 +126,18 @@ def has_nothing(pid: str) -> bool:
     """Whether what we may not look at has nothing open for all that: a thread of the kernel's own, or a
     process that has ended, with all its threads."""
     state, flags = _state(pid)
-    return bool(flags & _KERNEL_THREAD) or (state in b"ZX" and not any(other_threads(pid)))
+    return bool(flags & _KERNEL_THREAD) or (state in _ENDED and not any(other_threads(pid)))
 
 
 def _state(thread: str) -> tuple[bytes, int]:
-    """State and flags (proc(5)); X, dead, where it is gone."""
+    """State and flags (proc(5)); X, dead, where it is gone. ValueError where they are not told."""
     try:
-        state, *fields = read(f"/proc/{thread}/stat").rpartition(b") ")[2].split()
+        state, _, _, _, _, _, flags, *_ = read(f"/proc/{thread}/stat").rpartition(b") ")[2].split()
     except OSError as error:
         if error.errno in GONE:
             return b"X", 0
         raise
-    return state, int(fields[5])
+    return state, int(flags)
 
 
 def descriptors(folder: str) -> Iterator[tuple[str, Remembered]]:
@@ -180,7 +187,7 @@ def carries_descriptors(folder: str, number: str) -> bool:
 
 def mapped(folder: str, known: set[bytes]) -> Iterator[Remembered]:
     """The files that a process has mapped, each once. PermissionError: we may not know; BlockingIOError: it
-    changes its mappings faster than they can be asked for.
+    changes its mappings faster than they can be asked for; ValueError: what they are is not understood.
 
     known: ordinary files that were met before in the same pass over all processes, which are left out here;
     kept up by this. Only a file whose device and inode are to everybody what they are to the kernel is known
@@ -189,14 +196,17 @@ def mapped(folder: str, known: set[bytes]) -> Iterator[Remembered]:
     asked: set[tuple[bytes, bytes]] = set()
     for _ in range(_LOOKS):
         try:
-            found = _MAPPING.findall(read(f"{folder}/maps"))
+            lines = read(f"{folder}/maps")
         except OSError as error:
             if error.errno in GONE:
                 return
             raise
+        found = _MAPPING.findall(lines)
+        if len(found) != lines.count(b"\n"):
+            raise ValueError(f"{folder}/maps has a line that is none")
         changed = False
         for start, end, inode, name in found:
-            if inode in known or (inode, name) in asked:
+            if not inode or inode in known or (inode, name) in asked:
                 continue
             link = f"{folder}/map_files/{int(start, 16):x}-{int(end, 16):x}"
             try:

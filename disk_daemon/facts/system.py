@@ -7,6 +7,7 @@ folder is a link to `/data/kubelet` is found as well. A folder that is not there
 from __future__ import annotations
 
 import os
+import re
 import stat
 
 from disk_daemon.facts import mounts
@@ -54,17 +55,29 @@ def lives(device: int, also: tuple[str, ...] = ()) -> str:
     return ""
 
 
+def swapped_to(table: bytes) -> tuple[str, ...]:
+    """The paths in /proc/swaps. ValueError for what is no such table: it has a heading, if nothing else."""
+    *lines, rest = table.split(b"\n")
+    if rest or not lines or not lines[0].startswith(b"Filename"):
+        raise ValueError("/proc/swaps is not whole")
+    found = []
+    for line in lines[1:]:
+        path, _, _, _, _ = re.split(rb"[ \t]+", line)
+        # Escaped as in a mountinfo, and all else as it is.
+        found.append(mounts.plain(os.fsdecode(path)))
+    return tuple(found)
+
+
 def swap(device: int) -> str:
     """The swap device or file that lies on a device number; empty: none known.
 
     One whose path leads nowhere (deleted, or of another mount namespace) is passed over: the kernel itself
-    lets nobody rename or unlink a file that is swapped to, and holds a device exclusively.
+    lets nobody rename or unlink a file that is swapped to, and holds a device exclusively. ValueError: see
+    `swapped_to`.
     """
     with open("/proc/swaps", "rb") as file:
-        lines = file.read().split(b"\n")[1:]
-    for line in filter(None, lines):
-        # Escaped as in a mountinfo, and all else as it is.
-        path = mounts.plain(os.fsdecode(line.split(b" ", 1)[0].split(b"\t", 1)[0]))
+        paths = swapped_to(file.read())
+    for path in paths:
         try:
             about = os.stat(path)
         except OSError:

@@ -8,20 +8,23 @@ may reach a terminal as it is.
 from __future__ import annotations
 
 import os
+import stat
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest import mock
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from disk_daemon import journal, kernel, observe, tools
-from disk_daemon.facts import build, hardware, loops, mounts, openers
+from disk_daemon.facts import build, hardware, loops, mounts, openers, process, system
 from disk_daemon.facts.folder import Rules
 from disk_daemon.jobs import Job
+from disk_daemon.kernel import Remembered
 from disk_daemon.known import Broken, Entry, Facts, Made
 from disk_daemon.tools import Found
 from tests.unit.daemon.cases import DISK, NEXT, OLD, entry, taken
@@ -191,6 +194,92 @@ def test_whatever_a_vendor_wrote_into_a_disk_can_be_told_and_shown(
     assert words(found).isprintable()
     assert msgspec.json.decode(msgspec.json.encode(found)) == msgspec.to_builtins(found)
     assert found.size_bytes == 1 << 20, format_bytes(found.size_bytes)
+
+
+@example(blank=b"\t", path=b"x", text=b"Filename")
+@given(blank=st.sampled_from([b"\t", b"  "]), path=FIELD, text=st.binary(max_size=80))
+def test_what_is_swapped_to_is_read_or_not_known(blank: bytes, path: bytes, text: bytes) -> None:
+    """Of a table that is none nobody can say that nothing is swapped to."""
+    head = b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+    row = blank.join([b"/" + path, b"partition", b"1048572", b"0", b"-2\n"])
+    assert system.swapped_to(head + row) == (os.fsdecode(b"/" + path),)
+    assert system.swapped_to(head) == ()
+    for broken in (text, head + text.replace(b"\n", b" ").strip() + b"x\n"):
+        try:
+            found = system.swapped_to(broken)
+        except ValueError:
+            continue
+        assert broken.startswith(b"Filename")
+        assert len(found) == broken.count(b"\n") - 1
+
+
+@contextmanager
+def proc(text: bytes) -> Iterator[None]:
+    """A /proc in which every file says the same."""
+    with mock.patch.object(process, "read", return_value=text):
+        yield
+
+
+STAT = b"4711 (a (b) c) R 1 4711 4711 0 -1 4194560 1 0 0 0"
+STATUS = b"Name:\tx\nState:\tD (disk sleep)\nCapEff:\t000001ffffffffff\nvoluntary_ctxt_switches:\t150\n"
+
+
+@given(text=mutated(STAT) | st.binary(max_size=40))
+def test_a_process_that_is_not_understood_has_not_ended(text: bytes) -> None:
+    with proc(STAT):
+        assert not process.has_ended("1")
+        assert not process.has_nothing("1")
+    with proc(text):
+        try:
+            ended = process.has_ended("1")
+        except ValueError:
+            return
+    assert ended == (text.rpartition(b") ")[2].split()[0] in (b"Z", b"X"))
+
+
+@given(text=mutated(STATUS) | st.binary(max_size=40))
+def test_rights_and_waits_that_are_not_told_are_not_known(text: bytes) -> None:
+    with proc(STATUS):
+        process.check_that_we_may_look()
+        assert process.stands_still("1") == 150
+    with proc(text):
+        with suppress(ValueError):
+            waits = process.stands_still("1")
+            assert waits is None or (b"\nState:\tD" in text and b"\nvoluntary_ctxt_switches:" in text)
+        try:
+            process.check_that_we_may_look()
+        except (ValueError, PermissionError):
+            return
+    assert b"CapEff:" in text
+
+
+@given(said=st.binary(max_size=8).filter(lambda said: b"\n" not in said and said.strip() != b"0"))
+def test_a_socket_carries_nothing_only_where_it_says_so(said: bytes) -> None:
+    with mock.patch.object(process, "_MOMENTS_S", ()), proc(b"pos:\t0\nscm_fds: 0\n"):
+        assert not process.carries_descriptors("/proc/1", "3")
+    with mock.patch.object(process, "_MOMENTS_S", ()), proc(b"pos:\t0\nscm_fds: %b\nx: 0\n" % said):
+        assert process.carries_descriptors("/proc/1", "3")
+
+
+MAPS = (
+    b"7f0000000000-7f0000001000 rw-s 00000000 00:05 1234                       /dev/sda\n"
+    b"7f0000001000-7f0000002000 rw-p 00000000 00:00 0 \n"
+    b"7ffc00000000-7ffc00001000 r-xp 00000000 00:00 0                          [vdso]\n"
+)
+
+
+@given(text=mutated(MAPS))
+def test_a_mapping_that_is_not_understood_is_not_passed_over(text: bytes) -> None:
+    device = Remembered(stat.S_IFBLK, 1234, 8, 5)
+    with mock.patch.object(process, "remembered", return_value=device):
+        with proc(MAPS):
+            assert list(process.mapped("/proc/1", set())) == [device]
+        with proc(text):
+            try:
+                found = list(process.mapped("/proc/1", set()))
+            except ValueError:
+                return
+    assert len(found) == sum(line.split(b" ")[3:5] != [b"00:00", b"0"] for line in text.split(b"\n")[:-1])
 
 
 @given(folder=FIELD, file=FIELD)
