@@ -49,10 +49,10 @@ def gather(
     slaves = _names(own / "slaves")
     return Build(
         name=own.name,
-        size_bytes=int((own / "size").read_text()) * hardware.SECTOR,
+        size_bytes=hardware.size_of(own),
         pseudo=_driver(whole.name) in _PSEUDO,
         optical=_driver(whole.name) in _OPTICAL or _read(whole / "device" / "type") == _OPTICAL_TYPE,
-        removable=_read(whole / "removable") == "1",
+        removable=_read(whole / "removable") not in ("", "0"),
         vital=next(filter(None, (lives(each, also_vital) for each in numbers)), ""),
         swap=next(filter(None, map(swaps, numbers)), ""),
         made_of=tuple(slaves) or (("other devices",) if stacked else ()),
@@ -84,7 +84,7 @@ def _driver(name: str) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except OSError:
         return ""
 
@@ -125,7 +125,7 @@ def lists_partitions(kind: str, head: bytes) -> bool:
                     return True
                 first, count, size = struct.unpack_from("<QII", header, 72)
                 start, end = first * sector, first * sector + count * size
-                if not _GPT_ENTRY <= size <= 4096 or end > len(head):
+                if not count or not _GPT_ENTRY <= size <= 4096 or end > len(head):
                     return True
                 table = head[start:end]
                 return any(table[at : at + 16] != bytes(16) for at in range(0, len(table), size))

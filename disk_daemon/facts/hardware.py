@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from contextlib import suppress
 from pathlib import Path
 
 from disk_daemon import blockdev, kernel
+from disk_daemon.shown import shown
 from tidb_volume.identity import same_hardware
 from tidb_volume.value import Identity
 
@@ -42,9 +44,24 @@ def number(device: int) -> str:
 
 
 def device_of(own: Path) -> int:
-    """The number of a device, by its folder in sysfs."""
-    major, minor = (own / "dev").read_text().split(":")
-    return os.makedev(int(major), int(minor))
+    """The number of a device, by its folder in sysfs. OSError where that does not say it."""
+    said = _read(f"{own}/dev")
+    found = re.fullmatch(rb"(\d{1,4}):(\d{1,7})\n", said)  # 12 and 20 bits
+    if found is None:
+        raise _not_understood(f"{own}/dev", said)
+    return os.makedev(int(found[1]), int(found[2]))
+
+
+def size_of(own: str | Path) -> int:
+    """A device's size in bytes, by its folder in sysfs. OSError where that does not say it."""
+    said = _read(f"{own}/size")
+    if re.fullmatch(rb"\d{1,18}\n", said) is None:
+        raise _not_understood(f"{own}/size", said)
+    return int(said) * SECTOR
+
+
+def _not_understood(path: str, said: bytes) -> OSError:
+    return OSError(errno.EIO, f"sysfs says {shown(said)!r}", path)
 
 
 def folder(device: str, sys: Path = SYS) -> Path:
@@ -77,7 +94,7 @@ def identity(device: str, *, virtual_disks: bool, sys: Path = SYS) -> Identity:
         wwn=_wwn(whole, serial) or _mapped(whole),
         serial=serial,
         model=_fact(f"{whole}/device/model"),
-        size_bytes=int(_read(f"{own}/size")) * SECTOR,
+        size_bytes=size_of(own),
         partition=f"{_fact(f'{own}/partition')}@{_fact(f'{own}/start')}" if is_partition else "",
     )
     if facts.eui or facts.wwn or facts.serial:
@@ -121,7 +138,7 @@ def _facts(whole: str, serial: str) -> Identity:
         wwn=_wwn(whole, serial),
         serial=serial,
         model=_fact(f"{whole}/device/model"),
-        size_bytes=int(_read(f"{whole}/size")) * SECTOR,
+        size_bytes=size_of(whole),
     )
 
 

@@ -71,6 +71,7 @@ def test_a_partition_table_that_cannot_be_read_counts_as_one_with_partitions(kin
     size=st.integers(0, 2**32 - 1),
     length=st.integers(0, 9000),
 )
+@example(at=512, first=2, count=0, size=128, length=0)
 def test_a_gpt_header_may_say_anything_of_where_its_table_is(
     at: int, first: int, count: int, size: int, length: int
 ) -> None:
@@ -80,7 +81,7 @@ def test_a_gpt_header_may_say_anything_of_where_its_table_is(
     for cut in (bytes(head), bytes(head[:length])):
         listed = build.lists_partitions("gpt", cut)
         assert listed in (True, False)
-        if cut[at : at + 8] == b"EFI PART" and (not 0 < size <= 4096 or first > 32):
+        if cut[at : at + 8] == b"EFI PART" and (not 0 < size <= 4096 or first > 32 or not count):
             assert listed, "a table out of reach may list anything"
 
 
@@ -194,6 +195,33 @@ def test_whatever_a_vendor_wrote_into_a_disk_can_be_told_and_shown(
     assert words(found).isprintable()
     assert msgspec.json.decode(msgspec.json.encode(found)) == msgspec.to_builtins(found)
     assert found.size_bytes == 1 << 20, format_bytes(found.size_bytes)
+
+
+@files
+@given(
+    name=st.sampled_from(["size", "dev", "removable", "device/type"]),
+    text=st.binary(max_size=12) | st.integers(-(10**30), 10**30).map(lambda number: b"%d:1\n" % number),
+)
+def test_an_attribute_that_is_none_is_told_as_an_error_of_the_disk(
+    name: str, text: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    sys = tmp_path_factory.mktemp("sys")
+    own = sys / "devices" / "sda"
+    (own / "device").mkdir(parents=True)
+    (sys / "dev" / "block").mkdir(parents=True)
+    (sys / "dev" / "block" / "8:0").symlink_to("../../devices/sda")
+    plain = {"size": b"2048\n", "dev": b"8:0\n", "removable": b"0\n", "serial": b"S-1\n"}
+    for each, said in {**plain, name: text}.items():
+        (own / each).write_bytes(said)
+    try:
+        built = build.gather("8:0", sys=sys, lives=lambda device, also: "", swaps=lambda device: "")
+        found = hardware.identity("8:0", virtual_disks=False, sys=sys)
+    except OSError:
+        assert name in ("size", "dev")
+        return
+    assert built.size_bytes == found.size_bytes >= 0
+    if name == "removable" and text.strip() not in (b"0", b""):
+        assert built.removable
 
 
 @example(blank=b"\t", path=b"x", text=b"Filename")
