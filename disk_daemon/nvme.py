@@ -114,9 +114,13 @@ def told(namespace: int, controller: bytes, data: bytes, active: bytes, allocate
 
 
 def _listed(page: bytes) -> tuple[int, ...]:
-    """A list of namespaces: it ends with the first zero. A full page may not be all of them."""
+    """A list of namespaces: it ends with the first zero, and nothing is behind it. A full page may not be all
+    of them. ValueError for what is no such list."""
     listed = struct.unpack(f"<{_PAGE // 4}I", page)
-    return tuple(listed[: listed.index(0)] if 0 in listed else listed)
+    found = listed[: listed.index(0)] if 0 in listed else listed
+    if any(listed[len(found) :]):
+        raise ValueError("a list of namespaces goes on behind its end")
+    return tuple(found)
 
 
 # --- the ioctls -----------------------------------------------------------------------------------------
@@ -129,9 +133,9 @@ def look(fd: int) -> Nvme | None:
         controller = _identify(fd, 0, _CNS_CONTROLLER)
         data = _identify(fd, namespace, _CNS_NAMESPACE)
         active = _identify(fd, 0, _CNS_ACTIVE)
-    except OSError:
+        return told(namespace, controller, data, active, _allocated(fd))
+    except (OSError, ValueError):
         return None
-    return told(namespace, controller, data, active, _allocated(fd))
 
 
 def _allocated(fd: int) -> bytes | None:

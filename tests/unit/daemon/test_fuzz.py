@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from disk_daemon import journal, kernel, observe, tools
+from disk_daemon import journal, kernel, nvme, observe, tools
 from disk_daemon.facts import build, hardware, loops, mounts, openers, process, system
 from disk_daemon.facts.folder import Rules
 from disk_daemon.jobs import Job
@@ -316,6 +316,60 @@ def test_a_file_on_a_server_is_known_by_the_kernels_name_for_it(folder: bytes, f
     (mount,) = mounts.parse(line)
     assert loops._server(os.fsdecode(b"/%b/%b\n" % (folder, file)), (mount,)) == mount
     assert loops._server(os.fsdecode(b"/%bx/%b\n" % (folder, file)), (mount,)) is None
+
+
+PAGE = st.binary(max_size=64).map(lambda head: head + bytes(4096 - len(head)))
+ANY_PAGE = PAGE | st.binary(max_size=16).map(lambda part: (part * 4096)[:4096] or bytes(4096))
+
+
+@given(
+    namespace=st.integers(1, 2**32 - 1),
+    controller=st.tuples(st.integers(0, 2**16 - 1), st.integers(0, 255), st.integers(0, 255)),
+    active=ANY_PAGE,
+    allocated=st.none() | ANY_PAGE,
+    mine=st.booleans(),
+)
+def test_what_a_disk_says_of_its_namespaces_never_has_one_erased_that_it_names_besides(
+    *, namespace: int, controller: tuple[int, int, int], active: bytes, allocated: bytes | None, mine: bool
+) -> None:
+    own = struct.pack("<I", namespace)
+    active = own + active[4:] if mine else active
+    page = bytearray(4096)
+    struct.pack_into("<H", page, 256, controller[0])
+    page[76], page[524] = controller[1:]
+    try:
+        seen = nvme.told(namespace, bytes(page), bytes(4096), active, allocated)
+    except ValueError:
+        return
+    if nvme.refused(seen):
+        return
+    assert controller[0] & 2
+    listed = {*struct.unpack("<1024I", active)}
+    assert namespace in listed
+    if controller[2] & 3:
+        others = listed | {*struct.unpack("<1024I", allocated or active)}
+        assert others <= {0, namespace}
+
+
+@given(pages=st.lists(st.binary(max_size=40), min_size=4, max_size=4), at=st.integers(0, 3))
+def test_identify_data_is_whole_or_none(pages: list[bytes], at: int) -> None:
+    whole = [bytes(4096)] * 4
+    whole[at] = pages[at]
+    with pytest.raises(ValueError, match="4096"):
+        nvme.told(1, *whole)
+
+
+def test_a_disk_whose_identify_data_is_none_is_not_asked_to_erase_itself() -> None:
+    """Two namespaces of which the list shows one: what stands after its end makes it none."""
+    controller = bytearray(4096)
+    struct.pack_into("<H", controller, 256, 2)
+    active = struct.pack("<III", 1, 0, 2) + bytes(4084)
+    pages = [bytes(controller), bytes(4096), active, active]
+    with (
+        mock.patch.object(nvme.fcntl, "ioctl", return_value=1),
+        mock.patch.object(nvme, "_identify", side_effect=pages),
+    ):
+        assert nvme.look(0) is None
 
 
 def test_what_a_look_does_not_understand_is_told_of_the_disk(tmp_path: Path) -> None:
