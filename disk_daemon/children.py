@@ -15,7 +15,9 @@ import msgspec
 from disk_daemon import zygote
 from disk_daemon.jobs import Job, Message
 from disk_daemon.known import Live
+from tidb_volume.obs.log import Log
 
+_log = Log(__name__)
 _messages: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
@@ -105,14 +107,23 @@ class Children:
         return child
 
     def hear(self, child: Child) -> bool:
-        """Take one message of a child's; False: it has closed its line, and is about to be gone."""
+        """Take one message of a child's; False: it has closed its line, and is about to be gone.
+
+        One that says what nobody understands is ended: its disk alone goes without an answer.
+        """
         try:
             packet = child.line.recv(zygote.PACKET)
         except ConnectionResetError:
             return False
         if not packet:
             return False
-        self._on_message(child, _messages.decode(packet))
+        try:
+            message = _messages.decode(packet)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            _log.error("a child is not understood", volume=child.job.volume, error=str(error))
+            self.kill(child)
+            return True
+        self._on_message(child, message)
         return True
 
     def kill(self, child: Child) -> None:

@@ -91,7 +91,7 @@ def _read(path: Path) -> Entry | Broken:
         return msgspec.json.decode(path.read_bytes(), type=Entry)
     except OSError as error:
         return Broken(why=f"the journal {path} cannot be read: {error.strerror}")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Broken(why=f"the journal {path} is damaged: {error}")
 
 

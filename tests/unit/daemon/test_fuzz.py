@@ -8,6 +8,7 @@ may reach a terminal as it is.
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import struct
 from collections.abc import Iterator
@@ -20,10 +21,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from disk_daemon import journal, kernel, nvme, observe, tools
+from disk_daemon import journal, kernel, nvme, observe, tools, zygote
+from disk_daemon.children import Child, Children
 from disk_daemon.facts import build, hardware, loops, mounts, openers, process, system
 from disk_daemon.facts.folder import Rules
-from disk_daemon.jobs import Job
+from disk_daemon.jobs import Ask, Job, Message
 from disk_daemon.kernel import Remembered
 from disk_daemon.known import Broken, Entry, Facts, Made
 from disk_daemon.tools import Found
@@ -163,6 +165,7 @@ RECORD = msgspec.json.encode(
     )
     | st.integers(0, len(RECORD) - 1).map(lambda end: RECORD[:end])
     | st.just(b"[" * 100_000)
+    | st.just(b'{"x":' + b"[" * 100_000)
 )
 def test_a_journal_is_whole_or_broken_and_never_absent(text: bytes, tmp_path: Path) -> None:
     file = journal.file_of(str(tmp_path), DISK)
@@ -385,3 +388,29 @@ def test_what_a_look_does_not_understand_is_told_of_the_disk(tmp_path: Path) -> 
     for facts in (folder, device):
         assert facts.presence is Presence.STUCK
         assert "no mountinfo:\\n" in facts.message
+
+
+@given(packet=st.binary(min_size=1, max_size=80) | mutated(b'{"type":"ask","lean":true}').filter(bool))
+def test_a_child_that_says_nonsense_is_ended_and_the_daemon_goes_on(packet: bytes) -> None:
+    _hear(packet)
+
+
+def test_a_child_that_says_nonsense_in_many_brackets_is_ended_too() -> None:
+    _hear(b'{"type":"ask","x":' + b"[" * 60_000)
+
+
+def _hear(packet: bytes) -> None:
+    said: list[Message] = []
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    line, requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, line, requests:
+        child = Child(Job(id=7, kind="observe"), ours, 0.0, 10.0)
+        children = Children(line, 0, lambda child, message: said.append(message), lambda child, status: None)
+        theirs.send(msgspec.json.encode(Ask(lean=True)))
+        assert children.hear(child)
+        assert said == [Ask(lean=True)]
+        theirs.send(packet)
+        assert children.hear(child)
+        assert child.was_killed == (len(said) == 1)
+        if child.was_killed:
+            assert msgspec.json.decode(requests.recv(zygote.PACKET), type=zygote.Kill).id == 7
