@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from disk_daemon import journal, kernel, nvme, observe, tools, zygote
+from disk_daemon import journal, kernel, nvme, observe, tools, uevents, zygote
 from disk_daemon.children import Child, Children
 from disk_daemon.facts import build, hardware, loops, mounts, openers, process, system
 from disk_daemon.facts.folder import Rules
@@ -373,6 +373,43 @@ def test_a_disk_whose_identify_data_is_none_is_not_asked_to_erase_itself() -> No
         mock.patch.object(nvme, "_identify", side_effect=pages),
     ):
         assert nvme.look(0) is None
+
+
+EVENT = b"add@/devices/x/block/sda\0ACTION=add\0DEVPATH=/devices/x/block/sda\0SUBSYSTEM=block\0SEQNUM=7\0"
+
+
+@given(message=st.binary(max_size=80) | mutated(EVENT), more=st.lists(FIELD, max_size=3))
+def test_a_uevent_is_of_a_disk_or_is_not(message: bytes, more: list[bytes]) -> None:
+    assert uevents.is_of_disk(message) in (True, False)
+    assert uevents.is_of_disk(EVENT + b"\0".join(more))
+    assert not uevents.is_of_disk(EVENT.replace(b"=block", b"=net"))
+
+
+PROBED = (
+    b"DEVNAME=/dev/sda\nLABEL=data\nUUID=693e432b-9970-4871-b10d-c8ed1dd5216d\nTYPE=xfs\nUSAGE=filesystem\n"
+)
+
+
+@given(out=mutated(PROBED))
+def test_a_signature_that_is_told_badly_is_one_all_the_same(out: bytes) -> None:
+    try:
+        seen = tools.found(0, out.decode(errors="replace"), "")
+    except OSError:
+        return
+    assert seen.words
+    assert not seen.ambivalent
+
+
+@given(
+    err=st.text(max_size=80), status=st.sampled_from([1, 2, 255, -9]), kind=st.sampled_from(["xfs", "ext4"])
+)
+def test_whatever_mkfs_prints_is_told_in_one_line(err: str, status: int, kind: str) -> None:
+    with (
+        mock.patch.object(tools, "run", return_value=(status, "", err)),
+        pytest.raises(OSError, match=f"mkfs.{kind} ended with {status}") as failed,
+    ):
+        tools.make_filesystem(-1, 0, kind, "u")
+    assert observe.said(failed.value).isprintable()
 
 
 def test_what_a_look_does_not_understand_is_told_of_the_disk(tmp_path: Path) -> None:
