@@ -30,9 +30,20 @@ def _settings(examples: int) -> settings:
     )
 
 
+SHAPED = {"shape": "xfs", "theirs": "ext4", "sparse": False}
+
 TestLife = Life.TestCase
 TestLife.settings = _settings(150)
 TestPair = Pair.TestCase
 TestPair.settings = _settings(50)
 TestDevice = DeviceLife.TestCase
 TestDevice.settings = _settings(100)
+
+
+def test_a_record_that_is_taken_away_while_its_order_begins_on_a_device_is_made_anew() -> None:
+    """The permission was too old by then, so that the beginning is taken back; found by the model."""
+    life = DeviceLife()
+    how = {"stage": "committed", "between": "journal lost", "then": "daemon", "frozen": 6, "wait": 30}
+    life.begin(wipe=True, after="0s", spare=False, dirty=False, saved="never", **SHAPED, **how)
+    assert not any(each.order is not None and each.order.begun for each in life.machine.journals.values())
+    life.teardown()
