@@ -22,7 +22,7 @@ from disk_daemon.known import ORDER_ID, Broken, Case, Entry, User
 from disk_daemon.verdict import Dropped, Refuse, Wait
 from tidb_volume import content, identity, names
 from tidb_volume.methods import passes
-from tidb_volume.value import Presence
+from tidb_volume.value import Content, Presence
 
 Objection = Refuse | Wait | Dropped
 Check = Callable[[Case], Objection | None]
@@ -146,10 +146,14 @@ def method_is_known(case: Case) -> Objection | None:
 @guard(prevents="erasing namespaces of others with the one that is meant, on a disk that knows no less",
        when=When.START)  # fmt: skip
 def erases_this_namespace_alone(case: Case) -> Objection | None:
-    """By what the disk says of itself, on the opened descriptor; one that says nothing is not asked to."""
+    """By what the disk says of itself, on the opened descriptor; one that says nothing is not asked to. In a
+    file system in which there is nothing to erase it is not asked any more."""
     if not case.device or case.order.method != "nvme-format":
         return None
-    why = nvme.refused(case.disk.raw.nvme if case.disk.raw is not None else None)
+    raw, disk = case.disk.raw, case.disk
+    if raw is None and (not case.destroys or disk.content is Content.BLANK):
+        return None
+    why = nvme.refused(raw.nvme if raw is not None else None)
     return (
         Refuse("UnknownMethod", f"nvme-format is not for this disk: {why}; use overwrite:N") if why else None
     )

@@ -120,11 +120,13 @@ class RawDisk(NamedTuple):
 
     @classmethod
     @contextmanager
-    def numbered(cls, folder: Path, number: int, rules: Rules) -> Iterator[tuple[RawDisk, Rules]]:
+    def numbered(
+        cls, folder: Path, number: int, rules: Rules, size: int = SIZE_BYTES
+    ) -> Iterator[tuple[RawDisk, Rules]]:
         """One of several in a test, each with its own journal: a new file may get the inode, which is a
         loop disk's identity, of the one before."""
         own = msgspec.structs.replace(rules, state=f"{rules.state}-{number}")
-        disk = cls.make(folder, f"raw-{number}", own)
+        disk = cls.make(folder, f"raw-{number}", own, size)
         try:
             yield disk, own
         finally:

@@ -9,7 +9,7 @@ import pytest
 
 from disk_daemon import guards
 from disk_daemon.guards import GUARDS, When
-from disk_daemon.known import Broken, Case, Facts, Had, Raw, User
+from disk_daemon.known import Broken, Case, Facts, Had, Raw, Trash, User
 from disk_daemon.nvme import Nvme
 from disk_daemon.verdict import Dropped, Refuse, Wait
 from tests.unit.daemon.cases import (
@@ -227,8 +227,28 @@ def test_only_a_device_that_is_to_erase_itself_is_asked_whether_it_can() -> None
     assert check("erases_this_namespace_alone", device(itself, nvme=able)) is None
     unable = check("erases_this_namespace_alone", device(itself))
     assert isinstance(unable, Refuse)
-    bare = check("erases_this_namespace_alone", msgspec.structs.replace(itself, device=True))
-    assert isinstance(bare, Refuse)
+
+
+INSIDE: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
+    # order, what lies in the file system, whether the disk's own word is needed
+    ({}, {"tenancies": (), "empty": False}, False),
+    ({}, {}, True),
+    ({}, {"tenancies": (), "trash": (Trash(order="order-1"),)}, True),
+    ({}, {"tenancies": (), "strays": ("a",)}, True),
+    ({"kind": "prepare", "answer": ""}, {}, False),
+]
+
+
+@pytest.mark.parametrize(("asks", "inside", "needed"), INSIDE)
+def test_in_a_file_system_a_disk_is_asked_to_erase_itself_only_where_there_is_something_to_erase(
+    asks: dict[str, Any], inside: dict[str, Any], needed: bool
+) -> None:
+    """What is seen in a file system that is mounted says nothing of the disk below it."""
+    asked = case(order(method="nvme-format", **asks), disk=facts(**inside))
+    found = check("erases_this_namespace_alone", msgspec.structs.replace(asked, device=True))
+    assert isinstance(found, Refuse) == needed
+    below = check("erases_this_namespace_alone", device(asked, blank=True))
+    assert isinstance(below, Refuse), "of the device itself it is known, whatever lies on it"
 
 
 # --- the disk ---------------------------------------------------------------------------------------------
