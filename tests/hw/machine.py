@@ -7,6 +7,7 @@ dies with the process that started it.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -47,6 +48,8 @@ class Disk(msgspec.Struct, frozen=True):
     """More about the file behind it (QAPI, BlockdevOptionsRaw)."""
     bytes_per_s: int = 0
     """0: as fast as it goes."""
+    erases: bool = True
+    """Whether it takes a command for zeroes, which is what a Format NVM comes to here."""
 
     @property
     def backend(self) -> dict[str, Any]:
@@ -54,6 +57,9 @@ class Disk(msgspec.Struct, frozen=True):
         node = {"node-name": f"file-{self.id}"}
         file = {"driver": "file", "filename": str(self.image), "discard": "unmap", "locking": "off"}
         raw = {"driver": "raw", "discard": "unmap", "detect-zeroes": "off", "file": file} | self.drive
+        if not self.erases:
+            fault = {"event": "none", "iotype": "write-zeroes", "errno": errno.EIO, "once": False}
+            return {"driver": "blkdebug", "image": raw, "inject-error": [fault]} | node
         if self.bytes_per_s:
             return {"driver": "throttle", "throttle-group": f"slow-{self.id}", "file": raw} | node
         return raw | node
@@ -61,6 +67,10 @@ class Disk(msgspec.Struct, frozen=True):
     def ignoring_discards(self) -> Disk:
         """The same one, which says that it has discarded and has not."""
         return msgspec.structs.replace(self, drive=self.drive | {"discard": "ignore"})
+
+    def unable_to_erase(self) -> Disk:
+        """The same one, which answers with an error when it is to erase itself."""
+        return msgspec.structs.replace(self, erases=False)
 
     def slow(self, bytes_per_s: int) -> Disk:
         """The same one, which takes its time."""
