@@ -29,6 +29,7 @@ from tests.disks.bench import (
     state,
 )
 from tests.disks.device import SECRET, prepare
+from tests.disks.erasing import erases_itself, through_the_device
 from tests.disks.failing import FailingFile, failing_disk, unmount
 from tidb_volume import names
 from tidb_volume.value import Order
@@ -103,7 +104,8 @@ class Case:
         return reclaim(self.identity, method=self.method.method)
 
     def obey(self, order: Order, tick: Callable[[str], None] = lambda what: None) -> Ended:
-        return obey(self.disk, order, self.rules, job=self.method.job, tick=tick)
+        with erases_itself(through_the_device):
+            return obey(self.disk, order, self.rules, job=self.method.job, tick=tick)
 
     def put_away(self) -> None:
         """As a shutdown does: nothing is mounted, and nothing is cached."""
@@ -157,7 +159,10 @@ class Case:
         if not next_.exists():
             return False
         tree, empty = sorted(os.listdir(next_.parent)), not os.listdir(next_)
-        whole = self.method.method not in ("zero", "discard") or SECRET not in self.file.image.read_bytes()
+        whole = (
+            self.method.method not in ("zero", "discard", "nvme-format")
+            or SECRET not in self.file.image.read_bytes()
+        )
         return tree == [NEXT] and empty and whole
 
 

@@ -27,6 +27,8 @@ METHODS = [
     Method("zero a Block volume", "device", method="zero", job=BLOCK),
     Method("discard a Block volume", "device", method="discard", job=BLOCK),
     Method("overwrite a Block volume", "device", method="overwrite:2", job=BLOCK),
+    Method("nvme-format below a file system", "device", method="nvme-format", job=EXT4),
+    Method("nvme-format of a Block volume", "device", method="nvme-format", job=BLOCK),
 ]
 SEED = 5
 
