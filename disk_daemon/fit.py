@@ -36,6 +36,7 @@ class Rule(NamedTuple):
     name: str
     prevents: str
     tenants_too: bool
+    mounts_too: bool
     check: Check
 
 
@@ -43,11 +44,12 @@ RULES: list[Rule] = []
 """In the order in which they are asked."""
 
 
-def rule(*, prevents: str, tenants_too: bool = True) -> Callable[[Check], Check]:
-    """Register a check. Not `tenants_too`: a tenant who has the raw device may have made it so."""
+def rule(*, prevents: str, tenants_too: bool = True, mounts_too: bool = False) -> Callable[[Check], Check]:
+    """Register a check. Not `tenants_too`: a tenant who has the raw device may have made it so. `mounts_too`:
+    it holds for the medium under a folder that the admin mounted, too; how he put that together is his."""
 
     def register(check: Check) -> Check:
-        RULES.append(Rule(check.__name__, prevents, tenants_too, check))
+        RULES.append(Rule(check.__name__, prevents, tenants_too, mounts_too, check))
         return check
 
     return register
@@ -57,6 +59,15 @@ def unfit(build: Build, *, tenants: bool = False) -> Unfit | None:
     """The first objection; None: it may be used. tenants: it is a Block volume in a tenant's hands."""
     for each in RULES:
         found = each.check(build) if each.tenants_too or not tenants else None
+        if found is not None:
+            return found
+    return None
+
+
+def unfit_below(build: Build) -> Unfit | None:
+    """The first objection to what a mounted file system lies on."""
+    for each in RULES:
+        found = each.check(build) if each.mounts_too else None
         if found is not None:
             return found
     return None
@@ -85,19 +96,22 @@ def not_swapped_to(build: Build) -> Unfit | None:
     return _refused(build, f"is swapped to ({build.swap}); swapoff it first") if build.swap else None
 
 
-@rule(prevents="keeping data in memory, on a floppy or behind a network block device")
+@rule(prevents="keeping data in memory, on a floppy or behind a network block device", mounts_too=True)
 def not_a_pseudo_disk(build: Build) -> Unfit | None:
     """By the kernel's name for the driver, which nobody can choose."""
     return _refused(build, "is no disk to keep data on") if build.pseudo else None
 
 
-@rule(prevents="taking a disc in a drive for a disk")
+@rule(prevents="taking a disc in a drive for a disk", mounts_too=True)
 def not_optical(build: Build) -> Unfit | None:
     """SCSI's peripheral device type 5 (SPC), or the driver's name."""
     return _refused(build, "is an optical drive") if build.optical else None
 
 
-@rule(prevents="formatting a stick that somebody plugged in, or handing out one that is pulled out")
+@rule(
+    prevents="formatting a stick that somebody plugged in, or handing out one that is pulled out",
+    mounts_too=True,
+)
 def not_removable(build: Build) -> Unfit | None:
     """The kernel's `removable` is about the medium, so a disk in a hot-swap bay is none."""
     return _refused(build, "is a removable disk") if build.removable else None
@@ -164,7 +178,7 @@ MEMBERS = ("zfs_member", "bcache", "mpath_member", "ceph_bluestore", "jbd", "xfs
 """Parts of something else that libblkid does not file under raid or crypto."""
 
 
-@rule(prevents="wiping a disk that other machines have mounted at this moment")
+@rule(prevents="wiping a disk that other machines have mounted at this moment", mounts_too=True)
 def not_shared_between_machines(build: Build) -> Unfit | None:
     """No table of this machine shows them (ironic-python-agent: customers lost SAN volumes)."""
     if build.signature not in SHARED:

@@ -42,17 +42,13 @@ def gather(
     lives, swaps: who is asked about a device number. OSError where sysfs has no such device.
     """
     own = hardware.folder(device, sys)
-    whole = own.parent if (own / "partition").exists() else own
     above = [own, *_above(own)]
     numbers = [hardware.device_of(each) for each in above]
+    whole = _whole(own)
     stacked = (whole / "dm").exists() or (whole / "md").exists()
     slaves = _names(own / "slaves")
-    return Build(
-        name=own.name,
-        size_bytes=hardware.size_of(own),
-        pseudo=_driver(whole.name) in _PSEUDO,
-        optical=_driver(whole.name) in _OPTICAL or _read(whole / "device" / "type") == _OPTICAL_TYPE,
-        removable=_read(whole / "removable") not in ("", "0"),
+    return msgspec.structs.replace(
+        medium(device, sys),
         vital=next(filter(None, (lives(each, also_vital) for each in numbers)), ""),
         swap=next(filter(None, map(swaps, numbers)), ""),
         made_of=tuple(slaves) or (("other devices",) if stacked else ()),
@@ -62,6 +58,23 @@ def gather(
         ),
         above=tuple(hardware.number(each) for each in numbers[1:]),
     )
+
+
+def medium(device: str, sys: Path = hardware.SYS) -> Build:
+    """What kind of disk it is, and nothing of what it is used for. OSError where sysfs has no such device."""
+    own = hardware.folder(device, sys)
+    whole = _whole(own)
+    return Build(
+        name=own.name,
+        size_bytes=hardware.size_of(own),
+        pseudo=_driver(whole.name) in _PSEUDO,
+        optical=_driver(whole.name) in _OPTICAL or _read(whole / "device" / "type") == _OPTICAL_TYPE,
+        removable=_read(whole / "removable") not in ("", "0"),
+    )
+
+
+def _whole(own: Path) -> Path:
+    return own.parent if (own / "partition").exists() else own
 
 
 def parts(own: Path) -> list[Path]:

@@ -14,8 +14,8 @@ from itertools import islice
 
 import msgspec
 
-from disk_daemon import kernel
-from disk_daemon.facts import everyone, hardware, mounts, system
+from disk_daemon import fit, kernel
+from disk_daemon.facts import build, everyone, hardware, mounts, system
 from disk_daemon.known import (
     LOST_AND_FOUND,
     MANY,
@@ -106,6 +106,10 @@ def look_at_disk(fd: int, path: str, rules: Rules) -> Facts:
     vital = system.serves(device, (rules.state,))
     if vital:
         raise Absent(Presence.REFUSED, f"{path} is on the disk that holds {vital}")
+    below = msgspec.structs.replace(build.medium(mount.device), signature=mount.fs_type)
+    objection = fit.unfit_below(below)
+    if objection is not None:
+        raise Absent(objection.presence, f"{path}: {objection.said}")
     if mounts.shows_old_blocks(mount, hardware.kernel_name(mount.device)):
         said = "with data=writeback a file may show after a crash what another owner wrote there"
         raise Absent(Presence.REFUSED, f"{path}: {said}; mount it with data=ordered")

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from disk_daemon import fit
+from disk_daemon.facts import build
 from disk_daemon.facts.folder import Rules
 from disk_daemon.jobs import Ended
 from disk_daemon.known import Facts
@@ -143,6 +145,25 @@ def test_a_disk_that_holds_the_journal_is_refused(disk: Disk) -> None:
     facts = look(str(disk.path), rules)
     assert facts.presence is Presence.REFUSED
     assert "state" in facts.message
+
+
+def test_what_other_machines_may_have_mounted_is_occupied_also_where_the_admin_mounted_it(
+    disk: Disk, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "SHARED", ("xfs",))
+    facts = look(str(disk.path), rules)
+    assert facts.presence is Presence.OCCUPIED
+    assert "holds xfs, which other machines may have mounted now" in facts.message
+
+
+def test_a_stick_that_the_admin_mounted_is_refused(
+    disk: Disk, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = build.medium
+    plugged = lambda device: msgspec.structs.replace(real(device), removable=True)  # noqa: E731
+    monkeypatch.setattr(build, "medium", plugged)
+    facts = look(str(disk.path), rules)
+    assert (facts.presence, "is a removable disk" in facts.message) == (Presence.REFUSED, True)
 
 
 def test_a_virtual_disk_is_refused_unless_they_are_accepted(disk: Disk, rules: Rules) -> None:

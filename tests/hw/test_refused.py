@@ -7,7 +7,7 @@ import pytest
 from tests.hw.bench import Slot, state
 from tests.hw.disks import READ_ONLY, Shelf
 from tests.hw.machine import Disk, Machine
-from tidb_volume.value import Content, Presence
+from tidb_volume.value import Content, Presence, Source
 
 
 def test_the_disk_that_the_machine_booted_from_is_refused(machine: Machine) -> None:
@@ -39,6 +39,20 @@ def test_a_medium_that_is_pulled_out_is_refused(
         for source in (disk.name, f"/dev/{name}"):
             found = Slot(machine, source, "volume-stick").facts()
             assert (found.presence, words in found.message) == (Presence.REFUSED, True), found
+
+
+def test_a_stick_that_the_admin_mounted_is_refused_as_a_path_too(machine: Machine, shelf: Shelf) -> None:
+    disk = shelf.stick()
+    with machine.plugged(disk) as (name,):
+        machine.run(f"mkfs.ext4 -q /dev/{name} && mkdir -p /data/stick && mount /dev/{name} /data/stick")
+        try:
+            slot = Slot(machine, "", "volume-stick")
+            slot.source = Source(path="/data/stick")
+            found = slot.facts()
+            assert (found.presence, "removable" in found.message) == (Presence.REFUSED, True), found
+            assert machine.run("ls /data/stick").out.split() == ["lost+found"]
+        finally:
+            machine.run("umount /data/stick")
 
 
 def test_swap_is_refused_while_it_is_used_and_is_data_afterwards(machine: Machine, shelf: Shelf) -> None:

@@ -70,11 +70,12 @@ def _rules() -> str:
             each.prevents,
             _first(each.check),
             "yes" if each.tenants_too else "no, the tenant may have made it so",
+            "yes" if each.mounts_too else "no, that is the admin's",
             _tests(each.name, cases, RULES_OF_A_DEVICE),
         )
         for each in fit.RULES
     )
-    head = ("guard", "the disaster", "how it judges", "of a tenant's raw device too")
+    head = ("guard", "the disaster", "how it judges", "of a tenant's raw device too", "below a folder too")
     return table((*head, "tests that fail without it"), rows)
 
 

@@ -103,3 +103,16 @@ def test_partitions_are_counted_and_named(partitions: tuple[str, ...], words: st
 
 def test_a_rule_is_still_a_function_that_can_be_asked_by_its_name() -> None:
     assert fit.not_optical(Build(**{**PLAIN, "optical": True})) is not None
+
+
+MOUNTED_TOO = {"not_a_pseudo_disk", "not_optical", "not_removable", "not_shared_between_machines"}
+
+
+@pytest.mark.parametrize(("rule", "unlike", "presence"), TABLE)
+def test_what_lies_under_a_folder_that_the_admin_mounted_is_a_disk_of_this_machine_that_stays(
+    rule: str, unlike: dict[str, Any], presence: Presence
+) -> None:
+    """How he has put it together is his: LVM, md and encryption are his ways to mount one."""
+    found = fit.unfit_below(Build(**{**PLAIN, **unlike}))
+    assert (found is not None) == (rule in MOUNTED_TOO)
+    assert found is None or found.presence is presence
