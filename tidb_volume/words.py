@@ -82,7 +82,8 @@ _ALL = [
     Reason(
         "HasData",
         "there is data that this record does not know: {note}; it is neither offered nor wiped",
-        "say what to do with it: kubectl tidb-volume adopt {volume} --wipe, or clear the disk by hand",
+        "say what to do with it: kubectl tidb-volume adopt {volume} --wipe, or --keep NAMESPACE/CLAIM;"
+        " or clear the disk by hand",
     ),
     Reason(
         "Cordoned",

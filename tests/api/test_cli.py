@@ -314,6 +314,21 @@ def test_adopt_answers_for_unknown_data_alone(states: Tool) -> None:
     assert (adopt.question, adopt.action) == ("q-2", "Wipe")
 
 
+def test_adopt_keeps_the_data_of_one_volume_for_one_claim(states: Tool) -> None:
+    keep = ("adopt", "--keep", "db/data-7")
+    assert states(*keep, "--wipe", UNKNOWN).code == Exit.USAGE
+    assert states("adopt", "--keep", "data-7", UNKNOWN, "--yes").code == Exit.USAGE
+    assert states(*keep, BOUND, "--yes").code == Exit.REFUSED
+    assert states(*keep, UNKNOWN).code != Exit.OK, "nobody has agreed"
+    before = states.volume(UNKNOWN).spec.admin.adopt
+    assert states(*keep, UNKNOWN, "--yes", "--dry-run").code == Exit.OK
+    assert states.volume(UNKNOWN).spec.admin.adopt == before
+    assert states(*keep, UNKNOWN, "--yes").code == Exit.OK
+    adopt = states.volume(UNKNOWN).spec.admin.adopt
+    assert adopt is not None
+    assert (adopt.question, adopt.action, str(adopt.claim)) == ("q-2", "Keep", "db/data-7")
+
+
 def test_breaker_reset_ends_the_epoch_that_is_open(states: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     from tidb_volume.cli import breaker
 

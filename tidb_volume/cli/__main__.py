@@ -30,7 +30,7 @@ VERBS = {
     "hold": "keep the data of a volume for now (--off: let it go)",
     "cordon": "offer a volume no more",
     "uncordon": "offer it again",
-    "adopt": "say what to do with unknown data: --wipe",
+    "adopt": "say what to do with unknown data: --wipe it, or --keep it for one claim",
     "wipe-now": "end the countdown of a released volume",
 }
 MUTATING = frozenset({"pause", "resume", "breaker", "hold", "cordon", "uncordon", "adopt", "wipe-now"})

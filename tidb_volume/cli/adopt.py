@@ -1,4 +1,4 @@
-"""`adopt`: a person says what to do with data that nobody knows. Now: `--wipe`.
+"""`adopt`: a person says what to do with data that nobody knows: `--wipe` it, or `--keep` it for one claim.
 
 With a selector, many new disks are answered at once, but only those that hold nothing anybody would miss:
 a disk with a file system on it, or one that was ours before, is left out and asked for by itself.
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from tidb_volume.cli import answer, speak, touch
 from tidb_volume.cli.exits import CliError, Exit, refused
 from tidb_volume.cli.render import Screen
+from tidb_volume.life import answers
 from tidb_volume.value import Content, Volume
 
 EPILOG = (
@@ -21,10 +22,13 @@ EPILOG = (
 --wipe: what is on the disk goes, then it is offered. Each disk's serial is asked for. Several that hold
 neither a file system nor anything of ours are shown together and confirmed once. --yes answers for those, and
 for the others only where each is named by its full name.
+
+--keep NAMESPACE/CLAIM: the data of one volume goes to that claim, which need not exist yet, and to no other.
 """
 )
 KINDS = ("adopt", "gone")
 """The questions about data that nobody knows: found on a new disk, or left where the PV went by hand."""
+_CLAIM = re.compile(r"(?P<namespace>[a-z0-9-]+)/(?P<name>[a-z0-9.-]+)")
 _FILE_SYSTEM = re.compile(
     r"\b(ext[234]|xfs|btrfs|zfs\w*|ntfs|vfat|f2fs|LVM\w*|swap|luks|crypto\w*|entries)\b", re.I
 )
@@ -33,13 +37,17 @@ _FILE_SYSTEM = re.compile(
 def configure(parser: argparse.ArgumentParser) -> None:
     """The verb's own options."""
     touch.configure(parser)
-    parser.add_argument("--wipe", action="store_true", help="what is on the disk goes")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--wipe", action="store_true", help="what is on the disk goes")
+    what.add_argument("--keep", metavar="NAMESPACE/CLAIM", help="it is kept, for this claim alone")
 
 
 def run(options: argparse.Namespace, screen: Screen) -> Exit:
-    """Answer the question of each chosen volume: wipe it."""
+    """Answer the question of each chosen volume."""
+    if options.keep is not None:
+        return _keep(options, screen)
     if not options.wipe:
-        raise CliError("say what to do with the data: --wipe", code=Exit.USAGE)
+        raise CliError("say what to do with the data: --wipe, or --keep NAMESPACE/CLAIM", code=Exit.USAGE)
     api = touch.reader(options)
     volumes = _asked_about(touch.chosen(api, options), named=bool(options.volumes))
     new, others = split(volumes)
@@ -63,6 +71,29 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
             after.append(writer.admin(volume, word, "adopted: it is wiped, then offered"))
     if answer.say_what_waits(api, after, screen, options) or not after:
         return Exit.WAITING if after else Exit.REFUSED
+    return Exit.OK
+
+
+def _keep(options: argparse.Namespace, screen: Screen) -> Exit:
+    claim = _CLAIM.fullmatch(options.keep)
+    if claim is None:
+        raise CliError(f"{options.keep} is no claim: write NAMESPACE/CLAIM", code=Exit.USAGE)
+    api = touch.reader(options)
+    volumes = _asked_about(touch.chosen(api, options), named=bool(options.volumes))
+    if len(volumes) > 1:
+        raise CliError("one claim gets one disk: name one volume", code=Exit.USAGE)
+    (volume,) = volumes
+    if not answers.may_be_kept(volume):
+        raise refused(
+            f"{volume.metadata.name}: {answers.NOT_FOR_DEVICES}", "list the folder in the inventory as a path"
+        )
+    screen.tell(touch.touched(volumes, touch.now()))
+    touch.asker(options, screen).agree(f"The data goes to claim {options.keep}, and to nobody else. Go on?")
+    with touch.Writer(api.api, options, screen) as writer:
+        assert volume.status.question is not None
+        to = {"namespace": claim["namespace"], "name": claim["name"]}
+        word = {"adopt": {"question": volume.status.question.id, "action": "Keep", "claim": to}}
+        writer.admin(volume, word, f"adopted: it is kept for {options.keep}")
     return Exit.OK
 
 

@@ -368,6 +368,9 @@ def commands(world: World, seen: Seen, phase: Phase, reason: str) -> tuple[Comma
         found.append(
             Command(command=f"{tool} adopt --wipe {name}", does="all that is on it goes, then it is offered")
         )
+        if answers.may_be_kept(volume) and answers.named(volume) is None:
+            keeps = f"{tool} adopt --keep NAMESPACE/CLAIM {name}"
+            found.append(Command(command=keeps, does="it is kept, for that claim alone"))
     if volume.spec.admin.cordon:
         found.append(Command(command=f"{tool} uncordon {name}", does="offer it again"))
     elif phase in (Phase.AVAILABLE, Phase.BOUND):

@@ -113,6 +113,12 @@ def found_at_the_root(world: World) -> bool:
     return disk is not None and disk.content_note.startswith("entries of others")
 
 
+def may_be_kept(volume: Volume) -> bool:
+    """Whether what is on the disk can be given to a claim: others' data on a path, or a tenancy of ours."""
+    disk = volume.status.disk
+    return bool(volume.spec.source.path) or (disk is not None and disk.content is Content.TENANCY)
+
+
 def restores(world: World) -> bool:
     """A person asks to have the data back, whether or not that can be done."""
     return counts(world.volume, world.volume.spec.admin.restore)
@@ -247,6 +253,11 @@ def _why_not_given(world: World, seen: Seen, to: Ref) -> str:
     return ""
 
 
+NOT_FOR_DEVICES = (
+    "what others have made on a device is given to no claim as it is; mount it yourself, and list that folder"
+)
+
+
 def _why_not_yet(world: World, seen: Seen, to: Ref) -> str:
     """What about the disk keeps a PersistentVolume from being made for that claim (`give`). While an order is
     being taken back, its daemon is putting things right."""
@@ -269,6 +280,6 @@ def _why_not_yet(world: World, seen: Seen, to: Ref) -> str:
         )
     if world.volume.spec.source.path and found_at_the_root(world):
         return ""
-    return (
-        f"not given to {to}: nothing that could be is on the disk ({disk.content_note or disk.content.value})"
-    )
+    said = f"not given to {to}: nothing that could be is on the disk"
+    said = f"{said} ({disk.content_note or disk.content.value})"
+    return said if world.volume.spec.source.path else f"{said}; {NOT_FOR_DEVICES}"

@@ -130,7 +130,8 @@ def test_a_tolerated_taint_is_no_obstacle() -> None:
             wish(),
             [volume("a", Phase.PENDING, reason="HasData")],
             "a would fit, but Pending: HasData",
-            "say what to do with it: kubectl tidb-volume adopt a --wipe, or clear the disk by hand",
+            "say what to do with it: kubectl tidb-volume adopt a --wipe, or --keep NAMESPACE/CLAIM;"
+            " or clear the disk by hand",
         ),
         (
             wish(),

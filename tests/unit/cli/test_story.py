@@ -11,7 +11,7 @@ from tidb_volume.kube import codec
 from tidb_volume.life.around import Around
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import Answer, Meta, NodeReport, Phase, Restore, VolumeNode
+from tidb_volume.value import Adopt, Answer, Meta, NodeReport, Phase, Ref, Restore, VolumeNode
 
 
 def on_offer(**settings: object) -> Sim:
@@ -175,7 +175,10 @@ def test_unknown_data_asks_for_a_person() -> None:
     sim.settle()
     told = tell(sim)
     assert (told.phase, told.reason) == (Phase.PENDING, "HasData")
-    assert commands(told) == [f"kubectl tidb-volume adopt --wipe {NAME}"]
+    keep = f"kubectl tidb-volume adopt --keep NAMESPACE/CLAIM {NAME}"
+    assert commands(told) == [f"kubectl tidb-volume adopt --wipe {NAME}", keep]
+    sim.admin(adopt=Adopt(question=sim.answer(), action="Keep", claim=Ref(namespace="db", name="data-1")))
+    assert keep not in commands(tell(sim))
     assert "first: 'backup'" in told.message
 
 

@@ -281,7 +281,7 @@ ELSEWHERE = "that claim is bound to {}; scale its user to 0, delete that claim, 
         (
             but(GONE, disk=AT_THE_ROOT, spec={"source": Source(device="/dev/x")}),
             FORMER,
-            NOTHING.format("entries of others: x"),
+            NOTHING.format("entries of others: x") + f"; {answers.NOT_FOR_DEVICES}",
         ),
         (but(KEPT, disk={"tenancy": OTHER}), OTHERS, ""),
         # While it is taken back, the daemon puts it right; once it has answered it does not any more.
@@ -475,3 +475,25 @@ def test_a_record_ends_only_of_a_disk_that_is_gone_or_not_listed_and_that_no_cla
 def test_what_may_be_forgotten_hides_no_other_answer_that_is_not_taken() -> None:
     world = but(RESTORE, admin={"forget": answer()}, desired=None, status={"owner": None})
     assert answers.not_taken(world, look(world)) == ADOPT_IT
+
+
+@pytest.mark.parametrize(
+    ("source", "found", "may"),
+    [
+        (Source(path="/data/d"), Content.DATA, True),
+        (Source(path="/data/d"), Content.TENANCY, True),
+        (Source(device="/dev/d"), Content.TENANCY, True),
+        (Source(device="/dev/d"), Content.DATA, False),
+        (Source(device="/dev/d"), None, False),
+    ],
+)
+def test_what_others_have_made_on_a_device_is_kept_for_no_claim_as_it_is(
+    source: Source, found: Content | None, may: bool
+) -> None:
+    world = but(KEPT, spec={"source": source}, disk={"content": found or Content.BLANK})
+    if found is None:
+        world = but(world, status={"disk": None})
+    assert answers.may_be_kept(world.volume) is may
+    way_out = "; what others have made on a device is given to no claim as it is; mount it yourself"
+    said = answers.not_taken(world, look(world))
+    assert (way_out in said) is (bool(source.device) and found is Content.DATA)
