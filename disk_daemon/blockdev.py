@@ -10,12 +10,14 @@ import ctypes
 import errno
 import fcntl
 import functools
+import math
 import mmap
 import os
 import random
 import stat
 import struct
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -27,7 +29,7 @@ FAR_LABELS = tuple(size << 30 for size in (1, 10, 100, 1000))
 """Where Ceph's BlueStore keeps copies of its label, which wipefs does not know (rook #15546)."""
 BACKUPS = (64 << 20, 128 << 20, 256 << 30)
 """Where btrfs keeps copies of its superblock (64 MiB, 256 GiB), and ext4 the first of its own (128 MiB)."""
-SAMPLES, SAMPLE_BYTES = 1000, 4096
+SAMPLES, SAMPLE_BYTES, SAMPLES_AT_ONCE = 1000, 4096, 100
 
 # linux/fs.h, linux/loop.h
 _BLKROGET, _BLKGETSIZE64 = 0x125E, 0x80081272
@@ -163,9 +165,24 @@ class Reader:
             start += got
         return True
 
-    def looks_zero(self, chance: random.Random) -> bool:
-        """Whether head, tail, far labels and a thousand blocks chosen by chance read as zeroes."""
-        return all(self.is_zero(start, length) for start, length in places(self.size, chance))
+    def looks_zero(
+        self, chance: random.Random, within_s: float = math.inf, clock: Callable[[], float] = time.monotonic
+    ) -> bool:
+        """Whether head, tail, far labels and a thousand blocks chosen by chance read as zeroes.
+
+        within_s: of a disk that turns they are fewer, a hundred at least. A look that takes longer than what
+        was read of the API meanwhile is good for would never be acted on.
+        """
+        begun = clock()
+        wanted = self._are_zero(ends(self.size))
+        for _ in range(SAMPLES // SAMPLES_AT_ONCE):
+            wanted = wanted and self._are_zero(samples(self.size, chance, SAMPLES_AT_ONCE))
+            if not wanted or clock() - begun >= within_s:
+                break
+        return wanted
+
+    def _are_zero(self, where: Iterable[tuple[int, int]]) -> bool:
+        return all(self.is_zero(start, length) for start, length in where)
 
 
 class Writer:
@@ -219,16 +236,27 @@ def _base(key: bytes) -> bytes:
     return random.Random(key).randbytes(ENDS_BYTES)  # noqa: S311 - no secret
 
 
-def places(size: int, chance: random.Random) -> Iterator[tuple[int, int]]:
-    """Where to look on a disk of that size: start and length, in the disk's order but for the head."""
-    ends = min(ENDS_BYTES, size)
-    yield 0, ends
-    yield size - ends, ends
+def ends(size: int) -> Iterator[tuple[int, int]]:
+    """Where every disk of that size is looked at: start and length, head and tail first."""
+    length = min(ENDS_BYTES, size)
+    yield 0, length
+    yield size - length, length
+    for start in sorted((*FAR_LABELS, *BACKUPS)):
+        if start + SAMPLE_BYTES <= size:
+            yield start, SAMPLE_BYTES
+
+
+def samples(size: int, chance: random.Random, count: int) -> Iterator[tuple[int, int]]:
+    """At most so many blocks chosen by chance, in the disk's order."""
     blocks = size // SAMPLE_BYTES
-    far = [start for start in (*FAR_LABELS, *BACKUPS) if start + SAMPLE_BYTES <= size]
-    chosen = {chance.randrange(blocks) * SAMPLE_BYTES for _ in range(SAMPLES)} if blocks else set()
-    for start in sorted({*chosen, *far}):
+    for start in sorted({chance.randrange(blocks) * SAMPLE_BYTES for _ in range(count)} if blocks else ()):
         yield start, SAMPLE_BYTES
+
+
+def places(size: int, chance: random.Random) -> Iterator[tuple[int, int]]:
+    """Head, tail, far labels and a thousand blocks chosen by chance."""
+    yield from ends(size)
+    yield from samples(size, chance, SAMPLES)
 
 
 def chunks(start: int, size: int, most: int = CHUNK_BYTES) -> Iterator[tuple[int, int]]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,15 @@ from tidb_volume.value import Identity, Order, Value
 KEPT_ORDERS = 64
 KEPT_TENANCIES = 256
 KEPT_TAKEN_BACK = 64
+
+
+class _Sealed(Value):
+    """What a file holds. Without the seal a damaged name of a field would read as a field that was never
+    set: a tenancy that was handed over would not have been."""
+
+    crc32: str
+    """Of the record's bytes as they stand there, in hexadecimal."""
+    record: msgspec.Raw
 
 
 class _Found(Value):
@@ -88,11 +98,18 @@ def _name(key: str) -> str:
 def _read(path: Path) -> Entry | Broken:
     """One record. No record is ever deleted, so one that was listed and is not there leads nowhere."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Entry)
+        sealed = msgspec.json.decode(path.read_bytes(), type=_Sealed)
+        if sealed.crc32 != _crc32(sealed.record):
+            return Broken(why=f"the journal {path} is damaged: its checksum is not {sealed.crc32}")
+        return msgspec.json.decode(sealed.record, type=Entry)
     except OSError as error:
         return Broken(why=f"the journal {path} cannot be read: {error.strerror}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Broken(why=f"the journal {path} is damaged: {error}")
+
+
+def _crc32(record: bytes | msgspec.Raw) -> str:
+    return f"{zlib.crc32(memoryview(record)):08x}"
 
 
 def load(state: str, identity: Identity) -> Journal:
@@ -124,7 +141,8 @@ def store(state: str, entry: Entry) -> None:
     draft = path.with_suffix(f".{os.getpid()}.new")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        left = msgspec.json.format(msgspec.json.encode(entry), indent=1)
+        record = msgspec.json.format(msgspec.json.encode(entry), indent=1)
+        left = b'{"crc32": "%s", "record": %s\n}\n' % (_crc32(record).encode(), record)
         while left:
             left = left[os.write(fd, left) :]
         os.fsync(fd)

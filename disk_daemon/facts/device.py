@@ -199,6 +199,10 @@ def _mounted(facts: Facts, entry: Entry | None, place: str, rules: Rules) -> Fac
     return bare.mounted(facts, inner, entry, place)
 
 
+SAMPLED_S = 1.0
+"""So long a look reads samples: what it saw is good for a few seconds (frame.LIVE_FOR_S)."""
+
+
 class _Sight(NamedTuple):
     """An opened device, as `bare` looks at it."""
 
@@ -213,7 +217,7 @@ class _Sight(NamedTuple):
 
     def looks_zero(self) -> bool:
         with blockdev.Reader(self.fd) as reader:
-            return reader.looks_zero(random.SystemRandom())
+            return reader.looks_zero(random.SystemRandom(), within_s=SAMPLED_S)
 
     def is_shown(self, tenancy: str) -> bool:
         return is_shown(self.fd, tenancy, self.rules)

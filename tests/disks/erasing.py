@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from disk_daemon import blockdev, nvme
+from disk_daemon import blockdev, kernel, nvme
 from disk_daemon.nvme import Nvme
 
 ABLE = Nvme(namespace=1, namespaces=(1,), formats=True)
@@ -24,11 +24,13 @@ NOISE = random.Random(3).randbytes(BLOCK_BYTES)
 
 @contextmanager
 def erases_itself(erase: Callable[[int], None]) -> Iterator[None]:
-    """Every disk does, by this function of the descriptor that the command goes to."""
+    """Every disk does, by this function of the descriptor that the command goes to. What a new file system
+    does not use is not discarded: on a loop disk that would take away all that was not erased."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nvme, "is_nvme", lambda name: True)
         patch.setattr(nvme, "look", lambda fd: ABLE)
         patch.setattr(nvme, "format_namespace", lambda fd, facts: erase(fd))
+        patch.setattr(kernel, "trim", lambda root, start, length: None)
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import string
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def test_a_record_keeps_its_name_from_version_to_version_and_a_person_can_read_i
     path = tmp_path / "journal" / "4e50f14793eec7236399e8b1.json"
     assert journal.file_of(str(tmp_path), Identity(wwn="naa.5")) == path
     journal.store(str(tmp_path), Entry(identity=Identity(wwn="naa.5"), handed=OLD))
-    assert path.read_text().splitlines()[-2:] == [f' "handed": "{OLD}"', "}"]
+    assert path.read_text().splitlines()[-3:] == [f' "handed": "{OLD}"', "}", "}"]
 
 
 def test_a_record_is_whole_whatever_its_draft_held_and_nothing_stays_open(tmp_path: Path) -> None:
@@ -211,8 +212,10 @@ def test_two_records_that_tell_of_one_disk_are_no_record_and_named_in_their_orde
     monkeypatch.setattr(Path, "glob", lambda *asked: sorted(matched(*asked), reverse=backwards))
     found = journal.load(str(tmp_path), msgspec.structs.replace(STRONGEST, eui="e9"))
     assert found == Broken(why=f"the journals {one} and {two} both tell of this disk")
-    read = [msgspec.json.decode(each.read_bytes(), type=Entry) for each in (one, two)]
-    assert journal.every(str(tmp_path)) == read
+    assert [journal.file_of(str(tmp_path), each.identity) for each in journal.every(str(tmp_path))] == [
+        one,
+        two,
+    ]
 
 
 def test_of_all_records_those_are_told_that_can_be_read(tmp_path: Path) -> None:
@@ -278,14 +281,36 @@ def test_of_withdrawn_orders_the_last_are_kept() -> None:
     assert entry.given[-1].tenancy == f"{69:012}"
 
 
-def test_a_record_of_the_version_before_is_read(tmp_path: Path) -> None:
+def test_a_record_of_another_version_is_read_by_the_fields_that_are_known(tmp_path: Path) -> None:
     path = journal.file_of(str(tmp_path), DISK)
     path.parent.mkdir()
     identity = msgspec.json.encode(DISK).decode()
-    path.write_text(f'{{"identity": {identity}, "handed": "{OLD}", "past": ["{OTHER}"]}}')
+    record = f'{{"identity": {identity}, "handed": "{OLD}", "laterOn": 1, "past": ["{OTHER}"]}}'
+    path.write_text(f'{{"crc32": "{zlib.crc32(record.encode()):08x}", "record": {record}}}')
     found = journal.load(str(tmp_path), DISK)
     assert isinstance(found, Entry)
     assert (found.handed, found.taken_back, found.given) == (OLD, (), ())
+
+
+def test_a_record_of_which_any_one_byte_is_damaged_is_broken_or_says_the_same(tmp_path: Path) -> None:
+    """A damaged name of a field would read as a field that was never set."""
+    state = str(tmp_path)
+    kept = Entry(identity=DISK, handed=OLD, block=True, taken_back=("o1",))
+    journal.store(state, kept)
+    path = journal.file_of(state, DISK)
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        for flipped in (1, 32, 128):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ flipped]) + whole[at + 1 :])
+            found = journal.load(state, DISK)
+            assert found == kept or isinstance(found, Broken), (at, flipped)
+    path.write_bytes(whole.replace(b"crc32", b"crc33"))
+    found = journal.load(state, DISK)
+    assert isinstance(found, Broken)
+    path.write_bytes(whole.replace(b'"handed"', b'"hanged"'))
+    found = journal.load(state, DISK)
+    assert isinstance(found, Broken)
+    assert "is damaged: its checksum is not " in found.why
 
 
 MADE = Made(uuid="u9", fs_type="ext4", options=("noatime",))
