@@ -64,15 +64,19 @@ def adopt_wipe(world: World) -> bool:
 
 def approved(world: World) -> bool:
     """A person let the planned wipe happen; to ask for a wipe oneself is more than to approve of one."""
-    approves = counts(world.volume, world.volume.spec.admin.approve) and not _why_not_approved(world)
+    approves = _approves(world.volume) is not None and not _why_not_approved(world)
     return approves or wipe_now(world) or adopt_wipe(world)
 
 
 def approved_method(world: World) -> str:
     """The method that a person asks for who approves of the wipe; empty: the planned one."""
-    approve = world.volume.spec.admin.approve
-    asked = approve.method if approve is not None and counts(world.volume, approve) else ""
-    return "" if _why_not_approved(world) else asked
+    approve = _approves(world.volume)
+    return approve.method if approve is not None and not _why_not_approved(world) else ""
+
+
+def _approves(volume: Volume) -> Approve | None:
+    approve = volume.spec.admin.approve
+    return approve if counts(volume, approve) else None
 
 
 def named(volume: Volume) -> Ref | None:
@@ -186,8 +190,8 @@ def not_taken(world: World, seen: Seen) -> str:
 
 
 def _why_not_approved(world: World) -> str:
-    approve, spec = world.volume.spec.admin.approve, world.volume.spec
-    if approve is None or not approve.method or not counts(world.volume, approve):
+    approve, spec = _approves(world.volume), world.volume.spec
+    if approve is None or not approve.method:
         return ""
     kind = Kind.of(spec.source, spec.volume_mode)
     if policy.may_replace(approve.method, spec.wipe.method, kind):

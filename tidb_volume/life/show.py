@@ -248,10 +248,9 @@ def _stands_on(world: World, seen: Seen, asked: Question) -> bool:
     """The wipe that is owed, or the order that stands, stands on the answer to that question. Once it is done
     and nothing is owed any more, the answer is used up."""
     status, order = world.volume.status, world.volume.spec.order
-    if status.committed and status.committed_on == asked.id:
-        return True
     is_used_up = seen.done and not status.committed
-    return order is not None and order.answer == asked.id and not is_used_up
+    on_order = order is not None and order.answer == asked.id and not is_used_up
+    return on_order or status.committed_on == asked.id
 
 
 def owner(world: World, seen: Seen, current: Phase) -> Owner | None:

@@ -211,6 +211,7 @@ DELETED = change(fleet(), metadata=Meta(name="fleet", deletion_timestamp="2027-0
         (RELEASED, None),
         (but(RELEASED, fleet=None), Obstacle(word="FleetMissing")),
         (but(RELEASED, fleet=DELETED), Obstacle(word="FleetMissing")),
+        (but(RELEASED, fleet=change(DELETED, spec=FleetSpec(paused=True))), Obstacle(word="FleetMissing")),
         (but(RELEASED, fleet=fleet(TRIPPED, paused=True)), Obstacle(word="Paused")),
         (but(RELEASED, fleet=fleet(TRIPPED), daemon=AWAY), Obstacle(word="BreakerOpen", note="11 wipes")),
         (but(RELEASED, daemon=AWAY, around={"foreign": "p"}), Obstacle(word="DaemonNotReady")),

@@ -434,6 +434,7 @@ def test_what_a_person_may_forget_is_not_asked_anew_as_gone() -> None:
 
 
 ABOUT_DATA = f"data::xfs (label backup): on {FACTS}"
+ON_IT = {"committed_on": "q-1"}
 HELD_DATA = but(DATA, admin=ADOPT, status={"question": question("adopt", ABOUT_DATA)}, fleet=PAUSED)
 
 
@@ -514,6 +515,27 @@ STANDS = {"order": order(kind="prepare", ends="", pv_uid="", answer="q-1")}
             but(RELEASED, spec={"order": order(answer="q-1")}, status={"question": question("gone", "x")}),
             None,
             False,
+        ),
+        # Owed without its order, which a hand has taken away; and done, with nothing owed any more.
+        (
+            but(COMMITTED, spec={"order": None}, status={"question": question("gone", "x"), **ON_IT}),
+            None,
+            True,
+        ),
+        (
+            but(COMMITTED, spec={"order": None}, status={"question": question("gone", "x")}),
+            None,
+            False,
+        ),
+        (
+            but(WIPED, spec=STANDS, status={"question": question("adopt", "data"), "committed": ""}),
+            Phase.PENDING,
+            False,
+        ),
+        (
+            but(WIPED, spec=STANDS, status={"question": question("adopt", "data")}),
+            Phase.WIPING,
+            True,
         ),
     ],
 )
