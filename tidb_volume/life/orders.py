@@ -80,20 +80,14 @@ def go_on(world: World, seen: Seen, why: str, attempt: int = 0) -> Plan:
         assert status.question is not None, "a person answered it"
         said = status.question.id
     if order is None or not (order.ends == status.tenancy or order.answer):
-        answer, found = said or status.committed_on, seen.disk.tenancy if seen.disk is not None else ""
-        # Without a tenancy on record it was about all that is on the disk, too.
-        whole = bool(answer) and (not status.tenancy or bool(status.committed_over))
-        if whole and (seen.disk is None or seen.disk.presence is not Presence.OK):
-            return Plan()  # it names the tenancy that is there
-        return write(
-            world,
-            seen,
-            kind="prepare" if whole else "reclaim",
-            ends=found if whole else status.tenancy,
-            answer=answer,
-            why=why,
-            attempt=attempt,
-        )
+        kind, ends = "reclaim", status.tenancy
+        if status.committed_over:
+            # It was about all that is on the disk, and names the tenancy that is there.
+            if seen.disk is None or seen.disk.presence is not Presence.OK:
+                return Plan()
+            kind, ends = "prepare", seen.disk.tenancy
+        answer = said or status.committed_on
+        return write(world, seen, kind=kind, ends=ends, answer=answer, why=why, attempt=attempt)
     return write(
         world,
         seen,

@@ -461,6 +461,11 @@ def test_an_order_is_about_what_the_person_was_told_of_on_whose_answer_it_stands
     assert action.order.over == over
 
 
+def test_an_order_on_an_answer_about_a_disk_that_nobody_sees_is_about_nothing() -> None:
+    world = but(RELEASED, status={"disk": None})
+    assert new(world, kind="prepare", answer="q-1").over == ""
+
+
 def test_once_the_daemon_has_found_something_else_the_next_order_is_about_what_it_reported() -> None:
     """The question is about that by then, even where it is the one of before: nothing is refused for ever."""
     given = order(kind="prepare", answer="q-0", whole_disk=True, over="then")
