@@ -73,7 +73,8 @@ def opened(path: str) -> Iterator[int]:
     except OSError as error:
         if error.errno == errno.ENOENT:
             raise Absent(Presence.NOT_PRESENT, f"{path} does not exist") from error
-        if error.errno == errno.ELOOP:
+        at_its_end = error.errno == errno.ENOTDIR and os.path.islink(path)
+        if error.errno == errno.ELOOP or at_its_end:
             raise Absent(Presence.NOT_MOUNTED, f"{path} is behind a symlink; name the real folder") from error
         if error.errno == errno.ENOTDIR:
             raise Absent(Presence.NOT_MOUNTED, f"{path} is no folder") from error

@@ -108,12 +108,13 @@ def test_a_path_that_does_not_exist_is_not_present(own_mounts: None, tmp_path: P
     assert look(str(tmp_path / "nothing"), rules).presence is Presence.NOT_PRESENT
 
 
-def test_a_symlink_on_the_way_is_not_followed(disk: Disk, rules: Rules, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["at the end", "on the way"])
+def test_a_symlink_in_the_path_is_not_followed(disk: Disk, rules: Rules, tmp_path: Path, where: str) -> None:
     link = tmp_path / "link"
-    link.symlink_to(disk.path)
-    facts = look(str(link), rules)
+    link.symlink_to(disk.path if where == "at the end" else tmp_path)
+    facts = look(str(link if where == "at the end" else link / disk.path.name), rules)
     assert facts.presence is Presence.NOT_MOUNTED
-    assert "symlink" in facts.message
+    assert "is behind a symlink" in facts.message
 
 
 def test_a_bind_mount_of_a_part_of_a_disk_is_no_disk(disk: Disk, rules: Rules, tmp_path: Path) -> None:
