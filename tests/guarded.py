@@ -13,10 +13,14 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from disk_daemon import fit, guards
+from disk_daemon import fit, fit_mount, guards
 
 TESTS = Path(__file__).parent
-CHECKS = {each.name: each.check for each in (*guards.GUARDS, *fit.RULES)}
+CHECKS = {
+    **{each.name: each.check for each in guards.GUARDS},
+    **{each.name: each.check for each in fit.RULES},
+    **{each.name: each.check for each in fit_mount.RULES},
+}
 """Every check that may keep an order from a disk, by its name."""
 
 

@@ -14,8 +14,9 @@ from itertools import islice
 
 import msgspec
 
-from disk_daemon import fit, kernel
+from disk_daemon import fit, fit_mount, kernel
 from disk_daemon.facts import build, everyone, hardware, mounts, system
+from disk_daemon.fit_mount import Folder
 from disk_daemon.known import (
     LOST_AND_FOUND,
     MANY,
@@ -29,7 +30,7 @@ from disk_daemon.known import (
 from disk_daemon.shown import escaped, shown
 from tidb_volume import names
 from tidb_volume.identity import has_unique_fact
-from tidb_volume.value import Presence
+from tidb_volume.value import Identity, Presence
 
 _SHOWN = 5
 
@@ -88,13 +89,18 @@ def opened(path: str) -> Iterator[int]:
 def mount_of(fd: int, path: str) -> Mount:
     """The mount whose root the descriptor is. Raises Absent where that is no file system's root at `path`."""
     mount = mounts.by_id(mounts.read(), kernel.mount_id(fd))
-    if mount is None or mount.target != path:
-        raise Absent(Presence.NOT_MOUNTED, f"nothing is mounted at {path}; mount the disk there")
-    if mount.root != "/":
-        raise Absent(Presence.NOT_MOUNTED, f"{path} shows only {mount.root} of a file system, not all of it")
-    if hardware.number(os.fstat(fd).st_dev) != mount.device or mount.device.startswith("0:"):
-        raise Absent(Presence.REFUSED, f"{path} is {mount.fs_type}, which is not one disk of its own")
+    seen = _judged(Folder(path=path, mount=mount))
+    assert mount is not None
+    _judged(msgspec.structs.replace(seen, is_mounts=hardware.number(os.fstat(fd).st_dev) == mount.device))
     return mount
+
+
+def _judged(seen: Folder) -> Folder:
+    """The same, if nothing that is known of it so far speaks against it. Raises Absent."""
+    objection = fit_mount.unfit(seen)
+    if objection is not None:
+        raise Absent(objection.presence, objection.said)
+    return seen
 
 
 def look_at_disk(fd: int, path: str, rules: Rules) -> Facts:
@@ -103,23 +109,20 @@ def look_at_disk(fd: int, path: str, rules: Rules) -> Facts:
     Raises Absent, OSError.
     """
     mount = mount_of(fd, path)
-    device = os.fstat(fd).st_dev
-    vital = system.serves(device, (rules.state,))
-    if vital:
-        raise Absent(Presence.REFUSED, f"{path} is on the disk that holds {vital}")
+    vital = system.serves(os.fstat(fd).st_dev, (rules.state,))
+    seen = _judged(Folder(path=path, mount=mount, vital=vital))
     below = msgspec.structs.replace(build.medium(mount.device), signature=mount.fs_type)
     objection = fit.unfit_below(below)
     if objection is not None:
         raise Absent(objection.presence, f"{path}: {objection.said}")
-    if mounts.shows_old_blocks(mount, hardware.kernel_name(mount.device)):
-        said = "with data=writeback a file may show after a crash what another owner wrote there"
-        raise Absent(Presence.REFUSED, f"{path}: {said}; mount it with data=ordered")
+    old_blocks = mounts.shows_old_blocks(mount, hardware.kernel_name(mount.device))
+    seen = _judged(msgspec.structs.replace(seen, old_blocks=old_blocks))
+    facts, virtual = Identity(), ""
     try:
         facts = hardware.identity(mount.device, virtual_disks=rules.virtual_disks)
     except hardware.Virtual as error:
-        raise Absent(Presence.REFUSED, str(error)) from error
-    if not has_unique_fact(facts):
-        raise Absent(Presence.REFUSED, f"nothing tells {path} from other disks")
+        virtual = str(error)
+    _judged(msgspec.structs.replace(seen, virtual=virtual, unique=has_unique_fact(facts)))
     facts = msgspec.structs.replace(facts, fs_uuid=hardware.filesystem_uuid(fd, mount.device))
     room = os.fstatvfs(fd)
     return Facts(

@@ -117,6 +117,13 @@ def test_a_symlink_in_the_path_is_not_followed(disk: Disk, rules: Rules, tmp_pat
     assert "is behind a symlink" in facts.message
 
 
+@pytest.mark.guards("is_a_mount")
+def test_a_folder_on_a_mounted_disk_is_no_disk(disk: Disk, rules: Rules) -> None:
+    (disk.path / "data").mkdir()
+    assert look(str(disk.path / "data"), rules).presence is Presence.NOT_MOUNTED
+
+
+@pytest.mark.guards("shows_all_of_it")
 def test_a_bind_mount_of_a_part_of_a_disk_is_no_disk(disk: Disk, rules: Rules, tmp_path: Path) -> None:
     (disk.path / "part").mkdir()
     target = tmp_path / "target"
@@ -128,6 +135,7 @@ def test_a_bind_mount_of_a_part_of_a_disk_is_no_disk(disk: Disk, rules: Rules, t
     subprocess.run(["umount", target], check=True)
 
 
+@pytest.mark.guards("is_one_device")
 def test_a_tmpfs_is_refused(own_mounts: None, tmp_path: Path, rules: Rules) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path], check=True)
     try:
@@ -140,6 +148,7 @@ def test_the_systems_own_disk_is_refused(own_mounts: None, rules: Rules) -> None
     assert look("/", rules).presence is Presence.REFUSED
 
 
+@pytest.mark.guards("holds_nothing_vital")
 def test_a_disk_that_holds_the_journal_is_refused(disk: Disk) -> None:
     rules = Rules(virtual_disks=True, state=str(disk.path / "state"))
     os.mkdir(rules.state)
@@ -167,6 +176,7 @@ def test_a_stick_that_the_admin_mounted_is_refused(
     assert (facts.presence, "is a removable disk" in facts.message) == (Presence.REFUSED, True)
 
 
+@pytest.mark.guards("is_not_virtual")
 def test_a_virtual_disk_is_refused_unless_they_are_accepted(disk: Disk, rules: Rules) -> None:
     facts = look(str(disk.path), msgspec.structs.replace(rules, virtual_disks=False))
     assert facts.presence is Presence.REFUSED
@@ -246,6 +256,7 @@ def test_a_new_file_system_on_the_same_disk_is_not_the_one_that_was_meant(disk: 
     assert identity.fs_uuid in report.message
 
 
+@pytest.mark.guards("shows_no_old_blocks")
 @pytest.mark.parametrize("how", ["mounted so", "by the file system's own default"])
 def test_a_file_system_that_may_show_old_blocks_after_a_crash_is_refused(
     own_mounts: None, tmp_path: Path, rules: Rules, how: str
@@ -260,9 +271,9 @@ def test_a_file_system_that_may_show_old_blocks_after_a_crash_is_refused(
         else:
             subprocess.run(["tune2fs", "-o", "journal_data_writeback", disk.loop], check=True)
             disk.mount()
-        report = disk_report(observe(job_of(disk), rules).facts, None, identity, None)
-        assert report.presence is Presence.REFUSED
-        assert "data=ordered" in report.message
+        facts = facts_of(disk, rules)
+        assert facts.presence is Presence.REFUSED
+        assert "data=ordered" in facts.message
         assert works(obey(disk, reclaim(identity), rules).work)[0] == "refused"
         assert disk.tree() == ["lost+found"]
     finally:
@@ -294,6 +305,7 @@ def test_the_report_names_the_tenancy_that_the_journal_has_handed_over(disk: Dis
     assert (after.tenancy, after.journal, after.journal_broken) == (NEXT, NEXT, False)
 
 
+@pytest.mark.guards("holds_nothing_vital")
 @pytest.mark.parametrize("name", ["swapfile", "sw\u00e4p \u00fcber\tall\r"])
 def test_a_disk_with_a_swap_file_is_refused_whatever_that_is_called(
     disk: Disk, rules: Rules, name: str

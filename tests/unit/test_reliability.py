@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from disk_daemon import fit, guards
+from disk_daemon import fit, fit_mount, guards
 from disk_daemon.guards import When
 from tests.guarded import CHECKS, TESTS, marked
-from tests.unit.daemon.test_fit import TABLE
+from tests.unit.daemon import test_fit, test_fit_mount
 from tests.unit.daemon.test_guards import STOPS
 from tests.unit.life.model.broken import BROKEN, broken, recorded
 from tidb_volume.inventory import policy, promises, settings
@@ -30,6 +30,7 @@ ASKED = {
 }
 GUARDS_OF_A_PATH = "unit/daemon/test_guards.py"
 RULES_OF_A_DEVICE = "unit/daemon/test_fit.py"
+RULES_OF_A_FOLDER = "unit/daemon/test_fit_mount.py"
 
 
 def _tests(name: str, cases: list[str], where: str) -> str:
@@ -63,7 +64,7 @@ def _guards() -> str:
 
 
 def _rules() -> str:
-    cases = [name for name, _, _ in TABLE]
+    cases = [name for name, _, _ in test_fit.TABLE]
     rows = (
         (
             f"`{each.name}`",
@@ -77,6 +78,15 @@ def _rules() -> str:
     )
     head = ("guard", "the disaster", "how it judges", "of a tenant's raw device too", "below a folder too")
     return table((*head, "tests that fail without it"), rows)
+
+
+def _folders() -> str:
+    cases = [name for name, _, _, _ in test_fit_mount.TABLE]
+    rows = (
+        (f"`{each.name}`", each.prevents, _first(each.check), _tests(each.name, cases, RULES_OF_A_FOLDER))
+        for each in fit_mount.RULES
+    )
+    return table(("guard", "the disaster", "how it judges", "tests that fail without it"), rows)
 
 
 def _methods() -> str:
@@ -106,7 +116,13 @@ def _broken_tests(name: str, tests: list[str]) -> str:
     return "; ".join("{}: `{}`".format(*each.split(": ")) for each in tests)
 
 
-TABLES = {"broken": _broken, "guards": _guards, "devices": _rules, "methods": _methods}
+TABLES = {
+    "broken": _broken,
+    "guards": _guards,
+    "devices": _rules,
+    "folders": _folders,
+    "methods": _methods,
+}
 DOCUMENTS = [DOCS / "reliability.md", DOCS / "security.md"]
 
 
@@ -153,8 +169,8 @@ def test_how_long_a_method_takes_on_a_terabyte(method: str, took: float, said: s
 
 
 def test_every_guard_has_a_case_and_a_name_of_its_own() -> None:
-    assert len(CHECKS) == len(guards.GUARDS) + len(fit.RULES)
-    assert {name for name, _, _ in (*STOPS, *TABLE)} == set(CHECKS)
+    assert len(CHECKS) == len(guards.GUARDS) + len(fit.RULES) + len(fit_mount.RULES)
+    assert {row[0] for row in (*STOPS, *test_fit.TABLE, *test_fit_mount.TABLE)} == set(CHECKS)
 
 
 def test_a_mark_names_a_guard_that_there_is_or_a_thing_that_can_be_broken() -> None:
