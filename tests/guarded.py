@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from disk_daemon import fit, fit_mount, guards
+from tests.means import MEANS
 
 TESTS = Path(__file__).parent
 CHECKS = {
@@ -26,7 +29,12 @@ CHECKS = {
 
 @contextmanager
 def without(name: str) -> Iterator[None]:
-    """Let one guard say nothing wherever it is asked, in the list or by its name."""
+    """Let one guard say nothing wherever it is asked, in the list or by its name; or take a means away."""
+    if name in MEANS:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(MEANS[name].taken_away, MEANS[name].by)
+            yield
+        return
     check = CHECKS[name]
     code = check.__code__
     check.__code__ = (lambda _: None).__code__

@@ -119,6 +119,7 @@ def test_another_process_of_ours_at_the_disk_is_waited_for(raw: RawDisk, rules: 
         os.close(fd)
 
 
+@pytest.mark.guards("a_device_is_locked")
 @pytest.mark.parametrize("mode", ["Filesystem", "Block"])
 def test_a_device_that_two_make_ready_at_once_is_made_ready_once(
     raw: RawDisk, rules: Rules, mode: str
@@ -170,6 +171,23 @@ def test_another_serial_than_the_entry_says_is_the_wrong_disk(raw: RawDisk, rule
     facts = facts_of(raw, rules, source=source)
     assert facts.presence is Presence.WRONG_DISK
     assert "its entry is wrong" in facts.message, "there is no question by which a person could accept it"
+
+
+@pytest.mark.guards("a_device_is_compared_first")
+def test_a_name_that_moved_to_a_disk_of_ours_does_not_mount_that(
+    raw: RawDisk, rules: Rules, tmp_path: Path
+) -> None:
+    identity = identity_of(raw, rules)
+    other = RawDisk.make(tmp_path, "moved", rules)
+    try:
+        assert state(obey(other, prepare(identity_of(other, rules)), rules)) == ("done", "")
+        other.unmount()
+        raw.by_id.unlink()
+        raw.by_id.symlink_to(other.loop)
+        assert state(obey(raw, prepare(identity), rules)) == ("refused", "WrongDisk")
+        assert not raw.is_mounted
+    finally:
+        other.remove()
 
 
 @pytest.mark.guards("identity_matches")

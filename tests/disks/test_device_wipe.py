@@ -237,6 +237,23 @@ def elsewhere(used: RawDisk, tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.guards("a_device_is_held")
+def test_nobody_can_mount_it_from_the_unmount_to_mkfs(used: RawDisk, rules: Rules, elsewhere: Path) -> None:
+    steps: list[str] = []
+    tried: list[int] = []
+
+    def tick(what: str) -> None:
+        if "hold" in steps and "mkfs" not in (*steps, what):
+            words = ["mount", used.loop, elsewhere]
+            tried.append(subprocess.run(words, check=False, capture_output=True).returncode)
+        steps.append(what)
+
+    ended = obey(used, reclaim(identity_of(used, rules), method="format"), rules, tick=tick)
+    assert tried
+    assert all(tried)
+    assert state(ended) == ("done", "")
+
+
 @pytest.mark.parametrize("fs_type", ["xfs", "ext4"])
 @pytest.mark.parametrize("how", ["mounted", "held"])
 def test_who_has_the_device_when_mkfs_begins_keeps_what_is_on_it(

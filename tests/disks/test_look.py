@@ -108,6 +108,7 @@ def test_a_path_that_does_not_exist_is_not_present(own_mounts: None, tmp_path: P
     assert look(str(tmp_path / "nothing"), rules).presence is Presence.NOT_PRESENT
 
 
+@pytest.mark.guards("no_link_to_a_folder")
 @pytest.mark.parametrize("where", ["at the end", "on the way"])
 def test_a_symlink_in_the_path_is_not_followed(disk: Disk, rules: Rules, tmp_path: Path, where: str) -> None:
     link = tmp_path / "link"
@@ -204,6 +205,7 @@ def test_our_folder_replaced_by_something_else_is_never_entered(
     assert (victim / "file").read_text() == "stays"
 
 
+@pytest.mark.guards("no_link_on_a_disk")
 def test_a_tenancy_replaced_by_a_symlink_is_never_entered(disk: Disk, rules: Rules) -> None:
     victim = disk.path / "victim"
     victim.mkdir()
@@ -239,6 +241,16 @@ def test_two_disks_mounted_in_each_others_place_are_wrong_disks_and_lose_nothing
     assert works(obey(other_disk, reclaim(second), rules).work) == ("refused", "WrongDisk")
     assert (disk.ours / OLD / "second").exists()
     assert (other_disk.ours / OLD / "first").exists()
+
+
+@pytest.mark.guards("a_folder_is_compared_first")
+def test_on_another_disk_not_even_a_lock_is_written(disk: Disk, other_disk: Disk, rules: Rules) -> None:
+    order = reclaim(identity_of(disk, rules))
+    disk.unmount()
+    other_disk.unmount()
+    subprocess.run(["mount", other_disk.loop, disk.path], check=True)
+    assert works(obey(disk, order, rules).work) == ("refused", "WrongDisk")
+    assert disk.tree() == []
 
 
 @pytest.mark.guards("identity_matches")

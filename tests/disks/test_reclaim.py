@@ -31,6 +31,7 @@ from tests.disks.bench import (
     fill,
     for_all_of,
     identity_of,
+    in_child,
     obey,
     reclaim,
     state,
@@ -143,6 +144,24 @@ def test_a_second_process_stays_out_while_one_holds_the_disk(disk: Disk, rules: 
         assert disk.tree() == before
     finally:
         os.close(holder)
+
+
+@pytest.mark.guards("a_folder_is_locked")
+def test_whichever_step_a_wipe_is_at_a_second_process_stays_out(disk: Disk, rules: Rules) -> None:
+    fill(disk.tenancy())
+    order = reclaim(identity_of(disk, rules))
+    steps: list[str] = []
+
+    def second() -> None:
+        assert state(obey(disk, order, rules)) == ("running", "Locked")
+
+    def tick(what: str) -> None:
+        steps.append(what)
+        assert in_child(second) == 0, what
+
+    assert state(obey(disk, order, rules, tick=tick)) == ("done", "")
+    assert {"rename", "journal", "unlink", "rmdir", "mkdir"} <= set(steps)
+    assert disk.tree() == CLEAN
 
 
 @pytest.mark.guards("not_in_use")

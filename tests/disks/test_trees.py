@@ -184,3 +184,26 @@ def test_a_mount_inside_the_tree_stops_it_and_is_named(disk: Disk, other_disk: D
     fresh = reclaim(identity_of(disk, rules), id="order-2")
     assert state(obey(disk, fresh, rules)) == ("done", "")
     assert disk.tree() == CLEAN
+
+
+@pytest.mark.guards("no_mount_on_a_disk")
+def test_what_is_mounted_in_the_tree_at_the_last_moment_is_not_entered(
+    disk: Disk, other_disk: Disk, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the kernel has said that a folder is none of a mount's, but not empty."""
+    fill(disk.tenancy())
+    (other_disk.path / "of-another").write_text("stays")
+    removed = os.rmdir
+
+    def rmdir(name: str, *, dir_fd: int) -> None:
+        try:
+            removed(name, dir_fd=dir_fd)
+        except OSError as error:
+            if name == "deep" and error.errno == errno.ENOTEMPTY:
+                target = os.path.join(os.readlink(f"/proc/self/fd/{dir_fd}"), name)
+                subprocess.run(["mount", "--bind", other_disk.path, target], check=True)
+            raise
+
+    monkeypatch.setattr(os, "rmdir", rmdir)
+    assert state(obey(disk, reclaim(identity_of(disk, rules)), rules)) == ("failed", "ForeignMount")
+    assert other_disk.tree() == ["of-another"]

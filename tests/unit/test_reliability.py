@@ -15,6 +15,7 @@ import pytest
 from disk_daemon import fit, fit_mount, guards
 from disk_daemon.guards import When
 from tests.guarded import CHECKS, TESTS, marked
+from tests.means import MEANS
 from tests.unit.daemon import test_fit, test_fit_mount
 from tests.unit.daemon.test_guards import STOPS
 from tests.unit.life.model.broken import BROKEN, broken, recorded
@@ -36,12 +37,16 @@ RULES_OF_A_FOLDER = "unit/daemon/test_fit_mount.py"
 def _tests(name: str, cases: list[str], where: str) -> str:
     """The table's cases, and the tests on real disks."""
     count = cases.count(name)
+    return "; ".join((f"{where}: {count} case{'s' if count > 1 else ''}", *_real(name)))
+
+
+def _real(name: str) -> list[str]:
+    """By file, the tests that are marked with a name."""
     by_file: dict[str, list[str]] = {}
     for each in marked().get(name, []):
         file, _, test = each.partition(": ")
         by_file.setdefault(file, []).append(f"`{test}`")
-    real = [f"{file}: {', '.join(tests)}" for file, tests in by_file.items()]
-    return "; ".join((f"{where}: {count} case{'s' if count > 1 else ''}", *real))
+    return [f"{file}: {', '.join(tests)}" for file, tests in by_file.items()]
 
 
 def _first(check: object) -> str:
@@ -89,6 +94,11 @@ def _folders() -> str:
     return table(("guard", "the disaster", "how it judges", "tests that fail without it"), rows)
 
 
+def _means() -> str:
+    rows = ((f"`{name}`", each.prevents, each.how, "; ".join(_real(name))) for name, each in MEANS.items())
+    return table(("means", "the disaster", "how, and where", "tests that fail without it"), rows)
+
+
 def _methods() -> str:
     head = ("method", "it", "after it", "read back", "NIST SP 800-88", "takes about")
     return table(head, promises.listing())
@@ -121,6 +131,7 @@ TABLES = {
     "guards": _guards,
     "devices": _rules,
     "folders": _folders,
+    "means": _means,
     "methods": _methods,
 }
 DOCUMENTS = [DOCS / "reliability.md", DOCS / "security.md"]
@@ -173,8 +184,13 @@ def test_every_guard_has_a_case_and_a_name_of_its_own() -> None:
     assert {row[0] for row in (*STOPS, *test_fit.TABLE, *test_fit_mount.TABLE)} == set(CHECKS)
 
 
+def test_every_means_has_a_test_and_a_name_of_its_own() -> None:
+    assert set(MEANS) <= set(marked())
+    assert not set(MEANS) & set(CHECKS)
+
+
 def test_a_mark_names_a_guard_that_there_is_or_a_thing_that_can_be_broken() -> None:
-    assert set(marked()) <= set(CHECKS)
+    assert set(marked()) <= {*CHECKS, *MEANS}
     assert set(marked("notices")) <= set(BROKEN)
 
 
