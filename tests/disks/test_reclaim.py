@@ -192,13 +192,15 @@ def test_a_mount_that_only_another_namespace_has_is_found_and_its_process_named(
     script = f"mount --bind {folder} {pod} && echo ready && exec sleep 60"
     holder = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
-    assert holder.stdout.readline() == "ready\n"
-    ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
-    assert state(ended) == ("running", "InUse")
-    assert ended.pids == (holder.pid,)
-    holder.kill()
-    holder.wait()
-    holder.stdout.close()
+    try:
+        assert holder.stdout.readline() == "ready\n"
+        ended = obey(disk, reclaim(identity_of(disk, rules)), rules)
+        assert state(ended) == ("running", "InUse")
+        assert ended.pids == (holder.pid,)
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
     assert state(obey(disk, reclaim(identity_of(disk, rules)), rules)) == ("done", "")
 
 
