@@ -183,7 +183,7 @@ def test_a_command_for_zeroes_that_does_nothing_is_found_on_a_disk_that_is_almos
 ) -> None:
     """Ordinary writes arrive, zeroes do not: only what was planted tells, samples alone would miss it."""
     monkeypatch.setattr(blockdev, "zero", lambda fd, start, length: None)
-    monkeypatch.setattr(blockdev.Reader, "looks_zero", lambda reader, chance: True)
+    monkeypatch.setattr(blockdev.Reader, "looks_zero", lambda *asked, **how: True)
     assert state(do(used, reclaim(identity_of(used, rules), method="zero"), rules)) == ("failed", "EIO")
     assert not node(rules, NEXT).exists()
 

@@ -48,7 +48,7 @@ class Observer(State):
             all_of_it = order.whole_disk or disk.all_at_stake
             same = at.disk is disk and (all_of_it or at.tenancy == order.ends)
             assert not same or at.tenancy in self.forged, "wiped under a container"
-        if order.kind == "prepare" and not order.answer:
+        if order.kind == "prepare" and not order.answer and not anew:
             assert order.ends not in self.witnessed, "taken for unused, and a claim had it"
         self.check_erasure(order, disk, anew)
 
