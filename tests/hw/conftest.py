@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.hw.disks import Shelf
-from tests.hw.machine import Disk, Machine
+from tests.hw.machine import Machine
 
 HERE = Path(__file__).parent
 BEGUN = time.monotonic()
@@ -47,15 +47,9 @@ def shelf(folder: Path) -> Shelf:
 
 
 @pytest.fixture(scope="session")
-def sata(shelf: Shelf) -> Disk:
-    """In the machine whenever it is on: AHCI of this machine knows no plugging."""
-    return shelf.sata(0)
-
-
-@pytest.fixture(scope="session")
-def powered(folder: Path, sata: Disk) -> Iterator[Machine]:
-    made = Machine(folder)
-    made.on([sata])
+def powered(folder: Path, shelf: Shelf) -> Iterator[Machine]:
+    made = Machine(folder, shelf.built_in)
+    made.on()
     try:
         yield made
     finally:
@@ -63,11 +57,11 @@ def powered(folder: Path, sata: Disk) -> Iterator[Machine]:
 
 
 @pytest.fixture
-def machine(powered: Machine, sata: Disk) -> Machine:
+def machine(powered: Machine) -> Machine:
     """The machine, running; one that a case has turned off, or that has broken down, is started anew."""
     if not powered.is_on:
         powered.off()
-        powered.on([sata])
+        powered.on()
     return powered
 
 

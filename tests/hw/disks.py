@@ -15,6 +15,9 @@ NOTHING: Says = MappingProxyType({})
 _numbers = count(1)
 
 
+SATA_PORTS = 4
+"""Of the six that the chip set's AHCI has: one for each case."""
+
 READ_ONLY: dict[str, Any] = {"read-only": True}
 """Of the file behind a disk."""
 
@@ -22,11 +25,14 @@ READ_ONLY: dict[str, Any] = {"read-only": True}
 class Shelf:
     """A folder of disks. Each gets an id, and facts of its own where none are said; None: it has none.
 
-    image: the file behind it, instead of a new one. file: more about that file.
+    image: the file behind it, instead of a new one. file: more about that file. built_in: the SATA disks;
+    they are always in the machine, since its AHCI knows no plugging.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.built_in = tuple(map(self._sata, range(SATA_PORTS)))
+        self._unused = iter(self.built_in)
 
     def _new(
         self,
@@ -52,9 +58,12 @@ class Shelf:
         """On a virtio SCSI bus."""
         return self._new("scsi-hd", {"wwn": _wwn(), "product": "QEMU DISK", **says}, **more)
 
-    def sata(self, port: int, **more: Any) -> Disk:
-        """On a port (0 to 5) of the chip set's AHCI, which is not hot-pluggable."""
-        return self._new("ide-hd", {"bus": f"ide.{port}", "wwn": _wwn(), "model": "QEMU SATA"}, **more)
+    def _sata(self, port: int) -> Disk:
+        return self._new("ide-hd", {"bus": f"ide.{port}", "wwn": _wwn(), "model": "QEMU SATA"})
+
+    def sata(self) -> Disk:
+        """One of those that are built in which no case has had."""
+        return next(self._unused)
 
     def virtio(self, says: Says = NOTHING, **more: Any) -> Disk:
         """PCI, as most clouds' disks are."""
@@ -69,9 +78,14 @@ class Shelf:
         return self._new("scsi-cd", {}, file=READ_ONLY)
 
     def of(self, kind: str) -> Disk:
-        """One that can be plugged, by the name of its kind."""
-        made: dict[str, Callable[[], Disk]] = {"nvme": self.nvme, "scsi": self.scsi, "virtio": self.virtio}
-        return made[kind]()
+        """One by the name of its kind."""
+        kinds: dict[str, Callable[[], Disk]] = {
+            "nvme": self.nvme,
+            "sata": self.sata,
+            "scsi": self.scsi,
+            "virtio": self.virtio,
+        }
+        return kinds[kind]()
 
 
 def _wwn() -> int:

@@ -112,10 +112,11 @@ class Disk(msgspec.Struct, frozen=True):
 
 
 class Machine:
-    """A machine that is off, until `on`. folder: short, for its sockets."""
+    """A machine that is off, until `on`. folder: short, for its sockets. built_in: disks that stay in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, built_in: Iterable[Disk] = ()) -> None:
         self.folder = folder
+        self._built_in = tuple(built_in)
         self._boot = image.boot()
         self._root, self._code = folder / "root.qcow2", folder / "code.img"
         self._console = folder / "console.log"
@@ -130,13 +131,13 @@ class Machine:
     # --- power ----------------------------------------------------------------------------------------
 
     def on(self, disks: Iterable[Disk] = ()) -> None:
-        """Power on with these disks in it, in this order, and wait until its end of the line speaks."""
+        """Power on with these disks in it too, in this order, and wait until its end of the line speaks."""
         self._slots, self._plugged = {}, set()
         fixed = [
             self._virtio("root", {"driver": "qcow2", "file": _file(self._root)}),
             self._virtio("code", {"driver": "raw", "read-only": True, "file": _file(self._code)}),
         ]
-        mine = [(disk.backend, self._placed(disk)) for disk in disks]
+        mine = [(disk.backend, self._placed(disk)) for disk in (*self._built_in, *disks)]
         words = [*self._hardware()]
         for backend, device in [*fixed, *mine]:
             words += ["-blockdev", _json(backend), "-device", _json(device)]
@@ -186,7 +187,10 @@ class Machine:
     # --- disks ----------------------------------------------------------------------------------------
 
     def plug(self, disk: Disk) -> str:
-        """Into the running machine, until udev has made its names. Returns the kernel's name for it."""
+        """Into the running machine, until udev has made its names; what is built in is there. Returns the
+        kernel's name for it."""
+        if disk in self._built_in:
+            return self.run(f"readlink -e {disk.name}").out.strip().removeprefix("/dev/")
         before = self._names()
         if disk.bytes_per_s:
             limits = {"bps-total": disk.bytes_per_s}

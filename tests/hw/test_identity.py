@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.hw.bench import Slot, done, reclaim, seen, state, survey
 from tests.hw.disks import Shelf
-from tests.hw.machine import SIZE_BYTES, Disk, Machine
+from tests.hw.machine import SIZE_BYTES, Machine
 from tidb_volume.identity import same_hardware
 from tidb_volume.value import Presence
 
@@ -26,7 +26,8 @@ def test_a_scsi_disk_is_known_by_its_wwn_and_serial(machine: Machine, shelf: She
         assert "/dev/disk/by-id/wwn-0x5000c5000000a001" in seen(machine, name).links
 
 
-def test_a_sata_disk_is_known_by_its_wwn_and_serial(machine: Machine, sata: Disk) -> None:
+def test_a_sata_disk_is_known_by_its_wwn_and_serial(machine: Machine, shelf: Shelf) -> None:
+    sata = shelf.sata()
     found = next(each for each in survey(machine) if sata.name in each.links)
     assert found.identity is not None
     assert found.identity.wwn == f"naa.{sata.says['wwn']:016x}"

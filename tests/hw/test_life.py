@@ -27,7 +27,9 @@ def is_node(machine: Machine, tenancy: str) -> bool:
     return machine.run(f"test -b {node(tenancy)}", check=False).status == 0
 
 
-@pytest.mark.parametrize(("kind", "fs_type"), [("nvme", "xfs"), ("scsi", "ext4"), ("virtio", "xfs")])
+@pytest.mark.parametrize(
+    ("kind", "fs_type"), [("nvme", "xfs"), ("scsi", "ext4"), ("sata", "ext4"), ("virtio", "xfs")]
+)
 def test_a_file_system_is_made_mounted_wiped_and_made_anew(
     machine: Machine, shelf: Shelf, kind: str, fs_type: str
 ) -> None:
@@ -52,7 +54,15 @@ def test_a_file_system_is_made_mounted_wiped_and_made_anew(
 
 @pytest.mark.parametrize(
     ("kind", "method"),
-    [("nvme", "zero"), ("nvme", "discard"), ("scsi", "discard"), ("scsi", "auto"), ("virtio", "zero")],
+    [
+        ("nvme", "zero"),
+        ("nvme", "discard"),
+        ("scsi", "discard"),
+        ("scsi", "auto"),
+        ("sata", "zero"),
+        ("sata", "discard"),
+        ("virtio", "zero"),
+    ],
 )
 def test_a_block_volume_is_zero_after_its_wipe(
     machine: Machine, shelf: Shelf, kind: str, method: str

@@ -9,18 +9,16 @@ from tests.cluster.system import until
 from tests.disks.bench import NEXT, OLD
 from tests.hw.bench import RULES, Slot, done, recall, reclaim, state, survey
 from tests.hw.disks import Shelf
-from tests.hw.machine import Disk, Machine
+from tests.hw.machine import Machine
 from tidb_volume import names
 from tidb_volume.value import Presence, Source
 
 TENANCIES = [f"{letter}aaaaaaaaaaa" for letter in "abcd"]
 
 
-def test_a_record_follows_the_disk_when_names_swap_at_a_reboot(
-    machine: Machine, shelf: Shelf, sata: Disk
-) -> None:
+def test_a_record_follows_the_disk_when_names_swap_at_a_reboot(machine: Machine, shelf: Shelf) -> None:
     disks = [shelf.scsi(), shelf.scsi(), shelf.nvme(), shelf.nvme()]
-    machine.reboot([*disks, sata])
+    machine.reboot(disks)
     slots = [Slot(machine, disk.name, f"volume-{disk.id}") for disk in disks]
     block = Slot(machine, disks[-1].name, f"volume-{disks[-1].id}", volume_mode="Block")
     slots[-1] = block
@@ -35,7 +33,7 @@ def test_a_record_follows_the_disk_when_names_swap_at_a_reboot(
             machine.run(f"echo {slot.volume} >{slot.place}/{names.FOLDER}/{TENANCIES[number]}/whose")
     identities = [slot.identity() for slot in slots]
 
-    machine.reboot([sata, *reversed(disks)])
+    machine.reboot(reversed(disks))
     assert kernel_names()[0] != before[0]
     assert [slot.facts().presence for slot in slots] == [Presence.NOT_MOUNTED] * 4
     wanted = {(slot.volume, slot.source.device) for slot in slots}
@@ -55,7 +53,7 @@ def test_a_record_follows_the_disk_when_names_swap_at_a_reboot(
     order = reclaim(identities[0], ends=TENANCIES[0])
     done(slots[0].obey(order))
     assert state(slots[1].obey(order))[0] == "refused"
-    machine.reboot([sata])
+    machine.reboot()
 
 
 @pytest.mark.parametrize("kind", ["nvme", "scsi"])

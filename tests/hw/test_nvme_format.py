@@ -99,7 +99,7 @@ def test_a_disk_whose_command_fails_keeps_its_data_until_it_is_asked_again(
 
 
 def test_a_machine_that_is_cut_off_while_an_erased_disk_is_read_back_begins_anew(
-    machine: Machine, shelf: Shelf, sata: Disk
+    machine: Machine, shelf: Shelf
 ) -> None:
     """The slow disk takes its time for the first read after it has erased itself."""
     disk = shelf.nvme().ignoring_discards()
@@ -110,7 +110,7 @@ def test_a_machine_that_is_cut_off_while_an_erased_disk_is_read_back_begins_anew
     until("the disk to have erased itself", lambda: not disk.holds(SECRET.encode()), timeout=200)
     machine.off()
 
-    machine.on([sata])
+    machine.on()
     with machine.plugged(disk):
         seen = slot.observe()
         assert seen.record.order is not None
