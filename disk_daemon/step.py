@@ -231,7 +231,7 @@ def _wipe(case: Case) -> Verdict:
 
     came = _came_since(case)
     if came:
-        return _has_data(case, f"'{came[0]}' has come while all that was there was being wiped")
+        return _has_data(case, f"'{came}' has come while all that was there was being wiped")
     stands = order.ends in disk.tenancies or (order.whole_disk and bool(disk.strays or disk.others))
     if not stands and not disk.trash and not case.begun and order.ends:
         return _has_data(case, f"the order ends tenancy {order.ends}, which is not there")
@@ -244,15 +244,15 @@ def _wipe(case: Case) -> Verdict:
     return Do(tuple(moves))
 
 
-def _came_since(case: Case) -> tuple[str, ...]:
-    """What lies on the disk beside what a begun wipe of all of it has put aside, and nobody was asked about.
-    fsck may fill lost+found from that after a crash."""
+def _came_since(case: Case) -> str:
+    """What lies on the disk beside what a begun wipe of all of it has put aside, and nobody was asked about:
+    the first of it; empty: nothing does. fsck may fill lost+found from that after a crash."""
     disk, over = case.disk, case.order.over
     if not case.order.whole_disk or disk.lies_on_it == over:
-        return ()
+        return ""
     known = case.orders | content.trash_in(over)
     trash = (each.name for each in disk.trash if each.order not in known)
-    return (*disk.tenancies, *disk.by_hand, *disk.others, *trash)
+    return next(iter((*disk.tenancies, *disk.by_hand, *disk.others, *trash)), "")
 
 
 def is_of_this_wipe(case: Case, trash: Trash) -> bool:

@@ -176,7 +176,9 @@ def whole(disk: Any, *, ends: str = "", journal: Any = None) -> Verdict:
 
 def test_what_came_since_a_person_was_asked_is_not_taken() -> None:
     made = case(order(kind="prepare", answer="q", whole_disk=True, over="data::another:"))
-    assert said(decide(with_admin(made, adopt=Adopt(question="q", action="Wipe")))) == "HasData"
+    verdict = decide(with_admin(made, adopt=Adopt(question="q", action="Wipe")))
+    assert isinstance(verdict, Refuse)
+    assert verdict.message.startswith("a person was asked about 'data::another:'")
 
 
 @pytest.mark.notices("daemon: neither which disk nor whose tenancy it is is looked at")
