@@ -17,6 +17,7 @@ from disk_daemon.known import (
     Live,
     Made,
     Mount,
+    Past,
     Raw,
     Taken,
     Trash,
@@ -37,6 +38,7 @@ CASE = case()
     [
         Mount(id=1, device="8:0", root="/", target="/data"),
         User(who="a pod", root="/"),
+        Past(id="o", kind="reclaim", ends=OLD, next=NEXT, at="then"),
         Build(name="sda"),
         Raw(mode="Filesystem"),
         Trash(order="order-1"),
@@ -198,7 +200,7 @@ def test_what_lies_on_a_disk_tells_its_content_its_tenancy_and_all_of_its_trash(
 
 @pytest.mark.parametrize(
     ("found", "uuid", "told"),
-    [("an ext4", "u7", "an ext4, UUID u7"), ("an ext4", "", "an ext4"), ("", "", "")],
+    [("an ext4", "u7", "an ext4, UUID u7"), ("an ext4", "", "an ext4"), ("", "u7", "UUID u7"), ("", "", "")],
 )
 def test_what_is_found_on_a_device_is_told_from_another_of_its_kind(found: str, uuid: str, told: str) -> None:
     assert raw(found=found, uuid=uuid).told_apart == told
@@ -283,3 +285,19 @@ def test_bytes_may_be_gone_where_they_are_or_where_trash_lies_that_the_journal_d
 )
 def test_an_order_destroys_as_it_says_itself(given: dict[str, Any], destroys: bool) -> None:
     assert case(order(**given)).destroys is destroys
+
+
+@pytest.mark.parametrize(
+    ("journal", "orders"),
+    [
+        (None, {"order-1"}),
+        (entry(), {"order-1"}),
+        (Broken(why="torn"), {"order-1"}),
+        (entry(order=taken(id="order-0", before=("a", "b"))), {"order-1", "order-0", "a", "b"}),
+        (entry(order=taken(id="order-0", ends=OTHER, before=("a",))), {"order-1"}),
+    ],
+)
+def test_the_orders_of_a_wipe_are_all_that_the_journal_has_of_the_same(
+    journal: Any, orders: set[str]
+) -> None:
+    assert case(journal=journal).orders == orders
