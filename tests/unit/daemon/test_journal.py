@@ -512,3 +512,29 @@ def test_what_was_written_counts_for_the_same_wipe_by_the_same_method_alone(
     begun = journal.written(journal.noted(None, DISK, given, begun=True, at=""), 4096)
     again = journal.noted(begun, DISK, order(**{"method": "zero", **changed}), begun=True, at="")
     assert again.written_bytes == (4096 if kept else 0)
+
+
+@pytest.mark.parametrize(
+    ("was", "aside", "before"),
+    [
+        (None, ("order-0",), ()),
+        (taken(id="order-0"), ("order-0",), ("order-0",)),
+        (taken(id="order-0"), (), ()),
+        (taken(id="order-0", before=("a", "b")), ("b", "order-0", "c"), ("b", "order-0")),
+        (taken(id="order-0", before=("a",)), ("order-1", "a"), ("a",)),
+        (taken(id="order-1", before=("a",)), ("order-1", "a"), ("a",)),
+        (taken(id="order-0", ends=OTHER), ("order-0",), ()),
+        (taken(id="order-0", whole_disk=True), ("order-0",), ()),
+    ],
+)
+def test_the_orders_before_are_kept_while_what_they_put_aside_is_there(
+    was: Taken | None, aside: tuple[str, ...], before: tuple[str, ...]
+) -> None:
+    known = journal.noted(entry(order=was), DISK, order(), begun=False, at="now", aside=aside)
+    assert known.order is not None
+    assert (known.order.id, known.order.before) == ("order-1", before)
+
+
+def test_an_order_that_is_done_is_kept_with_the_answer_that_it_stood_on() -> None:
+    assert journal.finished(entry(), DISK, order(answer="q-7"), at="now").done[-1].answer == "q-7"
+    assert journal.finished(entry(), DISK, order(), at="now").done[-1].answer == ""
