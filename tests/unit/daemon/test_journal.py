@@ -538,3 +538,12 @@ def test_the_orders_before_are_kept_while_what_they_put_aside_is_there(
 def test_an_order_that_is_done_is_kept_with_the_answer_that_it_stood_on() -> None:
     assert journal.finished(entry(), DISK, order(answer="q-7"), at="now").done[-1].answer == "q-7"
     assert journal.finished(entry(), DISK, order(), at="now").done[-1].answer == ""
+
+
+def test_a_record_that_is_nested_without_end_is_damaged(tmp_path: Path) -> None:
+    path = journal.file_of(str(tmp_path), DISK)
+    path.parent.mkdir()
+    path.write_bytes(b'{"crc32": "00000000", "record": ' + b"[" * 100_000)
+    found = journal.load(str(tmp_path), DISK)
+    assert isinstance(found, Broken)
+    assert f"the journal {path} is damaged" in found.why
