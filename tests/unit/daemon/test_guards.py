@@ -173,6 +173,7 @@ STOPS: list[tuple[str, Case, str]] = [
     ("is_what_was_asked_about", asked_about("data::entries of others (2), first: 'a':", **STRAY), "HasData"),
     ("is_what_was_asked_about", asked_about("data::another:", tenancies=()), "HasData"),
     ("is_what_was_asked_about", TOLD_OF_TRASH, "HasData"),
+    ("is_what_was_asked_about", put_aside(trash=()), "HasData"),
     ("is_what_was_asked_about", put_aside(strays=("new",)), "HasData"),
     ("is_what_was_asked_about", put_aside(others=("new",)), "HasData"),
     ("is_what_was_asked_about", put_aside(tenancies=(OTHER,)), "HasData"),
