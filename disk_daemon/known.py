@@ -14,15 +14,7 @@ from tidb_volume import names
 from tidb_volume.content import lies
 from tidb_volume.fleet import Fleet
 from tidb_volume.upstream import Pv
-from tidb_volume.value import (
-    Content,
-    Identity,
-    Order,
-    Presence,
-    Value,
-    Volume,
-    VolumeMode,
-)
+from tidb_volume.value import Content, Identity, Order, Presence, Value, Volume, VolumeMode
 
 # --- the disk ---------------------------------------------------------------------------------------
 

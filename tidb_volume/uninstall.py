@@ -20,15 +20,7 @@ from tidb_volume.identity import same_hardware
 from tidb_volume.life import foreign
 from tidb_volume.units import parse_instant
 from tidb_volume.upstream import DaemonPod, Pv
-from tidb_volume.value import (
-    Content,
-    DiskReport,
-    Phase,
-    Presence,
-    Value,
-    Volume,
-    VolumeNode,
-)
+from tidb_volume.value import Content, DiskReport, Phase, Presence, Value, Volume, VolumeNode
 
 Fate = Literal["bound", "released", "wiping", "failed", "free", "waits", "nothing"]
 """What somebody has to know of a disk before the programs go."""

@@ -17,16 +17,7 @@ from disk_daemon.known import Facts, Live
 from tests.disks.bench import Api, reclaim
 from tests.hw.machine import Machine
 from tests.hw.messages import Did, Do
-from tidb_volume.value import (
-    Identity,
-    Meta,
-    Order,
-    SeenDisk,
-    Source,
-    Volume,
-    VolumeSpec,
-    VolumeStatus,
-)
+from tidb_volume.value import Identity, Meta, Order, SeenDisk, Source, Volume, VolumeSpec, VolumeStatus
 
 UID = "volume-uid"
 RULES = Rules()

@@ -13,17 +13,7 @@ from tidb_volume.identity import same_file_system
 from tidb_volume.life.world import World
 from tidb_volume.shape import BLOCK, shape
 from tidb_volume.upstream import Pv
-from tidb_volume.value import (
-    Content,
-    DiskReport,
-    Order,
-    Presence,
-    Ref,
-    Value,
-    VolumeSpec,
-    Work,
-    WorkState,
-)
+from tidb_volume.value import Content, DiskReport, Order, Presence, Ref, Value, VolumeSpec, Work, WorkState
 
 PvState = Literal["none", "terminating", "offered", "reserved", "claimed", "released"]
 """`reserved`: nobody has it, and it waits for one claim alone, to which a person gave the data."""

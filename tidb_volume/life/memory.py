@@ -12,16 +12,7 @@ from tidb_volume.life import answers, mounts, release
 from tidb_volume.life.look import Seen, is_open, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant, parse_instant
-from tidb_volume.value import (
-    Content,
-    DiskReport,
-    Identity,
-    Order,
-    Presence,
-    Ref,
-    Retry,
-    VolumeStatus,
-)
+from tidb_volume.value import Content, DiskReport, Identity, Order, Presence, Ref, Retry, VolumeStatus
 
 RETRY_FIRST = 30.0
 RETRY_MOST = 3600.0

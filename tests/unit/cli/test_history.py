@@ -18,16 +18,7 @@ from tidb_volume.cli.history import Happened, tell
 from tidb_volume.cli.render import Screen
 from tidb_volume.kube import codec
 from tidb_volume.units import Instant
-from tidb_volume.value import (
-    Identity,
-    Meta,
-    Record,
-    Ref,
-    Source,
-    Volume,
-    VolumeSpec,
-    VolumeStatus,
-)
+from tidb_volume.value import Identity, Meta, Record, Ref, Source, Volume, VolumeSpec, VolumeStatus
 
 EVER = Instant(0.0)
 CLAIM = Ref(namespace="db", name="data-0")

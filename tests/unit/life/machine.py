@@ -42,15 +42,7 @@ from tests.unit.life.disks import Item as Item
 from tests.unit.life.disks import Mounted as Mounted
 from tidb_volume.identity import hardware_key
 from tidb_volume.units import Instant, format_instant
-from tidb_volume.value import (
-    DiskReport,
-    Identity,
-    Order,
-    Presence,
-    Volume,
-    Work,
-    WorkState,
-)
+from tidb_volume.value import DiskReport, Identity, Order, Presence, Volume, Work, WorkState
 
 change = msgspec.structs.replace
 CAPACITY = 1 << 30

@@ -10,16 +10,7 @@ from tests.unit.life.simulate import Sim, desired, pool
 from tests.unit.life.stages import bound, committed, on_offer, released
 from tidb_volume.life import actions
 from tidb_volume.upstream import Pv
-from tidb_volume.value import (
-    Adopt,
-    Answer,
-    Identity,
-    Phase,
-    Ref,
-    Restore,
-    Work,
-    WorkState,
-)
+from tidb_volume.value import Adopt, Answer, Identity, Phase, Ref, Restore, Work, WorkState
 
 FORMER = Ref(namespace="db", name="data-0")
 

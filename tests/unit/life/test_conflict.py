@@ -10,14 +10,7 @@ import pytest
 from tests.unit.life.nodes import identity, survey, volume
 from tidb_volume.life import conflict
 from tidb_volume.life.conflict import Peer
-from tidb_volume.value import (
-    DiskReport,
-    Identity,
-    Presence,
-    SeenDisk,
-    Volume,
-    VolumeStatus,
-)
+from tidb_volume.value import DiskReport, Identity, Presence, SeenDisk, Volume, VolumeStatus
 
 change = msgspec.structs.replace
 

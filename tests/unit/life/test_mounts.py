@@ -14,17 +14,7 @@ from tidb_volume.life.look import look
 from tidb_volume.life.plan import plan
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, parse_instant
-from tidb_volume.value import (
-    Admin,
-    Content,
-    Identity,
-    Order,
-    Presence,
-    Source,
-    VolumeStatus,
-    Work,
-    WorkState,
-)
+from tidb_volume.value import Admin, Content, Identity, Order, Presence, Source, VolumeStatus, Work, WorkState
 
 UUID = "4f2c"
 HARDWARE = Identity(serial="S1", model="M", size_bytes=1 << 30)
