@@ -174,12 +174,14 @@ class Reader:
         was read of the API meanwhile is good for would never be acted on.
         """
         begun = clock()
-        wanted = self._are_zero(ends(self.size))
+        if not self._are_zero(ends(self.size)):
+            return False
         for _ in range(SAMPLES // SAMPLES_AT_ONCE):
-            wanted = wanted and self._are_zero(samples(self.size, chance, SAMPLES_AT_ONCE))
-            if not wanted or clock() - begun >= within_s:
+            if not self._are_zero(samples(self.size, chance, SAMPLES_AT_ONCE)):
+                return False
+            if clock() - begun >= within_s:
                 break
-        return wanted
+        return True
 
     def _are_zero(self, where: Iterable[tuple[int, int]]) -> bool:
         return all(self.is_zero(start, length) for start, length in where)

@@ -57,20 +57,16 @@ def rule(*, prevents: str, tenants_too: bool = True, mounts_too: bool = False) -
 
 def unfit(build: Build, *, tenants: bool = False) -> Unfit | None:
     """The first objection; None: it may be used. tenants: it is a Block volume in a tenant's hands."""
-    for each in RULES:
-        found = each.check(build) if each.tenants_too or not tenants else None
-        if found is not None:
-            return found
-    return None
+    return _first(build, (each for each in RULES if each.tenants_too or not tenants))
 
 
 def unfit_below(build: Build) -> Unfit | None:
     """The first objection to what a mounted file system lies on."""
-    for each in RULES:
-        found = each.check(build) if each.mounts_too else None
-        if found is not None:
-            return found
-    return None
+    return _first(build, (each for each in RULES if each.mounts_too))
+
+
+def _first(build: Build, rules: Iterable[Rule]) -> Unfit | None:
+    return next((found for each in rules if (found := each.check(build)) is not None), None)
 
 
 def _refused(build: Build, said: str) -> Unfit:

@@ -435,8 +435,7 @@ class DeviceCarrier(Carrier):
                 return
             if not was_begun:
                 # There was one, of this order at least: where there is none, somebody has taken it away.
-                at_work = journal.noted(entry, facts.identity, self._order, begun=False, at=now(), over=over)
-                self._store(entry if entry is not None else at_work)
+                self._store(entry or journal.noted(None, facts.identity, self._order, begun=False, at=now()))
             self._begun = was_begun
             case = self._fresh_case()
             self._stop_if_withdrawn(case, self._put_back)

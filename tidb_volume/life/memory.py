@@ -90,8 +90,9 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     if replaced and pv is None and not (dirty or committed):
         # Another disk, and nobody's data was on the one before.
         tenancy, withdrawn, ended = "", "", True
-    if replaced and _stands_on(old, seen, committed):
+    if replaced and _stands_on(old, seen, committed)[0]:
         committed = ""  # a person answered about the disk before: of this one he is asked anew
+    committed_on, committed_over = _stands_on(old, seen, committed)
     # Made again by a hand since the last look: somebody is at work on it, and the countdown begins anew.
     another = pv is not None and old.volume_uid not in ("", pv.metadata.uid)
     return msgspec.structs.replace(
@@ -100,8 +101,8 @@ def remember(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         owner=owner,
         dirty=dirty,
         committed=committed,
-        committed_on=_stands_on(old, seen, committed),
-        committed_over=_is_over(old, seen, committed),
+        committed_on=committed_on,
+        committed_over=committed_over,
         withdrawn=withdrawn,
         reserved=_reserved(world, seen, anew),
         wipe_from="" if another else old.wipe_from,
@@ -182,20 +183,15 @@ def _committed(world: World, seen: Seen, anew: bool) -> str:
     return ""
 
 
-def _stands_on(old: VolumeStatus, seen: Seen, committed: str) -> str:
-    """The answer that the committed wipe stands on; empty: the policy, or nothing is committed."""
+def _stands_on(old: VolumeStatus, seen: Seen, committed: str) -> tuple[str, str]:
+    """The answer that the committed wipe stands on, and what that is about; empty: the policy, or nothing is
+    committed; the wipe is of a tenancy."""
     order = seen.order
     if not committed:
-        return ""
-    return order.answer if order is not None and order.id == committed else old.committed_on
-
-
-def _is_over(old: VolumeStatus, seen: Seen, committed: str) -> str:
-    """What that answer is about; empty where the committed wipe is of a tenancy."""
-    order = seen.order
-    if not committed:
-        return ""
-    return order.over if order is not None and order.id == committed else old.committed_over
+        return "", ""
+    if order is not None and order.id == committed:
+        return order.answer, order.over
+    return old.committed_on, old.committed_over
 
 
 def begun(seen: Seen) -> bool:

@@ -274,8 +274,8 @@ class DeviceChild(Child):
             if self._is_good():
                 break
             if not was:
-                at_work = journal.noted(entry, disk.identity, self.order, begun=False, at=at, over=over)
-                self._store(disk, entry if entry is not None else at_work)
+                at_work = entry or journal.noted(None, disk.identity, self.order, begun=False, at=at)
+                self._store(disk, at_work)
             self._begun = was
             yield from self._look(disk)
             case = self._case_now(disk)
