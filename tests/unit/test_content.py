@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tidb_volume.content import lies, reported
+from tidb_volume.content import lies, reported, trash_in
 from tidb_volume.value import Content, DiskReport, Presence
 
 REPORT = DiskReport(
@@ -37,3 +37,8 @@ def test_the_words_have_the_content_the_tenancy_the_note_and_each_trash() -> Non
 def test_a_report_of_anything_else_has_other_words(changed: dict[str, Any]) -> None:
     assert reported(REPORT) == "data:aaaaaaaaaaaa:12 entries:o,p"
     assert reported(msgspec.structs.replace(REPORT, **changed)) != reported(REPORT)
+
+
+@pytest.mark.parametrize("trash", [(), ("o",), ("o", "p")])
+def test_the_trash_is_read_out_of_the_words_whatever_the_note_has(trash: tuple[str, ...]) -> None:
+    assert trash_in(lies(Content.DATA, "aaaaaaaaaaaa", "a: 2 entries, x:y", trash)) == frozenset(trash)

@@ -108,6 +108,12 @@ def test_identify_data_that_is_cut_is_none(cut: int) -> None:
         nvme.told(1, *said)
 
 
+def test_a_list_of_namespaces_that_goes_on_behind_its_end_is_none() -> None:
+    controller, data, active, _ = pages()
+    with pytest.raises(ValueError, match="behind its end"):
+        nvme.told(1, controller, data, active, page((1, 0, 3)))
+
+
 @pytest.mark.parametrize(
     ("unlike", "word"),
     [
