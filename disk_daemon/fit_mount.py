@@ -2,15 +2,13 @@
 
 `facts/folder.py` looks, on the folder's open descriptor, and asks here after each thing that it has seen, so
 that nothing is read of what is no disk but that. The medium below the file system is judged by `fit`, after
-what of the running system lives there and before the rest.
+what of the running system lives there and before the rest, and the disk by `fit_disk`, at the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 from disk_daemon.fit import Unfit
+from disk_daemon.fit_rules import Rules
 from disk_daemon.known import Mount
 from tidb_volume.value import Presence, Value
 
@@ -27,47 +25,19 @@ class Folder(Value):
     """What of the running system lives on the file system, swap too; empty: nothing known."""
     old_blocks: bool = False
     """After a crash a file may show what was in its blocks before."""
-    virtual: str = ""
-    """Why the disk counts as one without facts of its own, and is not accepted here; empty: it does not."""
-    unique: bool = True
-    """Some fact tells the disk from all others."""
 
 
-Check = Callable[[Folder], Unfit | None]
-
-
-class Rule(NamedTuple):
-    """A check, and what it is there for."""
-
-    name: str
-    prevents: str
-    check: Check
-
-
-RULES: list[Rule] = []
+RULES: Rules[Folder] = Rules()
 """In the order in which they are asked."""
-
-
-def rule(*, prevents: str) -> Callable[[Check], Check]:
-    """Register a check."""
-
-    def register(check: Check) -> Check:
-        RULES.append(Rule(check.__name__, prevents, check))
-        return check
-
-    return register
-
-
-def unfit(folder: Folder) -> Unfit | None:
-    """The first objection to what is known so far; None: there is none."""
-    return next((found for each in RULES if (found := each.check(folder)) is not None), None)
 
 
 def _refused(said: str) -> Unfit:
     return Unfit(Presence.REFUSED, said)
 
 
-@rule(prevents="filling, or cleaning, a folder of the system's disk while the disk for it is not mounted")
+@RULES.rule(
+    prevents="filling, or cleaning, a folder of the system's disk while the disk for it is not mounted"
+)
 def is_a_mount(folder: Folder) -> Unfit | None:
     """The descriptor was opened through a mount, and that mount's target is the path, word for word."""
     if folder.mount is not None and folder.mount.target == folder.path:
@@ -75,7 +45,9 @@ def is_a_mount(folder: Folder) -> Unfit | None:
     return Unfit(Presence.NOT_MOUNTED, f"nothing is mounted at {folder.path}; mount the disk there")
 
 
-@rule(prevents="handing out a corner of a file system as a disk, and one disk to two by two corners of it")
+@RULES.rule(
+    prevents="handing out a corner of a file system as a disk, and one disk to two by two corners of it"
+)
 def shows_all_of_it(folder: Folder) -> Unfit | None:
     """A bind mount, or a subvolume, has another root than `/`."""
     if folder.mount is None or folder.mount.root == "/":
@@ -84,7 +56,9 @@ def shows_all_of_it(folder: Folder) -> Unfit | None:
     return Unfit(Presence.NOT_MOUNTED, said)
 
 
-@rule(prevents="keeping data in memory or on a server, or looking for a disk's users by a number not its own")
+@RULES.rule(
+    prevents="keeping data in memory or on a server, or looking for a disk's users by a number not its own"
+)
 def is_one_device(folder: Folder) -> Unfit | None:
     """tmpfs, NFS and overlay have major 0; files of a btrfs have other numbers than its mount."""
     mount = folder.mount
@@ -93,28 +67,16 @@ def is_one_device(folder: Folder) -> Unfit | None:
     return _refused(f"{folder.path} is {mount.fs_type}, which is not one disk of its own")
 
 
-@rule(prevents="deleting what the running machine lives on")
+@RULES.rule(prevents="deleting what the running machine lives on")
 def holds_nothing_vital(folder: Folder) -> Unfit | None:
     """By the device number of swap, and of each folder that a node cannot do without, a link or not."""
     return _refused(f"{folder.path} is on the disk that holds {folder.vital}") if folder.vital else None
 
 
-@rule(prevents="showing a tenant, after a crash, what another had written")
+@RULES.rule(prevents="showing a tenant, after a crash, what another had written")
 def shows_no_old_blocks(folder: Folder) -> Unfit | None:
     """ext4's data=writeback, as it was mounted or by the file system's own default."""
     if not folder.old_blocks:
         return None
     said = "with data=writeback a file may show after a crash what another owner wrote there"
     return _refused(f"{folder.path}: {said}; mount it with data=ordered")
-
-
-@rule(prevents="taking a disk without a serial for another, where nobody said that this may be risked")
-def is_not_virtual(folder: Folder) -> Unfit | None:
-    """No serial, no WWN and no EUI; with --virtual-disks a loop device counts by its backing file."""
-    return _refused(folder.virtual) if folder.virtual else None
-
-
-@rule(prevents="taking one disk for another that looks the same")
-def is_told_from_others(folder: Folder) -> Unfit | None:
-    """An identity of model and size alone fits every disk of a batch."""
-    return None if folder.unique else _refused(f"nothing tells {folder.path} from other disks")

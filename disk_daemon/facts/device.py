@@ -16,15 +16,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from disk_daemon import blockdev, fit, journal, nvme, tools
+from disk_daemon import blockdev, fit, fit_disk, journal, nvme, tools
 from disk_daemon.facts import bare, build, folder, hardware, mounts, openers
 from disk_daemon.facts.folder import Absent, Rules
+from disk_daemon.fit_disk import Disk
 from disk_daemon.jobs import Job
 from disk_daemon.known import Entry, Facts, Journal, Raw, User
 from disk_daemon.nvme import Nvme
 from tidb_volume.identity import has_unique_fact
 from tidb_volume.shape import shape
-from tidb_volume.value import Presence
+from tidb_volume.value import Identity, Presence
 
 FS_TYPE = "xfs"
 """Of a device whose entry says none."""
@@ -68,19 +69,24 @@ def stand(fd: int, job: Job, rules: Rules) -> Facts:
     if objection is not None:
         raise _absent(name, objection)
     size = blockdev.size_of(fd)
+    identity, virtual = Identity(size_bytes=size), ""
     try:
         identity = hardware.identity(device, virtual_disks=rules.virtual_disks)
     except hardware.Virtual as error:
-        raise Absent(Presence.REFUSED, str(error)) from error
-    if not has_unique_fact(identity):
-        raise Absent(Presence.REFUSED, f"nothing tells {name} from other disks")
-    if size != identity.size_bytes:
-        raise Absent(Presence.STUCK, f"{name} changes its size: {identity.size_bytes}, now {size}")
-    serial = " ".join(job.source.serial.split())
-    if serial and serial != identity.serial:
-        seen = identity.serial or "none"
-        said = f"{name} should have serial {serial}, and has {seen}; if that is the one, its entry is wrong"
-        raise Absent(Presence.WRONG_DISK, said)
+        virtual = str(error)
+    objection = fit_disk.RULES.unfit(
+        Disk(
+            name=name,
+            virtual=virtual,
+            unique=has_unique_fact(identity),
+            told_bytes=identity.size_bytes,
+            opened_bytes=size,
+            wanted_serial=" ".join(job.source.serial.split()),
+            serial=identity.serial,
+        )
+    )
+    if objection is not None:
+        raise _absent(name, objection)
     entry = journal.load(rules.state, identity)
     if _has_to_be_told_from_others(job, entry):
         built = msgspec.structs.replace(built, alike=hardware.alike(device))

@@ -14,8 +14,9 @@ from itertools import islice
 
 import msgspec
 
-from disk_daemon import fit, fit_mount, kernel
+from disk_daemon import fit, fit_disk, fit_mount, kernel
 from disk_daemon.facts import build, everyone, hardware, mounts, system
+from disk_daemon.fit_disk import Disk
 from disk_daemon.fit_mount import Folder
 from disk_daemon.known import (
     LOST_AND_FOUND,
@@ -97,7 +98,7 @@ def mount_of(fd: int, path: str) -> Mount:
 
 def _judged(seen: Folder) -> Folder:
     """The same, if nothing that is known of it so far speaks against it. Raises Absent."""
-    objection = fit_mount.unfit(seen)
+    objection = fit_mount.RULES.unfit(seen)
     if objection is not None:
         raise Absent(objection.presence, objection.said)
     return seen
@@ -116,13 +117,15 @@ def look_at_disk(fd: int, path: str, rules: Rules) -> Facts:
     if objection is not None:
         raise Absent(objection.presence, f"{path}: {objection.said}")
     old_blocks = mounts.shows_old_blocks(mount, hardware.kernel_name(mount.device))
-    seen = _judged(msgspec.structs.replace(seen, old_blocks=old_blocks))
+    _judged(msgspec.structs.replace(seen, old_blocks=old_blocks))
     facts, virtual = Identity(), ""
     try:
         facts = hardware.identity(mount.device, virtual_disks=rules.virtual_disks)
     except hardware.Virtual as error:
         virtual = str(error)
-    _judged(msgspec.structs.replace(seen, virtual=virtual, unique=has_unique_fact(facts)))
+    objection = fit_disk.RULES.unfit(Disk(name=path, virtual=virtual, unique=has_unique_fact(facts)))
+    if objection is not None:
+        raise Absent(objection.presence, objection.said)
     facts = msgspec.structs.replace(facts, fs_uuid=hardware.filesystem_uuid(fd, mount.device))
     room = os.fstatvfs(fd)
     return Facts(

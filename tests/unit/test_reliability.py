@@ -8,15 +8,18 @@ without its guard is what `make guards` tries.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from disk_daemon import fit, fit_mount, guards
+from disk_daemon import fit, fit_disk, fit_mount, guards
+from disk_daemon.fit_rules import Rules
 from disk_daemon.guards import When
 from tests.guarded import CHECKS, TESTS, marked
 from tests.means import MEANS
-from tests.unit.daemon import test_fit, test_fit_mount
+from tests.unit.daemon import test_fit, test_fit_disk, test_fit_mount
 from tests.unit.daemon.test_guards import STOPS
 from tests.unit.life.model.broken import BROKEN, broken, recorded
 from tidb_volume.inventory import policy, promises, settings
@@ -32,6 +35,7 @@ ASKED = {
 GUARDS_OF_A_PATH = "unit/daemon/test_guards.py"
 RULES_OF_A_DEVICE = "unit/daemon/test_fit.py"
 RULES_OF_A_FOLDER = "unit/daemon/test_fit_mount.py"
+RULES_OF_A_DISK = "unit/daemon/test_fit_disk.py"
 
 
 def _tests(name: str, cases: list[str], where: str) -> str:
@@ -86,10 +90,19 @@ def _rules() -> str:
 
 
 def _folders() -> str:
-    cases = [name for name, _, _, _ in test_fit_mount.TABLE]
+    return _plain(fit_mount.RULES, test_fit_mount.TABLE, RULES_OF_A_FOLDER)
+
+
+def _disks() -> str:
+    return _plain(fit_disk.RULES, test_fit_disk.TABLE, RULES_OF_A_DISK)
+
+
+def _plain(rules: Rules[Any], cases: Sequence[tuple[str, object, object, object]], where: str) -> str:
+    """Rules that are always asked."""
+    names = [name for name, _, _, _ in cases]
     rows = (
-        (f"`{each.name}`", each.prevents, _first(each.check), _tests(each.name, cases, RULES_OF_A_FOLDER))
-        for each in fit_mount.RULES
+        (f"`{each.name}`", each.prevents, _first(each.check), _tests(each.name, names, where))
+        for each in rules
     )
     return table(("guard", "the disaster", "how it judges", "tests that fail without it"), rows)
 
@@ -131,6 +144,7 @@ TABLES = {
     "guards": _guards,
     "devices": _rules,
     "folders": _folders,
+    "disks": _disks,
     "means": _means,
     "methods": _methods,
 }
@@ -180,8 +194,10 @@ def test_how_long_a_method_takes_on_a_terabyte(method: str, took: float, said: s
 
 
 def test_every_guard_has_a_case_and_a_name_of_its_own() -> None:
-    assert len(CHECKS) == len(guards.GUARDS) + len(fit.RULES) + len(fit_mount.RULES)
-    assert {row[0] for row in (*STOPS, *test_fit.TABLE, *test_fit_mount.TABLE)} == set(CHECKS)
+    assert len(CHECKS) == len(guards.GUARDS) + len(fit.RULES) + len(fit_mount.RULES) + len(fit_disk.RULES)
+    assert set(CHECKS) == {
+        row[0] for row in (*STOPS, *test_fit.TABLE, *test_fit_mount.TABLE, *test_fit_disk.TABLE)
+    }
 
 
 def test_every_means_has_a_test_and_a_name_of_its_own() -> None:
