@@ -229,7 +229,9 @@ def no_pv_remains(case: Case) -> Objection | None:
     """By name and by label. One that is Terminating is still there; one that is not was given back."""
     for pv in case.live.pvs:
         if not pv.metadata.deletion_timestamp:
-            return Refuse("PvExists", f"PersistentVolume {pv.metadata.name} exists; an order stands on none")
+            said = f"PersistentVolume {pv.metadata.name} exists; an order stands on none"
+            on = "; bytes of its data are gone already: delete it, and the wipe goes on" if case.begun else ""
+            return Refuse("PvExists", f"{said}{on}")
     for pv in case.live.pvs:
         return Wait("PvTerminating", f"PersistentVolume {pv.metadata.name} is still there", "api")
     return None

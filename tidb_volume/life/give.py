@@ -47,6 +47,21 @@ def asked_first(now: Instant, world: World, seen: Seen) -> Plan | None:
     return take_back(now, world, seen)
 
 
+def put_back(now: Instant, world: World, seen: Seen) -> Plan | None:
+    """The step that has what a claim's data was put aside into moved back; None: nothing of it is aside.
+
+    A hand made the PersistentVolume again after the commit, and the daemon was cut before it began: the order
+    is gone with the commit, and only the disk tells that one had been taken up. What the daemon cannot prove
+    to be whole it leaves where it is.
+    """
+    disk, order = seen.disk, seen.order
+    if disk is None or not disk.trash or disk.tenancy == world.volume.status.tenancy:
+        return None
+    if order is not None and order.withdrawn and seen.undecided:
+        return None
+    return take_back(now, world, seen)
+
+
 def take_back(now: Instant, world: World, seen: Seen) -> Plan:
     """Withdraw the order, wait for the daemon's word under the disk's lock, then make the PersistentVolume.
 

@@ -19,6 +19,7 @@ from tidb_volume.life import (
     daemon,
     edit,
     free,
+    give,
     memory,
     mounts,
     orders,
@@ -129,6 +130,9 @@ def _next(now: Instant, world: World, seen: Seen) -> Plan:
     if seen.claimed:
         if orders.stands_for_wipe(world, seen):
             return Plan(action=actions.WriteOrder(order=None, why="a claim has it"))
+        aside = give.put_back(now, world, seen)
+        if aside is not None:
+            return aside
         stricter = edit.step(world, seen, free=False)
         return stricter if stricter.action is not None else _mount(now, world, seen)
     if seen.was_claimed:

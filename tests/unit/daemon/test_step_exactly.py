@@ -83,7 +83,10 @@ def test_what_a_person_may_still_stop_before_the_first_byte_is_not_asked_after_i
     noted, begun = case(disk=aside, journal=entry(order=taken())), case(disk=aside, journal=BEGUN)
     assert said(decide(with_admin(noted, hold=True))) == "Held"
     assert said(decide(with_admin(begun, hold=True))) == "Do"
-    assert said(decide(with_live(begun, pvs=(pv(),)))) == "PvExists"
+    found = decide(with_live(begun, pvs=(pv(),)))
+    assert isinstance(found, Refuse)
+    assert found.reason == "PvExists"
+    assert found.message.endswith("gone already: delete it, and the wipe goes on")
 
 
 def test_a_refusal_says_what_is_on_the_disk_and_what_the_journal_has() -> None:

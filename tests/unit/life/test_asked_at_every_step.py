@@ -443,7 +443,6 @@ def test_on_a_volume_made_again_by_hand_at_any_step_nobody_finds_a_part_of_the_d
 ) -> None:
     """All of it, or no pod starts and the volume says so. Once the claim is let go and a hand deletes that
     volume again, the disk is on offer, or a person is asked."""
-    put_aside: list[object] = []
     wiped = 0
     for reclaim, right, where in each_step(shape, makes_the_volume_again, goes_on):
         sim, found = reclaim.sim, reclaim.reads()
@@ -453,10 +452,8 @@ def test_on_a_volume_made_again_by_hand_at_any_step_nobody_finds_a_part_of_the_d
             assert right != "wiped", where
             is_his(reclaim)
             continue
+        assert right != "kept", where
         wiped += right == "wiped"
-        if right == "kept":
-            assert sim.data == reclaim.data, where
-            put_aside.append(where)
         assert "DIRTY" in sim.status.state or "disk trouble" in sim.status.state, where
         sim.release(KEY)
         reclaim.later()
@@ -467,5 +464,3 @@ def test_on_a_volume_made_again_by_hand_at_any_step_nobody_finds_a_part_of_the_d
             has_it_wiped(reclaim)
         assert reclaim.end() == "wiped", where
     assert wiped > 8
-    # Cut between the rename and the note that it begins: all of it lies beside, and no order is left for it.
-    assert len(put_aside) == (shape == "path" and goes_on == "cut")

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.life.cluster import NAME
 from tests.unit.life.worlds import (
     BLANK,
+    BOUND,
     CAPACITY,
     CLAIM,
     FRESH,
@@ -176,3 +177,58 @@ def test_what_is_done_or_undone_by_others_is_asked_of_by_an_order_for_nothing_el
     assert isinstance(action, actions.WriteOrder)
     assert action.order is not None
     assert (action.order.withdrawn, action.order.next) == (True, again)
+
+
+ASIDE = but(BOUND, disk={"content": Content.DATA, "tenancy": "", "trash": ("order-1",)})
+"""A claim has it, and what was his lies in the trash of an order that is gone."""
+TAKEN_BACK = {"order": order(withdrawn=True)}
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        ASIDE,
+        # As another leader asked, or as one asked that was answered of another disk.
+        but(ASIDE, spec=TAKEN_BACK, status={"work": work(WorkState.REFUSED, "Withdrawn")}),
+        but(
+            ASIDE,
+            spec=TAKEN_BACK,
+            status={
+                "work": work(WorkState.FAILED),
+                "retry": Retry(order="order-1", at=format_instant(NOW)),
+            },
+        ),
+    ],
+)
+def test_what_a_wipe_has_put_aside_goes_back_to_the_claim_that_has_the_volume(world: World) -> None:
+    plan = give.put_back(NOW, world, look(world))
+    assert plan is not None
+    assert isinstance(plan.action, actions.WriteOrder)
+    assert plan.action.order is not None
+    assert (plan.action.order.withdrawn, plan.action.order.ends) == (True, OLD)
+
+
+@pytest.mark.parametrize(
+    ("world", "plan"),
+    [
+        (BOUND, None),
+        (but(BOUND, status={"disk": None}), None),
+        # Beside what is his there is something of old times: nothing of his is missing.
+        (but(BOUND, disk={"content": Content.DATA, "trash": ("order-1",)}), None),
+        (but(ASIDE, spec=TAKEN_BACK), Plan()),
+        (
+            but(
+                ASIDE,
+                spec=TAKEN_BACK,
+                status={"work": work(WorkState.REFUSED, "Withdrawn")},
+                mine={"orders": frozenset({"order-1"})},
+            ),
+            Plan(),
+        ),
+        (but(ASIDE, spec=TAKEN_BACK, status={"work": work(WorkState.REFUSED, "HasData")}), None),
+    ],
+)
+def test_nothing_is_moved_that_is_in_place_or_that_the_daemon_cannot_prove_to_be_whole(
+    world: World, plan: Plan | None
+) -> None:
+    assert give.put_back(NOW, world, look(world)) == plan
