@@ -27,8 +27,11 @@ _PLACE_MODE, _NODES_MODE, _NODE_MODE = 0o700, 0o755, 0o600
 
 
 @contextmanager
-def locked(fd: int) -> Iterator[None]:
-    """flock on the whole disk, as udev takes it too; BlockingIOError where another process of ours has it."""
+def locked(fd: int) -> Iterator[int]:
+    """flock on the whole disk, as udev takes it too; BlockingIOError where another process of ours has it.
+
+    Yields the descriptor that has the lock, for whoever is to hold on to it.
+    """
     own = hardware.folder(hardware.number(os.fstat(fd).st_rdev))
     lock = os.dup(fd)
     if (own / "partition").exists():
@@ -39,7 +42,7 @@ def locked(fd: int) -> Iterator[None]:
         if hardware.number(os.fstat(lock).st_rdev) != (whole / "dev").read_text().strip():
             raise OSError(errno.ESTALE, "another device than sysfs says", f"/dev/{whole.name}")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        yield lock
     finally:
         os.close(lock)
 

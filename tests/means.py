@@ -83,7 +83,7 @@ MEANS = {
         "two daemons, or one that was frozen and its successor, at work on one device",
         "flock of the whole disk, to the end, which mkfs inherits: `mounting.locked`",
         "disk_daemon.mounting.locked",
-        lambda _: nullcontext(),
+        nullcontext,
     ),
     "a_device_is_held": Means(
         "formatting or zeroing what somebody mounts in the middle of it",

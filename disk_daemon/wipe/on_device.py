@@ -59,6 +59,7 @@ class DeviceCarrier(Carrier):
 
     _fd = -1
     _exclusive = -1
+    _lock = -1
 
     @property
     def _becomes_block(self) -> bool:
@@ -102,7 +103,7 @@ class DeviceCarrier(Carrier):
         for left in range(LOCK_TRIES, -1, -1):
             lock = mounting.locked(self._fd)
             try:
-                lock.__enter__()
+                self._lock = lock.__enter__()
             except BlockingIOError as error:
                 if left:
                     self._sleep(LOCK_PAUSE_S)
@@ -347,12 +348,12 @@ class DeviceCarrier(Carrier):
     def _waited_for(self, erase: Callable[[], None]) -> None:
         """Say all the while that it goes on. Nothing else tells it from a disk that hangs, and who is
         taken for hung is killed: the next one would begin anew."""
-        failed: list[OSError] = []
+        failed: list[BaseException] = []
 
         def run() -> None:
             try:
                 erase()
-            except OSError as error:
+            except BaseException as error:
                 failed.append(error)
 
         worker = threading.Thread(target=run, name="erase", daemon=True)
@@ -402,7 +403,9 @@ class DeviceCarrier(Carrier):
         blockdev.flush(self._exclusive)
         self._let_go()
         self._tick("mkfs")
-        tools.make_filesystem(self._rules.tools, self._fd, making.fs_type, making.uuid, self._rules.kept)
+        # Of a partition the lock is on the whole disk, which is another descriptor than the one it works on.
+        kept = (*self._rules.kept, self._lock)
+        tools.make_filesystem(self._rules.tools, self._fd, making.fs_type, making.uuid, kept)
         self._tick("read back")
         blockdev.flush(self._fd)
         found = tools.probe(self._rules.tools, self._fd, self._rules.kept)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import struct
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -49,6 +52,23 @@ def partition_table() -> bytes:
     """A master boot record with one Linux partition of 100 MiB at 1 MiB."""
     entry = struct.pack("<B3sB3sII", 0, bytes(3), 0x83, bytes(3), 2048, 204800)
     return bytes(446) + entry + bytes(48) + b"\x55\xaa"
+
+
+@contextmanager
+def partition(raw: RawDisk) -> Iterator[str]:
+    """A device for that partition, which nobody reads in by itself."""
+    subprocess.run(["addpart", raw.loop, "1", "2048", "204800"], check=True)
+    major, minor = Path(f"/sys/class/block/{raw.loop[5:]}p1/dev").read_text().split(":")
+    name = f"{raw.loop}p1"
+    made = not os.path.exists(name)
+    if made:
+        os.mknod(name, 0o60600, os.makedev(int(major), int(minor)))
+    try:
+        yield name
+    finally:
+        subprocess.run(["delpart", raw.loop, "1"], check=False, stderr=subprocess.DEVNULL)
+        if made:
+            os.unlink(name)
 
 
 def written(raw: RawDisk, how: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from disk_daemon import tools
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import (
     NEXT,
@@ -23,7 +25,7 @@ from tests.disks.bench import (
     obey,
     source_of,
 )
-from tests.disks.device import entry_of, partition_table, prepare, state, written
+from tests.disks.device import entry_of, partition, partition_table, prepare, state, written
 from tidb_volume.value import Content, Presence
 
 
@@ -143,6 +145,34 @@ def test_a_device_that_two_make_ready_at_once_is_made_ready_once(
     assert facts.tenancies == (OLD,)
     assert (facts.raw or pytest.fail("no raw")).uuid == raw.uuid()
     assert entry_of(raw, rules).handed == OLD
+
+
+def has_lock(fd: int) -> bool:
+    return "FLOCK" in Path(f"/proc/self/fdinfo/{fd}").read_text()
+
+
+@pytest.mark.parametrize("in_part", [False, True])
+def test_mkfs_holds_on_to_the_lock_of_the_disk_for_as_long_as_it_is_there(
+    raw: RawDisk, rules: Rules, monkeypatch: pytest.MonkeyPatch, *, in_part: bool
+) -> None:
+    """Killed, its parent leaves the disk to nobody while it writes still."""
+    whole, run, held = os.stat(raw.loop).st_rdev, tools.run, []
+
+    def seen(namespace: int, argv: list[str], fd: int, kept: tuple[int, ...] = ()) -> tuple[int, str, str]:
+        if argv[0].startswith("mkfs"):
+            held.extend(os.fstat(each).st_rdev for each in (fd, *kept) if has_lock(each))
+        return run(namespace, argv, fd, kept)
+
+    monkeypatch.setattr(tools, "run", seen)
+    with ExitStack() as stack:
+        entry = raw
+        if in_part:
+            raw.write(0, partition_table())
+            entry = raw._replace(by_id=Path(stack.enter_context(partition(raw))))
+            stack.callback(entry.unmount)
+        order = prepare(identity_of(entry, rules))
+        assert state(obey(entry, order, rules, job={"fs_type": "ext4"})) == ("done", "")
+        assert whole in held
 
 
 def test_a_name_that_leads_to_no_device_or_to_none_is_said(

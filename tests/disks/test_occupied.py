@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from tests.disks.bench import (
     reclaim,
     source_of,
 )
-from tests.disks.device import partition_table, prepare, state
+from tests.disks.device import partition, partition_table, prepare, state
 from tests.disks.signatures import EMPTY_DOS, EMPTY_GPT, GPT_WITH_ONE, SIGNATURES, Parts
 from tidb_volume.value import Content, Identity, Presence
 
@@ -130,22 +128,6 @@ def test_a_released_file_system_that_became_a_member_is_not_made_anew(raw: RawDi
 
 
 # --- what is made of it, and who uses it ------------------------------------------------------------------
-
-
-@contextmanager
-def partition(raw: RawDisk) -> Iterator[str]:
-    subprocess.run(["addpart", raw.loop, "1", "2048", "204800"], check=True)
-    major, minor = Path(f"/sys/class/block/{raw.loop[5:]}p1/dev").read_text().split(":")
-    name = f"{raw.loop}p1"
-    made = not os.path.exists(name)
-    if made:
-        os.mknod(name, 0o60600, os.makedev(int(major), int(minor)))
-    try:
-        yield name
-    finally:
-        subprocess.run(["delpart", raw.loop, "1"], check=False, stderr=subprocess.DEVNULL)
-        if made:
-            os.unlink(name)
 
 
 def test_a_blank_partition_is_blank_and_one_with_a_file_system_is_not(raw: RawDisk, rules: Rules) -> None:
