@@ -30,6 +30,7 @@ FAR_LABELS = tuple(size << 30 for size in (1, 10, 100, 1000))
 BACKUPS = (64 << 20, 128 << 20, 256 << 30)
 """Where btrfs keeps copies of its superblock (64 MiB, 256 GiB), and ext4 the first of its own (128 MiB)."""
 SAMPLES, SAMPLE_BYTES, SAMPLES_AT_ONCE = 1000, 4096, 100
+PIECE_BYTES = 16
 
 # linux/fs.h, linux/loop.h
 _BLKROGET, _BLKGETSIZE64 = 0x125E, 0x80081272
@@ -153,6 +154,19 @@ class Reader:
 
     def holds(self, start: int, length: int, key: bytes) -> bool:
         """Whether a range reads as `content` has it, all of it. OSError: it can't be read."""
+        return all(read == content(at, len(read), key) for at, read in self._read(start, length))
+
+    def keeps(self, start: int, length: int, key: bytes) -> bool:
+        """Whether anything of a range still reads as `content` has it: one piece of PIECE_BYTES is
+        enough, and by chance none does. OSError: it can't be read."""
+        return any(
+            read[piece : piece + PIECE_BYTES] == was[piece : piece + PIECE_BYTES]
+            for at, read in self._read(start, length)
+            for was in (content(at, len(read), key),)
+            for piece in range(0, len(read), PIECE_BYTES)
+        )
+
+    def _read(self, start: int, length: int) -> Iterator[tuple[int, bytes]]:
         end = start + length
         while start < end:
             want = min(ENDS_BYTES, end - start)
@@ -160,10 +174,8 @@ class Reader:
                 got = os.preadv(self._fd, [view[:want]], start)
             if got <= 0:
                 raise OSError(errno.EIO, f"the disk ends at byte {start}, before its size")
-            if self._buffer[:got] != content(start, got, key):
-                return False
+            yield start, self._buffer[:got]
             start += got
-        return True
 
     def looks_zero(
         self, chance: random.Random, within_s: float = math.inf, clock: Callable[[], float] = time.monotonic

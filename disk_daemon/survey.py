@@ -21,7 +21,10 @@ from disk_daemon.facts import folder, hardware, mounts
 from disk_daemon.jobs import Surveyed
 from disk_daemon.known import Mount
 from disk_daemon.shown import carried
+from tidb_volume.obs.log import Log
 from tidb_volume.value import Identity, NodeReport, SeenDisk
+
+_log = Log(__name__)
 
 _BY = ("by-id", "by-path")
 _NEVER = ("ram", "zram", "fd", "sr", "nbd")
@@ -45,23 +48,14 @@ def survey(rules: folder.Rules) -> Surveyed:
         shown.setdefault(device, []).extend(found)
     disks: list[SeenDisk] = []
     for whole in sorted((hardware.SYS / "block").iterdir()):
-        # One that is pulled out while it is looked at is no reason to tell nothing of the others.
-        with suppress(FileNotFoundError):
+        try:
             if whole.name.startswith(_NEVER) or _size(whole) == 0:
                 continue
-            for each in (whole, *_parts(whole)):
-                device = _number(each)
-                disks.append(
-                    SeenDisk(
-                        name=each.name,
-                        device=device,
-                        links=tuple(sorted(map(carried, links.get(each.name, ())))),
-                        mounts=tuple(sorted(map(carried, set(mounted.get(device, ()))))),
-                        identity=_identity(device, rules),
-                        covers=related(each),
-                        folders=tuple(sorted(map(carried, set(shown.get(device, ()))))),
-                    )
-                )
+            disks += [_seen(each, links, mounted, shown, rules) for each in (whole, *_parts(whole))]
+        except FileNotFoundError:
+            pass  # pulled out while it was looked at
+        except (OSError, ValueError) as error:
+            _log.warning("a disk cannot be described, and is left out", disk=whole.name, error=str(error))
     report = NodeReport(
         boot=folder.boot_id(rules),
         at=int(seen_at * 1000),
@@ -69,6 +63,26 @@ def survey(rules: folder.Rules) -> Surveyed:
         disks=tuple(disks),
     )
     return Surveyed(seen_at=seen_at, report=report)
+
+
+def _seen(
+    each: Path,
+    links: Mapping[str, Sequence[str]],
+    mounted: Mapping[str, Sequence[str]],
+    shown: Mapping[str, Sequence[str]],
+    rules: folder.Rules,
+) -> SeenDisk:
+    """A disk or a partition, by its folder in sysfs. OSError, ValueError where that can't be read."""
+    device = _number(each)
+    return SeenDisk(
+        name=each.name,
+        device=device,
+        links=tuple(sorted(map(carried, links.get(each.name, ())))),
+        mounts=tuple(sorted(map(carried, set(mounted.get(device, ()))))),
+        identity=_identity(device, rules),
+        covers=related(each),
+        folders=tuple(sorted(map(carried, set(shown.get(device, ()))))),
+    )
 
 
 def by_device(table: Sequence[Mount]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

@@ -34,6 +34,9 @@ VITAL = (
 )
 """Read in the host's mount namespace."""
 
+PROC = "/proc"
+_NO_SWAP = b"Filename\n"
+
 
 def serves(device: int, also: tuple[str, ...] = ()) -> str:
     """What of the system lives on a file system's device number, swap too, for people; empty: nothing known.
@@ -68,6 +71,16 @@ def swapped_to(table: bytes) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _swaps() -> bytes:
+    """The table; of a kernel built without swap, one with nothing in it. OSError where there is no /proc."""
+    try:
+        with open(f"{PROC}/swaps", "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        os.stat(f"{PROC}/self/mountinfo")
+        return _NO_SWAP
+
+
 def swap(device: int) -> str:
     """The swap device or file that lies on a device number; empty: none known.
 
@@ -75,9 +88,7 @@ def swap(device: int) -> str:
     lets nobody rename or unlink a file that is swapped to, and holds a device exclusively. ValueError: see
     `swapped_to`.
     """
-    with open("/proc/swaps", "rb") as file:
-        paths = swapped_to(file.read())
-    for path in paths:
+    for path in swapped_to(_swaps()):
         try:
             about = os.stat(path)
         except OSError:

@@ -72,7 +72,7 @@ class Surface:
             erase()
             self._settle()
             for start in planted:
-                if reader.holds(start, blockdev.SAMPLE_BYTES, self._key):
+                if reader.keeps(start, blockdev.SAMPLE_BYTES, self._key):
                     raise NotAsWritten(f"the disk says that it erased all, and has not near byte {start}")
 
     def overwrite(self, written: int, passes: int, seed: str) -> None:

@@ -55,6 +55,16 @@ def noise(image: Path) -> None:
     _erase(image, lambda block, blocks: True)
 
 
+def one_byte_of_each(image: Path) -> None:
+    """Of each block, and all else is as it was."""
+    with image.open("r+b") as file:
+        for block in range(image.stat().st_size // BLOCK_BYTES):
+            file.seek(block * BLOCK_BYTES + 9)
+            was = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([was[0] ^ 1]))
+
+
 def first_half(image: Path) -> None:
     _erase(image, lambda block, blocks: block < blocks // 2)
 

@@ -44,6 +44,7 @@ from tests.disks.erasing import (
     last_half,
     noise,
     nothing,
+    one_byte_of_each,
     zeroes,
 )
 from tests.disks.failing_case import BLOCK, EXT4, EXT4_BYTES
@@ -135,7 +136,7 @@ def test_a_disk_that_has_erased_all_of_itself_is_the_next_owners(
 
 
 @KINDS
-@pytest.mark.parametrize("erase", [nothing, first_half, last_half, every_other_block])
+@pytest.mark.parametrize("erase", [nothing, one_byte_of_each, first_half, last_half, every_other_block])
 def test_a_disk_that_says_that_it_has_erased_all_and_has_not_fails_the_order_and_is_nobodys(
     own_mounts: None, tmp_path: Path, rules: Rules, job: dict[str, Any], erase: Erase
 ) -> None:

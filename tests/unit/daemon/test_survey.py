@@ -75,11 +75,13 @@ def test_a_disk_shares_its_bytes_with_its_partitions_and_with_what_is_made_of_th
     }
 
 
-def test_a_disk_that_vanishes_while_it_is_looked_at_hides_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("size", [None, "", "many\n"])
+def test_a_disk_that_vanishes_or_says_nothing_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str | None
 ) -> None:
     monkeypatch.setattr(hardware, "SYS", tmp_path)
-    gone, stays = device(tmp_path / "block", "sda", "8:0"), device(tmp_path / "block", "sdb", "8:16")
+    odd, stays = device(tmp_path / "block", "sda", "8:0"), device(tmp_path / "block", "sdb", "8:16")
     (stays / "size").write_text("2048\n")
-    assert not (gone / "size").exists()
+    if size is not None:
+        (odd / "size").write_text(size)
     assert [each.name for each in survey.survey(Rules()).report.disks] == ["sdb"]
