@@ -54,8 +54,8 @@ def put_back(now: Instant, world: World, seen: Seen) -> Plan | None:
     is gone with the commit, and only the disk tells that one had been taken up. What the daemon cannot prove
     to be whole it leaves where it is.
     """
-    disk, order = seen.disk, seen.order
-    if disk is None or not disk.trash or disk.tenancy == world.volume.status.tenancy:
+    disk, order, tenancy = seen.disk, seen.order, world.volume.status.tenancy
+    if disk is None or not disk.trash or disk.tenancy == tenancy or disk.journal != tenancy:
         return None
     if order is not None and order.withdrawn and seen.undecided:
         return None

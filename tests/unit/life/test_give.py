@@ -213,6 +213,8 @@ def test_what_a_wipe_has_put_aside_goes_back_to_the_claim_that_has_the_volume(wo
     [
         (BOUND, None),
         (but(BOUND, status={"disk": None}), None),
+        # A journal that does not know him proves nothing.
+        (but(ASIDE, disk={"journal": OTHER}), None),
         # Beside what is his there is something of old times: nothing of his is missing.
         (but(BOUND, disk={"content": Content.DATA, "trash": ("order-1",)}), None),
         (but(ASIDE, spec=TAKEN_BACK), Plan()),
