@@ -404,6 +404,23 @@ def nobody_had_it(case: Case) -> Objection | None:
     return None
 
 
+@guard(prevents="wiping what a claim wrote of which an etcd that was set back knows nothing", when=When.BEGIN,
+       destroying_only=True)  # fmt: skip
+def no_claim_had_it_since(case: Case) -> Objection | None:
+    """The last claim that the journal saw on the data is the one that the order ends, or one that the person
+    was told of on whose answer it stands."""
+    order, entry = case.order, case.journal
+    if not isinstance(entry, Entry):
+        return None
+    seen = [
+        had.claim_uid for had in entry.had if had.tenancy == (order.ends or entry.handed) and had.claim_uid
+    ]
+    if not seen or seen[-1] in (order.claim_uid, order.had_since):
+        return None
+    said = f"the journal has seen claim {seen[-1]} on it, and the order knows nothing of that one"
+    return Refuse("HasData", f"{said}; say what is to become of it")
+
+
 def listing(guards: Iterable[Guard] = GUARDS) -> list[tuple[str, str, str]]:
     """Name, disaster and rule of each guard, for the docs."""
     return [(each.name, each.prevents, (each.check.__doc__ or "").strip()) for each in guards]

@@ -67,6 +67,7 @@ def disk_report(
         journal_broken=_is_broken(record, content, tenancy),
         in_use=_in_use(facts),
         claims=_others(record, claim_uid),
+        had_since=_since(record, claim_uid),
         trash=tuple(each.order for each in facts.trash),
         survey=_began_with(facts, before) or survey,
     )
@@ -98,6 +99,12 @@ def _others(record: Record, claim_uid: str) -> tuple[str, ...]:
     """The claims that were seen on the tenancy and are not on record. A user without a known claim is that of
     the record, where there is one."""
     return tuple(each for each in record.claims if (each != claim_uid if each else not claim_uid))
+
+
+def _since(record: Record, claim_uid: str) -> str:
+    """The claim that was seen on the tenancy last, if it is not the one on record."""
+    last = next((each for each in reversed(record.claims) if each), "")
+    return last if last != claim_uid else ""
 
 
 def _in_use(facts: Facts) -> str:

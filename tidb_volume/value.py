@@ -140,6 +140,8 @@ class DiskReport(Value):
     claims: tuple[str, ...] = ()
     """UIDs of claims that the node's journal has seen on the tenancy handed over, and that are not on record
     here; an empty one is a pod whose claim nobody knew. There is one only where a record was lost."""
+    had_since: str = ""
+    """The UID of the claim that the journal has seen there last, if that is not the one on record."""
     trash: tuple[str, ...] = ()
     """Orders whose trash folder is on the disk: a wipe that was begun."""
     survey: int = 0
@@ -179,6 +181,8 @@ class Order(Value):
     over: str = ""
     """With `whole_disk`: what lies on the disk, as the person was told who answered. Where something else is
     there when the daemon begins, he is asked anew."""
+    had_since: str = ""
+    """With `answer`: the claim that had it since, by UID, as the person was told who answered."""
     epoch: int = 0
     """The breaker's epoch under which this was decided."""
     attempt: int = 0

@@ -140,6 +140,12 @@ _ALL = [
         "look whose data it is; to wipe it: kubectl tidb-volume wipe-now {volume}",
     ),
     Reason(
+        "HadSince",
+        "the node's journal has seen claim {note} on this data after the one on record, so etcd was set back",
+        "look whose data it is; who had it, and how it is given back: kubectl tidb-volume explain {volume};"
+        " to wipe it: kubectl tidb-volume wipe-now {volume}",
+    ),
+    Reason(
         "Held",
         "held by a person: it is not wiped for now",
         "kubectl tidb-volume hold --off {volume}",

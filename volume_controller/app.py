@@ -25,6 +25,8 @@ from volume_controller.cluster import Cluster, Key
 from volume_controller.tell import Teller
 from volume_controller.term import Term
 
+MISSED_S = 300.0
+"""Seconds without a leader after which nobody is sure any more that people were heard in time."""
 SYNC_S = 120.0
 """A replica whose stores are not filled after this long is not ready, and says which are not."""
 
@@ -73,6 +75,7 @@ class App:
             stop=self._election_stop,
             gained=self._begin_term,
             lost=self._end_term,
+            wall=self._clock.now,
         )
         self._set_back = self._metrics.counter(
             "set_back", "How often a list showed that etcd was set back; a leader begins a new term then."
@@ -126,10 +129,13 @@ class App:
 
     def _begin_term(self) -> None:
         with self._term_lock:
-            self._term = self._new_term()
+            missed = self._elector.idle_s > MISSED_S
+            if missed:
+                _log.warning("nobody led for long: countdowns begin anew", seconds=self._elector.idle_s)
+            self._term = self._new_term(missed=missed)
             self._term.start()
 
-    def _new_term(self) -> Term:
+    def _new_term(self, *, missed: bool) -> Term:
         return Term(
             self._api,
             self._cluster,
@@ -140,6 +146,7 @@ class App:
             leading=self._elector.is_leader,
             wall=self._clock.now,
             workers=self._settings.workers,
+            missed=missed,
         )
 
     def _begin_anew(self) -> None:
@@ -150,7 +157,7 @@ class App:
             before = self._term
             if before is not None:
                 before.end()
-                self._term = self._new_term()
+                self._term = self._new_term(missed=True)
                 self._term.start()
         _log.warning("etcd was set back: its lists show what had changed since", leading=before is not None)
 

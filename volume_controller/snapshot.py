@@ -44,7 +44,9 @@ def _draw() -> str:
 class Memory:
     """What one leader remembers of its own doing, by volume. It ends with its term, on purpose."""
 
-    def __init__(self) -> None:
+    def __init__(self, missed_until: Instant = Instant(0.0)) -> None:  # noqa: B008 - a plain number
+        self.missed_until = missed_until
+        """As `World.missed_until` has it."""
         self._lock = threading.Lock()
         self._mine: dict[str, Mine] = {}
         self._since: dict[str, Instant] = {}
@@ -137,6 +139,7 @@ def world(
         fleet=cluster.fleet,
         fleet_volumes=len(cluster.volumes),
         left_by_label=name in wanted.left_by_label,
+        missed_until=memory.missed_until,
         transient_since=memory.since(name, now),
         mine=memory.mine(name),
         around=_around(cluster, wanted, volume, node),

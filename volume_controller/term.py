@@ -35,7 +35,10 @@ _log = Log(__name__)
 
 
 class Term:
-    """Decides as long as `leading` says so. A term is begun once: the next one is another object."""
+    """Decides as long as `leading` says so. A term is begun once: the next one is another object.
+
+    missed: before it people may have said what nobody heard, or what an etcd that was set back has lost.
+    """
 
     def __init__(
         self,
@@ -49,12 +52,13 @@ class Term:
         leading: Callable[[], bool],
         wall: Callable[[], float],
         workers: int,
+        missed: bool = False,
     ) -> None:
         self._cluster = cluster
         self._queue = queue
         self._identity = identity
         self._wall = wall
-        self._memory = snapshot.Memory()
+        self._memory = snapshot.Memory(missed_until=Instant(wall() if missed else 0.0))
         self._ended = threading.Event()
         self._elected = leading
         self._actor = Actor(api, cluster, self._memory, teller, self._leads)

@@ -16,6 +16,7 @@ kept by preconditions on each write, not by this.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -98,7 +99,7 @@ class Elector:
     identity: unique to this process, not to the pod, since a container restarts under the pod's name. gained,
     lost: called in that thread when a term begins and when it has ended without our doing. stop: ends it and
     gives the Lease back at once, so it is to be set only when what a leader does has ended. clock: seconds
-    that only grow. wall: seconds since the epoch, written into the Lease for people.
+    that only grow. wall: seconds since the epoch, written into the Lease for people, and for `idle_s`.
     """
 
     def __init__(
@@ -130,6 +131,9 @@ class Elector:
         self._observed: Observed | None = None
         self._held_until: float | None = None
         self._doubtful = True
+        self.idle_s = 0.0
+        """How long nobody had led when the term began, by what the Lease says: it may be an old one, of an
+        etcd that was set back. Infinite where there was none."""
 
     def is_leader(self) -> bool:
         """Whether this process leads at this very moment, by its own clock."""
@@ -185,7 +189,10 @@ class Elector:
             self._failed(error)
 
     def _read(self) -> None:
-        lease = self._api.find(kinds.LEASE, self._name, self._namespace)
+        lease, before = self._api.find(kinds.LEASE, self._name, self._namespace), self._observed
+        if lease is not None and before is not None and _is_older(lease, before.lease):
+            # An etcd that was restored, and what else this term knows is of another past than the one there.
+            self._end_term()
         self._observed = None if lease is None else look(self._observed, lease, self._clock())
         self._doubtful = False
         if lease is None or lease.spec.holder_identity != self.identity:
@@ -198,6 +205,8 @@ class Elector:
             "leaseDurationSeconds": round(self._timing.lease_s),
             **self._renewed(),
         }
+        if step is not Step.RENEW:
+            self.idle_s = self._since_renewed()
         if self._observed is None:
             spec |= {"acquireTime": spec["renewTime"], "leaseTransitions": 0}
             document = {"metadata": {"name": self._name, "namespace": self._namespace}, "spec": spec}
@@ -225,6 +234,10 @@ class Elector:
         patch = {"metadata": meta, "spec": spec}
         return self._api.merge_patch(kinds.LEASE, self._name, patch, self._namespace)
 
+    def _since_renewed(self) -> float:
+        said = self._observed.lease.spec.renew_time if self._observed is not None else None
+        return self._wall() - datetime.fromisoformat(said).timestamp() if said else math.inf
+
     def _renewed(self) -> dict[str, str]:
         moment = datetime.fromtimestamp(self._wall(), UTC)
         return {"renewTime": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
@@ -239,6 +252,12 @@ class Elector:
 
     def _failed(self, error: Exception) -> None:
         _log.warning("lease", extra={"fields": {"lease": self._name, "error": str(error)}})
+
+
+def _is_older(lease: codec.Lease, known: codec.Lease) -> bool:
+    """Whether it is what a known one was before: every renewal names a later moment."""
+    then, now = known.spec.renew_time, lease.spec.renew_time
+    return lease.metadata.uid == known.metadata.uid and bool(now and then and now < then)
 
 
 def _record(lease: codec.Lease) -> tuple[str, codec.LeaseSpec]:

@@ -282,4 +282,5 @@ def wipe_from(world: World, seen: Seen, now: Instant) -> str:
     status = world.volume.status
     if release.decision(world, seen) is not None or (status.wipe_at and not status.wipe_from):
         return ""
-    return status.wipe_from or format_instant(now)
+    begun = status.wipe_from or format_instant(now)
+    return format_instant(world.missed_until) if parse_instant(begun) < world.missed_until else begun

@@ -6,7 +6,7 @@ import msgspec
 
 from tidb_volume import content
 from tidb_volume.inventory import policy
-from tidb_volume.life import actions, answers
+from tidb_volume.life import actions, answers, release
 from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
@@ -167,7 +167,7 @@ def write(
     spec = world.volume.spec
     fleet = world.fleet
     wanted = world.desired is not None and not spec.admin.cordon and not spec.admin.retire
-    whole = bool(answer) and kind == "prepare"
+    whole, ends_data = bool(answer) and kind == "prepare", bool(answer) or kind == "reclaim"
     order = Order(
         id=world.fresh.order,
         kind=kind,  # type: ignore[arg-type]
@@ -178,11 +178,12 @@ def write(
         offer=again_of.offer if again_of is not None and seen.done else wanted,
         pv_name=pv_name or (again_of.pv_name if again_of else ""),
         pv_uid=pv_uid or (again_of.pv_uid if again_of else ""),
-        claim_uid=claim_uid or (again_of.claim_uid if again_of else ""),
+        claim_uid=claim_uid or (again_of.claim_uid if again_of else _owner(world) if ends_data else ""),
         answer=answer,
         asked=_asked(world, kind, answer, again_of),
         whole_disk=whole,
         over=_over(world, seen, answer) if whole else "",
+        had_since=_told_of(seen, answer) if answer else "",
         epoch=fleet.status.breaker.epoch if fleet is not None else 0,
         attempt=attempt,
         leader=world.leader,
@@ -200,6 +201,19 @@ def _over(world: World, seen: Seen, answer: str) -> str:
     if world.volume.status.committed:
         return world.volume.status.committed_over
     return content.reported(seen.disk) if seen.disk is not None else ""
+
+
+def _told_of(seen: Seen, answer: str) -> str:
+    """The claim that the person was told of who answered, beside the one on record; as `_over` has it."""
+    order = seen.order
+    stands = order is not None and order.answer == answer and not seen.undecided
+    return order.had_since if order is not None and stands else release.had_since(seen)
+
+
+def _owner(world: World) -> str:
+    """The UID of the claim on record; empty: none."""
+    owner = world.volume.status.owner
+    return owner.claim.uid if owner is not None and owner.claim is not None else ""
 
 
 def _method(world: World, seen: Seen, again_of: Order | None) -> str:

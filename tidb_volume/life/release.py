@@ -47,6 +47,12 @@ def is_kept(world: World, seen: Seen) -> bool:
     return kept or seen.pv.spec.persistent_volume_reclaim_policy != "Delete"
 
 
+def had_since(seen: Seen) -> str:
+    """The UID of the claim that the node's journal has seen on the data after the one on record: an etcd that
+    was set back has forgotten it. Empty: none."""
+    return seen.disk.had_since if seen.disk is not None else ""
+
+
 def decision(world: World, seen: Seen) -> Obstacle | None:
     """What a person or program holds against the wipe, so that the countdown begins anew once it has fallen;
     None: the wipe is wanted."""
@@ -69,6 +75,8 @@ def decision(world: World, seen: Seen) -> Obstacle | None:
             return Obstacle(word="PolicyRetain")
         if spec.wipe.on_release == "keep":
             return Obstacle(word="PoolKeeps")
+        if had_since(seen):
+            return Obstacle(word="HadSince", note=had_since(seen))
     if spec.admin.hold:
         return Obstacle(word="Held")
     gates = open_gates(world)
@@ -157,10 +165,11 @@ def obstacle(world: World, seen: Seen, now: Instant) -> Obstacle | None:
 
 
 def countdown_ends(world: World, seen: Seen, now: Instant) -> Instant:
-    """When the countdown ends: a whole wait, as it is by now, after it began. Where its begin is not on
-    record: the recorded deadline, or a whole wait from now."""
-    status = world.volume.status
-    if status.wipe_at and not status.wipe_from:
-        return parse_instant(status.wipe_at)
+    """When the countdown ends: a whole wait, as it is by now, after it began, and after people may not have
+    been heard (`World.missed_until`). Where its begin is not on record: the recorded deadline, or a whole
+    wait from now."""
+    status, after = world.volume.status, parse_duration(world.volume.spec.wipe.after)
     begun = parse_instant(status.wipe_from) if status.wipe_from else now
-    return Instant(begun + parse_duration(world.volume.spec.wipe.after))
+    on_record = status.wipe_at and not status.wipe_from
+    ends = parse_instant(status.wipe_at) if on_record else Instant(begun + after)
+    return max(ends, Instant(world.missed_until + after))

@@ -37,6 +37,7 @@ WAITS_FOR_A_WORD = frozenset(
         "PoolKeeps",
         "GoneByHand",
         "RecordLost",
+        "HadSince",
         "WipeRefused",
         "HasData",
         "AwaitsApproval",
@@ -221,15 +222,23 @@ def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, s
         gone = seen.pv is None and not ours
         if gone:
             there = content.reported(disk) if disk is not None else ""
-            return "gone", f"gone:{status.tenancy}{which}{_WITH}{there}"
-        return "release", status.tenancy + which + (_KEPT if release.is_kept(world, seen) else "")
+            return "gone", f"gone:{status.tenancy}{which}{_had_since(seen)}{_WITH}{there}"
+        kept = _KEPT if release.is_kept(world, seen) else ""
+        return "release", f"{status.tenancy}{which}{_had_since(seen)}{kept}"
     if which:
         return ("twin" if status.identity is None else "identity"), which
     waits = _adoption_waits(world, seen)
     may_be_adopted = ("InUse", waits.word if waits is not None else "HasData")
     if why in may_be_adopted and disk is not None:
-        return "adopt", f"{content.reported(disk)} on {answers.facts(disk.identity)}"
+        on = answers.facts(disk.identity)
+        return "adopt", f"{content.reported(disk)}{_had_since(seen)} on {on}"
     return None
+
+
+def _had_since(seen: Seen) -> str:
+    """Part of what is asked about: who answered before another claim was seen was not told of that one."""
+    claim = release.had_since(seen)
+    return f", had since by {claim}" if claim else ""
 
 
 def _is_being_committed(world: World, seen: Seen) -> bool:

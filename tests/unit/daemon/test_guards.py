@@ -116,6 +116,13 @@ def had(tenancy: str) -> Case:
     return case(fresh, journal=entry(had=(Had(tenancy=tenancy, claim_uid="forgotten"),)))
 
 
+def seen_on(tenancy: str, *claims: str, ends: str = OLD, **fields: Any) -> Case:
+    """An order for the data of claim-1; the journal has seen these claims on it, one after the other."""
+    found = entry(had=tuple(Had(tenancy=tenancy, claim_uid=each) for each in claims))
+    made = case(order(claim_uid="claim-1", ends=ends, **fields), journal=found)
+    return with_admin(made, wipe_now=Answer(question="q"))
+
+
 ALL_AT_ONCE = Nvme(namespace=1, namespaces=(1, 2), formats=True, formats_all=True)
 
 
@@ -128,6 +135,9 @@ def nvme_format(said: Nvme | None) -> Case:
 STOPS: list[tuple[str, Case, str]] = [
     # guard, the disaster about to happen, what it says
     ("live_is_readable", with_live(case(), error="timeout"), "ApiUnreadable"),
+    ("no_claim_had_it_since", seen_on(OLD, "claim-1", "claim-2"), "HasData"),
+    ("no_claim_had_it_since", seen_on(OLD, "claim-1", "claim-2", answer="q", had_since="claim-3"), "HasData"),
+    ("no_claim_had_it_since", seen_on(OLD, "claim-2", ends="", answer="q"), "HasData"),
     ("nobody_had_it", had(OLD), "HasData"),
     ("nobody_had_it", had(NEXT), "HasData"),
     ("order_is_current", with_live(case(), volume=None), "Dropped"),

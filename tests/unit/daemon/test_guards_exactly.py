@@ -65,6 +65,7 @@ ASKED: dict[str, tuple[When, bool]] = {
     "answer_stands": (BEGIN, False),
     "answer_is_not_spent": (BEGIN, False),
     "is_what_was_asked_about": (TAKE, False),
+    "no_claim_had_it_since": (BEGIN, True),
     "nobody_had_it": (BEGIN, False),
 }
 
@@ -437,3 +438,33 @@ def test_only_an_order_that_destroys_waits_for_its_commit() -> None:
 
 def test_a_look_at_nobody_is_unknown_and_not_nobody() -> None:
     assert Facts(presence=Presence.OK).everyone_unknown
+
+
+@pytest.mark.parametrize(
+    ("had", "fields", "objects"),
+    [
+        ((), {}, False),
+        ((Had(tenancy=OLD, claim_uid="c1"),), {}, False),
+        ((Had(tenancy=OLD, claim_uid="c1"), Had(tenancy=OLD, claim_uid="c2")), {}, True),
+        ((Had(tenancy=OLD, claim_uid="c2"), Had(tenancy=OLD, claim_uid="c1")), {}, False),
+        ((Had(tenancy=OLD, claim_uid="c1"), Had(tenancy=OLD)), {}, False),
+        ((Had(tenancy=OTHER, claim_uid="c2"),), {}, False),
+        ((Had(tenancy=OLD, claim_uid="c2"),), {"had_since": "c2"}, False),
+        ((Had(tenancy=OLD, claim_uid="c2"),), {"had_since": "c3"}, True),
+        # It ends all that is there, which is what was handed over.
+        ((Had(tenancy=OLD, claim_uid="c2"),), {"ends": ""}, True),
+        ((Had(tenancy=OTHER, claim_uid="c2"),), {"ends": ""}, False),
+    ],
+)
+def test_the_last_claim_on_the_data_is_the_one_that_the_order_knows(
+    had: tuple[Had, ...], fields: dict[str, Any], *, objects: bool
+) -> None:
+    made = case(order(claim_uid="c1", **fields), journal=entry(handed=OLD, had=had))
+    found = check("no_claim_had_it_since", made)
+    assert (found is not None) is objects
+    assert found is None or "claim c" in str(found)
+
+
+def test_a_journal_that_knows_nobody_speaks_against_no_order() -> None:
+    assert check("no_claim_had_it_since", case(journal=None)) is None
+    assert check("no_claim_had_it_since", case(journal=Broken(why="damaged"))) is None

@@ -49,6 +49,7 @@ def test_a_report_says_all_that_was_seen() -> None:
         journal_broken=False,
         in_use="pod x",
         claims=("c",),
+        had_since="c",
         trash=(),
         survey=7,
     )
@@ -156,6 +157,26 @@ def test_claims_beside_the_one_on_record_are_told(
 ) -> None:
     record = Record(handed=OLD, known=True, claims=claims)
     assert disk_report(facts(), record, None, None, claim_uid=on_record).claims == others
+
+
+@pytest.mark.parametrize(
+    ("claims", "on_record", "since"),
+    [
+        (("a",), "a", ""),
+        (("a", "b"), "a", "b"),
+        (("a", "b"), "b", ""),
+        (("a", "b"), "", "b"),
+        (("a", ""), "a", ""),
+        (("a", ""), "b", "a"),
+        (("",), "", ""),
+        ((), "a", ""),
+    ],
+)
+def test_the_last_claim_is_told_if_it_is_not_the_one_on_record(
+    claims: tuple[str, ...], on_record: str, since: str
+) -> None:
+    record = Record(handed=OLD, known=True, claims=claims)
+    assert disk_report(facts(), record, None, None, claim_uid=on_record).had_since == since
 
 
 # --- two volumes on one disk --------------------------------------------------------------------------------

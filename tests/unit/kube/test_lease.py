@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 
@@ -207,6 +208,36 @@ def test_a_leader_whose_lease_was_taken_or_deleted_is_deposed_at_the_next_look(s
     server.client().delete(kinds.LEASE, NAME, "default")
     one.step(0.5)
     assert one.leads
+
+
+def test_a_leader_that_finds_its_lease_set_back_begins_another_term(server: ApiServer) -> None:
+    """Etcd was restored, and so that no watch was told (--bump-revision)."""
+    one = Candidate(server, "one")
+    one.step()
+    before = stored(server).renew_time
+    one.step(2.5)
+    server.client().merge_patch(kinds.LEASE, NAME, {"spec": {"renewTime": before}}, "default")
+    one.step(2.5)
+    assert one.told == ["gained"]
+    one.step(0.5)
+    assert one.told == ["gained", "lost", "gained"]
+    assert one.leads
+    assert one.elector.idle_s == pytest.approx(5.5)
+
+
+@pytest.mark.parametrize(("seconds", "idle"), [(2.0, 2.0), (400.0, 400.0)])
+def test_a_leader_knows_for_how_long_nobody_had_led(server: ApiServer, seconds: float, idle: float) -> None:
+    one, two = Candidate(server, "one"), Candidate(server, "two")
+    one.step()
+    assert one.elector.idle_s == math.inf
+    one.elector.release()
+    one.step(seconds)
+    assert one.elector.idle_s == pytest.approx(idle)
+    two.now = one.now
+    two.step()
+    two.step(11.0)
+    assert two.leads
+    assert two.elector.idle_s == pytest.approx(11.0)
 
 
 def test_two_who_see_the_same_free_lease_do_not_both_get_it(server: ApiServer) -> None:

@@ -71,6 +71,7 @@ class Controller:
         self.mine = Mine()
         self.view, self.beside = Objects(), Objects()
         self.transient_since = Instant(0.0)
+        self.missed_until = Instant(0.0)
         self.log: list[Action] = []
         self.catch_up()
 
@@ -110,6 +111,7 @@ class Controller:
             fleet_volumes=FLEET_VOLUMES,
             left_by_label=self.left_by_label,
             transient_since=self.transient_since,
+            missed_until=self.missed_until,
             mine=self.mine,
             around=self._around(volume),
         )

@@ -117,6 +117,7 @@ def test_a_countdown_begins_anew_once_what_stands_against_the_wipe_has_fallen(
     assert memory.wipe_at(world, look(world), NOW) == ends
 
 
+MINUTE_LESS = "2027-01-15T08:59:00.000Z"
 BEGAN = {"wipe_from": "2027-01-15T07:30:00.000Z", "wipe_at": "2027-01-15T08:30:00.000Z"}
 
 
@@ -132,8 +133,24 @@ BEGAN = {"wipe_from": "2027-01-15T07:30:00.000Z", "wipe_at": "2027-01-15T08:30:0
         ),
         (but(RELEASED, status=BEGAN, admin={"hold": True}), "", ""),
         (RELEASED, "", RELEASED.volume.status.wipe_at),
+        (
+            but(RELEASED, status=BEGAN, missed_until=Instant(NOW - 60)),
+            "2027-01-15T07:59:00.000Z",
+            MINUTE_LESS,
+        ),
+        (but(RELEASED, status=BEGAN, missed_until=Instant(NOW - 1800)), *BEGAN.values()),
+        (but(RELEASED, status=BEGAN, missed_until=Instant(NOW - 1801)), *BEGAN.values()),
     ],
-    ids=["begins", "runs", "the wait was made longer", "held", "a deadline without its begin"],
+    ids=[
+        "begins",
+        "runs",
+        "the wait was made longer",
+        "held",
+        "a deadline without its begin",
+        "begun before people may have been missed",
+        "begun right then",
+        "begun after that",
+    ],
 )
 def test_a_countdown_ends_a_whole_wait_after_it_began(world: World, begun: str, ends: str) -> None:
     seen = look(world)

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.life.worlds import (
     BLANK,
     BOUND,
+    CLAIM,
     COMMITTED,
     FRESH,
     HARDWARE,
@@ -35,6 +36,7 @@ from tidb_volume.value import (
     Approve,
     Identity,
     Order,
+    Owner,
     Presence,
     Source,
     WipePolicy,
@@ -59,6 +61,7 @@ FRESH_ORDER = Order(
     ends=OLD,
     next=FRESH,
     offer=True,
+    claim_uid=CLAIM.uid,
     asked=orders.POLICY,
     epoch=1,
     leader="a",
@@ -334,6 +337,40 @@ def test_an_order_names_what_it_was_decided_on() -> None:
     assert new(RELEASED, **named, next_=OTHER) == change(FRESH_ORDER, **named, next=OTHER)
     assert new(but(RELEASED, fleet=None)).epoch == 0
     assert new(but(RELEASED, leader="b")).leader == "b"
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "claim"),
+    [("prepare", "", ""), ("prepare", "q", CLAIM.uid), ("reclaim", "", CLAIM.uid), ("mount", "", "")],
+)
+def test_what_ends_data_names_the_claim_on_record(kind: str, answer: str, claim: str) -> None:
+    assert new(RELEASED, kind=kind, answer=answer).claim_uid == claim
+    nobody = but(RELEASED, status={"owner": None})
+    assert new(nobody, kind=kind, answer=answer).claim_uid == ""
+    assert new(but(RELEASED, status={"owner": Owner()}), kind=kind, answer=answer).claim_uid == ""
+
+
+SINCE = but(RELEASED, disk={"had_since": "claim-7"})
+ON_ANSWER = {"order": order(answer="q", had_since="claim-5")}
+
+
+@pytest.mark.parametrize(
+    ("world", "answer", "since"),
+    [
+        (SINCE, "", ""),
+        (SINCE, "q", "claim-7"),
+        (RELEASED, "q", ""),
+        (but(RELEASED, status={"disk": None}), "q", ""),
+        # Who answered the order that stands was told then, and not of what is seen by now.
+        (but(SINCE, spec=ON_ANSWER), "q", "claim-5"),
+        (but(SINCE, spec=ON_ANSWER), "q-2", "claim-7"),
+        (but(SINCE, spec=ON_ANSWER, status={"work": work(REFUSED, "HasData")}), "q", "claim-7"),
+    ],
+)
+def test_an_order_on_an_answer_names_the_claim_that_the_person_was_told_of(
+    world: World, answer: str, since: str
+) -> None:
+    assert new(world, answer=answer).had_since == since
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tidb_volume.life import release
 from tidb_volume.life.look import look
 from tidb_volume.life.release import Obstacle
 from tidb_volume.life.world import Daemon, World
-from tidb_volume.units import Instant
+from tidb_volume.units import Instant, format_instant
 from tidb_volume.upstream import Claim, PvcSpec
 from tidb_volume.value import (
     Adopt,
@@ -114,6 +114,7 @@ def said(word: str, note: str = "") -> Obstacle:
 
 
 REFUSED = work(WorkState.REFUSED, "HasData", message="12 entries")
+SINCE = but(RELEASED, disk={"had_since": "claim-7"})
 NEW_RECORD = {"status": {"unrecorded": OLD}}
 
 
@@ -158,6 +159,12 @@ NEW_RECORD = {"status": {"unrecorded": OLD}}
         (KEPT, said("PoolKeeps")),
         (but(KEPT, admin=WIPE_NOW), None),
         (but(KEPT, pvs=RETAIN.pvs), said("PolicyRetain")),
+        # The journal knows of a claim that nobody has on record.
+        (SINCE, said("HadSince", "claim-7")),
+        (but(SINCE, admin={"hold": True}), said("HadSince", "claim-7")),
+        (but(SINCE, admin=WIPE_NOW), None),
+        (but(SINCE, pvs=RETAIN.pvs), said("PolicyRetain")),
+        (but(SINCE, pvs=()), said("GoneByHand")),
         # Hold and gates, which nothing but their own end lifts.
         (but(RELEASED, admin={"hold": True}), said("Held")),
         (but(RELEASED, admin={"hold": True, "gates": {"g": ""}}), said("Held")),
@@ -259,6 +266,25 @@ MANUAL = but(RELEASED, pool={"mode": "manual"})
 )
 def test_a_person_ends_the_countdown_and_nothing_else(world: World, found: Obstacle | None) -> None:
     assert release.obstacle(world, look(world), NOW) == found
+
+
+AFTER = but(RELEASED, status={"wipe_at": ""}, spec={"wipe": WipePolicy(after="90s")})
+MISSED = {"missed_until": Instant(NOW - 20)}
+
+
+@pytest.mark.parametrize(
+    ("world", "ends"),
+    [
+        # On record from before, and from after that.
+        (but(AFTER, status={"wipe_from": "2027-01-15T07:00:00.000Z"}, **MISSED), NOW + 70),
+        (but(AFTER, status={"wipe_from": format_instant(Instant(NOW - 10))}, **MISSED), NOW + 80),
+        (but(AFTER, status={"wipe_at": "2027-01-15T07:00:00.000Z"}, **MISSED), NOW + 70),
+        (but(AFTER, status={"wipe_at": format_instant(Instant(NOW + 75))}, **MISSED), NOW + 75),
+        (but(AFTER, **MISSED), NOW + 90),
+    ],
+)
+def test_a_countdown_of_which_nobody_may_have_been_told_begins_anew(world: World, ends: float) -> None:
+    assert release.countdown_ends(world, look(world), NOW) == ends
 
 
 def test_a_countdown_that_is_not_on_record_begins_now() -> None:

@@ -61,6 +61,18 @@ _guard("is_what_was_asked_about", stage="adopting", between="something put on it
 _guard("nobody_had_it", stage="bound", saved="offered", between="emptied, etcd set back, edited", wipe=True)
 
 
+@breaks(
+    "controller and daemon: who had it since is not asked",
+    stage="released",
+    saved="released",
+    between="given to one that is forgotten",
+    wipe=True,
+)
+def _had_since(put: Put) -> None:
+    without(put, "no_claim_had_it_since")
+    put(release, "had_since", lambda seen: "")
+
+
 @breaks("daemon: neither parent nor guard waits for the commit", stage="deleted")
 def _uncommitted(put: Put) -> None:
     without(put, "order_is_committed")

@@ -34,6 +34,16 @@ def _given_back_and_forgotten(life: Hands) -> None:
     _older_etcd(life)
 
 
+def _given_to_one_that_is_forgotten(life: Hands) -> None:
+    """The claim made again gets it, a daemon has seen it there, and then etcd is set back."""
+    life.a_person_gives_it_back("db/data-0", "former", 0)
+    life.leader_sees_and_acts(4)
+    life.a_tenant_moves_in("db/data-0")
+    life.leader_sees_and_acts(4)
+    life.a_daemon_looks(0)
+    _older_etcd(life)
+
+
 def _cut_and_asked_back(life: Hands) -> None:
     life.a_daemon_dies(0)
     life.a_person_gives_it_back("db/data-0", "former", 0)
@@ -193,6 +203,7 @@ OPENINGS: dict[str, Callable[[Hands], None]] = {
     "no answer": lambda life: life.the_leader_acts_and_hears_no_answer(),
     "etcd set back": _older_etcd,
     "given back, and etcd set back": _given_back_and_forgotten,
+    "given to one that is forgotten": _given_to_one_that_is_forgotten,
     "daemon dies, restore": _cut_and_asked_back,
     "swapped": lambda life: life.the_machine_reboots("swapped"),
     "unmounted": lambda life: life.the_machine_reboots("unmounted"),
