@@ -297,7 +297,7 @@ class Keeper:
         now = self._clock()
         if self._is_recalling(known):
             return
-        match minded.next_job(known, now, free_slot=self._at_work_on_orders() < WIPES_AT_ONCE):
+        match minded.next_job(known, now, free_slot=len(self._being_wiped()) < WIPES_AT_ONCE):
             case "order":
                 # What it waited for stays in mind: if it waits for that again, the pause grows.
                 self._let_go(known)
@@ -307,17 +307,19 @@ class Keeper:
             case "mount":
                 self._start(known, "mount", MOUNT_PATIENCE_S)
             case "queue":
+                lasts = known.waits_until == "queue"
                 minded.wait(known, "queue", now)
-                said = f"{WIPES_AT_ONCE} disks of this node are being wiped"
-                self._told(known, self._work(known, WorkState.RUNNING, "Queued", said))
+                if lasts:
+                    said = f"this node's wipes are at work on {', '.join(self._being_wiped())}"
+                    self._told(known, self._work(known, WorkState.RUNNING, "Queued", said))
         self._teller.write(known)
 
-    def _at_work_on_orders(self) -> int:
-        """Children that write to a disk, also for a volume that is gone by now. One that was ended and hangs
-        in the kernel writes nothing any more, and holds up no other disk."""
+    def _being_wiped(self) -> list[str]:
+        """The volumes of children that may wipe, also of one that is gone by now. A child that was ended and
+        hangs in the kernel writes nothing any more, and holds up no other disk."""
         assert self._children is not None
-        every = self._children.all
-        return sum(1 for each in every if each.job.kind == "order" and not each.was_killed)
+        every = [each.job for each in self._children.all if each.job.order and not each.was_killed]
+        return sorted(job.volume for job in every if job.order is not None and minded.is_wipe(job.order))
 
     def _start(self, known: Minded, kind: Any, patience_s: float) -> None:
         order = known.volume.spec.order if kind == "order" else None

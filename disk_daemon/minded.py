@@ -11,20 +11,32 @@ from typing import Literal
 
 import msgspec
 
-from disk_daemon.children import NEVER, Child
+from disk_daemon.children import Child
 from disk_daemon.jobs import Ended
 from tidb_volume.shape import BLOCK
-from tidb_volume.value import DiskReport, Order, Volume, Work, WorkState
+from tidb_volume.value import DiskReport, Order, OrderKind, Volume, Work, WorkState
 
 OBSERVE_EVERY_S = 60.0
 MOUNT_EVERY_S = 30.0
 
 Until = Literal["", "mounts", "device", "api", "volume", "lock", "queue", "crash"]
 
-FIRST_RETRY_S: dict[str, float] = {"api": 1.0, "lock": 0.5, "crash": 1.0, "mounts": 30.0, "device": 0.5}
-"""How long until an order that waits is tried without being told that anything changed."""
+FIRST_RETRY_S: dict[Until, float] = {
+    "api": 1.0,
+    "lock": 0.5,
+    "crash": 1.0,
+    "mounts": 30.0,
+    "device": 0.5,
+    "volume": 30.0,
+    "queue": 10.0,
+}
+"""How long until an order that waits is tried without being told that anything changed; in the queue, until
+people are told: most of them are over in a moment. What was put and lifted between two states that the watch
+handed over was news to the child that read it, and is none afterwards."""
 LONGEST_RETRY_S = 30.0
-LONGEST_API_RETRY_S = 5.0
+_LONGEST_S: dict[Until, float] = {"api": 5.0, "volume": 600.0, "queue": 60.0}
+
+_WRITES: frozenset[OrderKind] = frozenset({"reclaim", "prepare"})
 
 
 class Minded(msgspec.Struct):
@@ -119,19 +131,31 @@ def is_mountable(minded: Minded) -> bool:
     return raw is not None and raw.mountable
 
 
+def is_wipe(order: Order) -> bool:
+    """Whether it may write all of a disk for hours, as the wipes do of which a node has two at a time."""
+    return order.kind in _WRITES
+
+
+def _takes_a_slot(minded: Minded, order: Order) -> bool:
+    """What mounts, or gives back, is over soon and waits for no other disk's wipe, which may take a day, or
+    halt while the fleet is paused: a pod, or somebody who wants data back, waits for it. Each disk has one
+    child, which is bound enough."""
+    return is_wipe(order) and not _is_given_back(minded, order)
+
+
 def next_job(
     minded: Minded, now: float, *, free_slot: bool
 ) -> Literal["order", "observe", "mount", "queue", ""]:
-    """Which child to make now: one at a time, and an order before a look. One that is taken back waits for no
-    free slot: wipes that halt while the fleet is paused keep theirs, and somebody wants data back."""
+    """Which child to make now: one at a time, and an order before a look. "queue": no slot is free for its
+    order, which is noted the first time, and told of from then on."""
     if minded.child is not None:
         return ""
     may_try = minded.waits_until in ("", "queue") or minded.retry_at <= now
     order = order_to_carry(minded) if may_try else None
     if order is not None:
-        if free_slot or _is_given_back(minded, order):
+        if free_slot or not _takes_a_slot(minded, order):
             return "order"
-        if minded.waits_until != "queue":
+        if minded.waits_until != "queue" or minded.retry_at <= now:
             return "queue"
     if is_mountable(minded) and minded.mount_at <= now:
         return "mount"
@@ -148,16 +172,15 @@ def due_at(minded: Minded, now: float) -> float:
         times.append(minded.observe_at)
         if is_mountable(minded):
             times.append(minded.mount_at)
-        if minded.waits_until not in ("", "queue", "volume") and order_to_carry(minded) is not None:
+        if minded.waits_until and order_to_carry(minded) is not None:
             times.append(minded.retry_at)
     return min(times)
 
 
 def wait(minded: Minded, until: Until, now: float) -> None:
     """Note that the order waits; each further try for the same thing comes later."""
-    first = FIRST_RETRY_S.get(until, NEVER)
-    longest = LONGEST_API_RETRY_S if until == "api" else LONGEST_RETRY_S
-    pause = min(longest, minded.retry_pause_s * 2) if minded.waits_until == until else first
+    longest = _LONGEST_S.get(until, LONGEST_RETRY_S)
+    pause = min(longest, minded.retry_pause_s * 2) if minded.waits_until == until else FIRST_RETRY_S[until]
     minded.waits_until, minded.retry_pause_s = until, pause
     minded.retry_at = now + pause
 

@@ -133,10 +133,9 @@ def _adoption_waits(world: World, seen: Seen) -> release.Obstacle | None:
 
 
 def _waits(seen: Seen) -> str:
-    """What the daemon waits for with an order that ends nobody's data; empty: for nothing. Its own queue is
-    over in a moment."""
+    """What the daemon waits for with an order that ends nobody's data; empty: for nothing."""
     order, work = seen.order, seen.work
-    if work is None or work.state is WorkState.DONE or work.reason in ("", "Queued"):
+    if work is None or work.state is WorkState.DONE or not work.reason:
         return ""
     assert order is not None, "what is worked on was ordered"
     what = "not unmounted yet, " if order.kind == "unmount" else "waits for "

@@ -37,6 +37,8 @@ from tidb_volume.value import (
 HANGS, CRASHES, WIPES, USED = "/hangs", "/crashes", "/wipes", "/used"
 ASKED_BACK = "/asked-back"
 """Its child reads that the data is asked back, and nothing that came since."""
+BARRED = "/barred"
+"""Its child reads that a person holds it, as long as the file is there whose path follows."""
 DROPPED = "/dropped"
 """The server has another order by now."""
 SLOW = "/slow"
@@ -75,6 +77,11 @@ def work(job: Job, line: socket.socket) -> None:
         time.sleep(0.3)
         asked = Work(order_id=job.order.id, state=WorkState.RUNNING, reason="RestoreAsked")
         say(line, msgspec.structs.replace(made, work=asked, until="volume"))
+        return
+    barred = job.source.path.startswith(BARRED) and os.path.exists(job.source.path.removeprefix(BARRED))
+    if job.order is not None and barred:
+        held = Work(order_id=job.order.id, state=WorkState.RUNNING, reason="Held", at=str(time.time()))
+        say(line, msgspec.structs.replace(made, work=held, until="volume"))
         return
     if job.order is not None and not job.source.path.startswith(DROPPED):
         if job.source.path.startswith(WIPES):

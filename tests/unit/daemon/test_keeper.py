@@ -1,15 +1,29 @@
 """The daemon's traffic: who works on which disk, and what is written."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from disk_daemon import keeper, kernel, telling
 from disk_daemon.jobs import Job
 from tests.unit.daemon.cases import NEXT, UID, facts, order, volume
-from tests.unit.daemon.keeping import ASKED_BACK, CRASHES, DROPPED, HANGS, USED, WIPES, World, is_done, listed
+from tests.unit.daemon.keeping import (
+    ASKED_BACK,
+    BARRED,
+    CRASHES,
+    DROPPED,
+    HANGS,
+    USED,
+    WIPES,
+    World,
+    is_done,
+    listed,
+)
 from tidb_volume.value import (
     DiskReport,
     Meta,
+    Order,
     Owner,
     Phase,
     Presence,
@@ -195,8 +209,6 @@ def at_work_on(world: World) -> int:
 def test_at_most_two_disks_are_wiped_at_once_and_all_in_the_end(world: World) -> None:
     for number in range(5):
         world.keeper.volume_changed(listed(f"v{number}", f"{WIPES}/{number}", order()))
-    said = [each for _, _, each in world.api.writes if each]
-    assert {each.reason for each in said} == {"Queued"}
 
     def finished() -> bool:
         works = [world.last(f"v{number}")[1] for number in range(5)]
@@ -204,6 +216,75 @@ def test_at_most_two_disks_are_wiped_at_once_and_all_in_the_end(world: World) ->
 
     world.until("all to be done", finished)
     assert world.busiest == keeper.WIPES_AT_ONCE
+
+
+def wiping_for_a_day(world: World) -> None:
+    for name in ("a", "b"):
+        world.keeper.volume_changed(listed(name, f"{HANGS}/{name}", order()))
+
+
+def test_who_waits_for_others_wipes_is_told_so_once_that_lasts_and_of_which_disks(world: World) -> None:
+    """A queue that is over in a moment is nobody's business."""
+    wiping_for_a_day(world)
+    world.keeper.volume_changed(listed("v", "/data/v", order(kind="prepare", ends="")))
+    world.until("the look at it", lambda: world.last("v")[0] and at_rest(world, "v"))
+    assert world.last("v")[1] is None
+    assert world.keeper.next_at() <= world.now + 10
+    world.now += 10
+    world.keeper.on_time()
+    said = world.last("v")[1]
+    assert said is not None
+    assert (said.state, said.reason) == (WorkState.RUNNING, "Queued")
+    assert said.message == "this node's wipes are at work on a, b"
+    told = len(world.api.writes)
+    for _ in range(5):
+        world.now += 20
+        world.keeper.on_time()
+    assert not [each for name, _, each in world.api.writes[told:] if name == "v" and each], "once"
+
+
+def at_rest(world: World, name: str) -> bool:
+    return all(each.job.volume != name for each in world.children.all)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [order(kind="mount", ends="", next=NEXT), order(kind="unmount"), order(withdrawn=True)],
+    ids=["mount", "unmount", "given back"],
+)
+def test_what_is_no_wipe_waits_for_no_other_disks_wipe(world: World, given: Order) -> None:
+    """A pod waits for its mount, and somebody for his data."""
+    wiping_for_a_day(world)
+    world.keeper.volume_changed(listed("v", "/data/v", given))
+    world.until("the answer", lambda: is_done(world.last("v")[1]))
+
+
+def test_mounts_that_take_their_time_hold_up_no_wipe(world: World) -> None:
+    for name in ("a", "b"):
+        world.keeper.volume_changed(listed(name, f"{HANGS}/{name}", order(kind="mount", ends="")))
+    world.keeper.volume_changed(listed("v", "/data/v", order()))
+    world.until("the wipe", lambda: is_done(world.last("v")[1]))
+
+
+def test_a_hold_that_a_child_alone_saw_is_looked_for_again_though_nobody_tells_that_it_is_over(
+    world: World, tmp_path: Path
+) -> None:
+    """Put and lifted between two states that the watch handed over: to the parent nothing has changed."""
+    hold = tmp_path / "hold"
+    hold.touch()
+    held = listed("v", f"{BARRED}{hold}", order())
+    world.keeper.volume_changed(held)
+    world.until("the wait", lambda: world.last("v")[1] and world.idle())
+    told = len([work for _, _, work in world.api.writes if work])
+    world.now += 30
+    world.until("another try", lambda: at_work_on(world) == 2 and world.idle())
+    assert len([work for _, _, work in world.api.writes if work]) == told, "what is the same is not written"
+    hold.unlink()
+    world.keeper.volume_changed(held)
+    world.until("nothing", world.idle)
+    assert at_work_on(world) == 2
+    world.now += 60
+    world.until("the answer", lambda: is_done(world.last("v")[1]))
 
 
 def test_what_comes_while_a_child_is_at_work_is_not_missed(world: World) -> None:

@@ -14,7 +14,7 @@ from disk_daemon.jobs import Ended, Job, Record
 from disk_daemon.known import Raw, Taken
 from disk_daemon.minded import Minded
 from tests.unit.daemon.cases import NEXT, OLD, OTHER, facts, order, volume
-from tidb_volume.value import DiskReport, Order, Presence, VolumeMode, Work, WorkState
+from tidb_volume.value import DiskReport, Order, OrderKind, Presence, VolumeMode, Work, WorkState
 
 NOW = 1000.0
 change = msgspec.structs.replace
@@ -102,6 +102,7 @@ def test_an_order_is_carried_out_until_it_has_its_answer(known: Minded, carried:
 
 
 FIRST_USE = order(kind="prepare", ends="")
+MOUNT, UNMOUNT = order(kind="mount", ends="", next=OLD), order(kind="unmount")
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,12 @@ def test_only_a_device_with_a_file_system_of_ours_is_to_be_mounted(
         (of(waits_until="queue", retry_at=NEVER), True, "order"),
         (of(waits_until="queue", retry_at=NEVER), False, ""),
         (of(waits_until="queue", retry_at=NEVER, observe_at=NOW), False, "observe"),
+        (of(waits_until="queue", retry_at=NOW + 0.1), False, ""),
+        (of(waits_until="queue", retry_at=NOW), False, "queue"),
+        (of(FIRST_USE, committed=False), False, "queue"),
+        (of(MOUNT, committed=False), False, "order"),
+        (of(UNMOUNT, committed=False), False, "order"),
+        (of(MOUNT, committed=False, waits_until="mounts", retry_at=NOW + 0.1), False, ""),
         (of(TAKEN_BACK), False, "order"),
         (of(TAKEN_BACK, waits_until="queue", retry_at=NEVER), False, "order"),
         (of(TAKEN_BACK, waits_until="mounts", retry_at=NOW + 0.1), False, ""),
@@ -167,6 +174,7 @@ def test_only_a_device_with_a_file_system_of_ours_is_to_be_mounted(
         (of(TAKEN_BACK, work=change(RUNNING, begun=True)), False, "queue"),
         (of(TAKEN_BACK, told=change(RUNNING, begun=True, order_id="order-0")), False, "order"),
         (of(waits_until="", retry_at=NEVER), True, "order"),
+        (of(waits_until="", retry_at=NEVER), False, "queue"),
         (of(waits_until="mounts", retry_at=NOW + 0.1), True, ""),
         (of(waits_until="mounts", retry_at=NOW), True, "order"),
         (of(waits_until="mounts", retry_at=NOW - 0.1), True, "order"),
@@ -183,13 +191,20 @@ def test_only_a_device_with_a_file_system_of_ours_is_to_be_mounted(
         (idle(ended=looked(mountable=False), mount_at=NOW, observe_at=NOW), True, "observe"),
         (of(ended=looked(), mount_at=NOW), True, "order"),
         (of(ended=looked(), mount_at=NOW), False, "queue"),
-        (of(ended=looked(), mount_at=NOW, waits_until="queue"), False, "mount"),
+        (of(ended=looked(), mount_at=NOW, waits_until="queue", retry_at=NOW + 1), False, "mount"),
     ],
 )
-def test_there_is_one_child_at_a_time_and_an_order_comes_before_a_look(
+def test_there_is_one_child_at_a_time_and_an_order_comes_before_a_look_and_a_wipe_waits_for_a_free_slot(
     known: Minded, free_slot: bool, job: str
 ) -> None:
     assert minded.next_job(known, NOW, free_slot=free_slot) == job
+
+
+@pytest.mark.parametrize(
+    ("kind", "wipes"), [("reclaim", True), ("prepare", True), ("mount", False), ("unmount", False)]
+)
+def test_what_may_write_all_of_a_disk_is_a_wipe(kind: OrderKind, *, wipes: bool) -> None:
+    assert minded.is_wipe(order(kind=kind)) is wipes
 
 
 # --- when to look again ---
@@ -214,8 +229,8 @@ def test_there_is_one_child_at_a_time_and_an_order_comes_before_a_look(
         (of(waits_until="mounts", retry_at=NOW + 9), NOW + 9),
         (of(waits_until="api", retry_at=NOW + 9), NOW + 9),
         (of(waits_until="", retry_at=NOW + 9), NOW + 60),
-        (of(waits_until="queue", retry_at=NOW + 9), NOW + 60),
-        (of(waits_until="volume", retry_at=NOW + 9), NOW + 60),
+        (of(waits_until="queue", retry_at=NOW + 9), NOW + 9),
+        (of(waits_until="volume", retry_at=NOW + 9), NOW + 9),
         (of(waits_until="mounts", retry_at=NOW + 9, answered=("order-1", False)), NOW + 60),
         (idle(waits_until="mounts", retry_at=NOW + 9), NOW + 60),
     ],
@@ -237,8 +252,8 @@ def test_the_moment_to_look_again_is_the_first_at_which_anything_could_be_done(
         ("crash", (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0)),
         ("device", (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)),
         ("mounts", (30.0, 30.0)),
-        ("volume", (NEVER,)),
-        ("queue", (NEVER,)),
+        ("volume", (30.0, 60.0, 120.0, 240.0, 480.0, 600.0, 600.0)),
+        ("queue", (10.0, 20.0, 40.0, 60.0, 60.0)),
     ],
 )
 def test_each_further_wait_for_the_same_thing_is_longer(

@@ -59,6 +59,7 @@ ADOPT = {"adopt": Adopt(question="q-1", action="Wipe")}
 RESTORE = {"restore": Restore(question="q-1")}
 KEEP = WipePolicy(on_release="keep")
 RUNNING = work(WorkState.RUNNING)
+QUEUED = work(WorkState.RUNNING, reason="Queued", message="at work on a")
 WAITING = work(WorkState.RUNNING, "InUse", message="sleep (pid 7)")
 FAILED = work(WorkState.FAILED, "EIO", message="at byte 7")
 AT_BYTE_7 = "EIO: at byte 7"
@@ -188,7 +189,6 @@ UNMOUNT = but(
             but(UNMOUNT, status={"work": WAITING}),
             ("Retired", "; not unmounted yet, InUse: sleep (pid 7)"),
         ),
-        (but(UNMOUNT, status={"work": change(WAITING, reason="Queued")}), ("Retired", "")),
         (but(UNMOUNT, status={"work": change(WAITING, reason="")}), ("Retired", "")),
         (but(UNMOUNT, status={"work": change(WAITING, state=WorkState.DONE)}), ("Retired", "")),
         (
@@ -217,6 +217,7 @@ UNMOUNT = but(
         (but(BLANK, daemon=AWAY), ("DaemonNotReady", "")),
         (FIRST, ("Preparing", "")),
         (but(FIRST, status={"work": WAITING}), ("Preparing", "; waits for InUse: sleep (pid 7)")),
+        (but(FIRST, status={"work": QUEUED}), ("Preparing", "; waits for Queued: at work on a")),
         (but(FIRST, disk={"content": Content.DATA}), ("Preparing", "")),
         (
             but(FIRST, disk={"content": Content.DATA}, status={"work": REFUSED}),
