@@ -21,8 +21,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-CHUNK_BYTES = 64 << 20
-"""At most so much is written between two looks."""
+CHUNK_BYTES, FIRST_CHUNK_BYTES, LEAST_CHUNK_BYTES = 64 << 20, 4 << 20, 1 << 20
+"""So much is written between two looks, at most, at first and at least."""
+CHUNK_S = 1.0
+"""So long a chunk should take, where that lies between the two: no signal stops one before its end."""
 ENDS_BYTES = 1 << 20
 """So much of head and tail is looked at: every known superblock and partition table but one lies there."""
 FAR_LABELS = tuple(size << 30 for size in (1, 10, 100, 1000))
@@ -273,9 +275,30 @@ def places(size: int, chance: random.Random) -> Iterator[tuple[int, int]]:
     yield from samples(size, chance, SAMPLES)
 
 
-def chunks(start: int, size: int, most: int = CHUNK_BYTES) -> Iterator[tuple[int, int]]:
-    """A range in pieces: start and length of each."""
-    while start < size:
-        length = min(most, size - start)
-        yield start, length
-        start += length
+def next_chunk(length: int, took_s: float) -> int:
+    """How much to do next, so that it takes CHUNK_S. No more than twice as much as before: what a disk puts
+    into its cache is fast, and the next may have to wait for all of it."""
+    fits = CHUNK_BYTES if took_s <= 0 else int(length * CHUNK_S / took_s)
+    most = max(LEAST_CHUNK_BYTES, min(fits, 2 * length, CHUNK_BYTES))
+    return most // LEAST_CHUNK_BYTES * LEAST_CHUNK_BYTES
+
+
+class Pace:
+    """Goes over a disk in chunks of the size that this disk can take. clock: seconds that only grow."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._most = clock, FIRST_CHUNK_BYTES
+
+    def chunks(self, start: int, size: int) -> Iterator[tuple[int, int]]:
+        """A range in pieces: start and length of each."""
+        while start < size:
+            length = min(self._most, size - start)
+            yield start, length
+            start += length
+
+    @contextmanager
+    def timed(self, length: int) -> Iterator[None]:
+        """Around what is done to a chunk, and around nothing else: a halt says nothing of the disk."""
+        begun = self._clock()
+        yield
+        self._most = next_chunk(length, self._clock() - begun)

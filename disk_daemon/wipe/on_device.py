@@ -369,15 +369,18 @@ class DeviceCarrier(Carrier):
         """Nothing is written: a volume that nobody had must be zero from end to end."""
         size = blockdev.size_of(self._exclusive)
         blockdev.flush(self._exclusive)
+        pace = blockdev.Pace()
         with blockdev.Reader(self._fd) as reader:
-            for start, length in blockdev.chunks(0, size):
+            for start, length in pace.chunks(0, size):
                 try:
                     self._between()
                 except Concluded:
                     self._put_back()
                     raise
                 self._tick("read")
-                if not reader.is_zero(start, length):
+                with pace.timed(length):
+                    is_zero = reader.is_zero(start, length)
+                if not is_zero:
                     self._put_back()
                     self._somebody_had_it()
                     said = f"the volume should be unused, and is not zero near byte {start}"

@@ -43,6 +43,7 @@ class Surface:
     ) -> None:
         self._exclusive, self._between, self._tick, self._done = exclusive, between, tick, done
         self._size = blockdev.size_of(exclusive)
+        self._pace = blockdev.Pace()
         self._chance = random.SystemRandom()
         self._key = b""
 
@@ -51,12 +52,13 @@ class Surface:
         then, nothing is written. A discard is a hint, so each such chunk is read."""
         with blockdev.Reader(self._exclusive) as reader:
             planted = self._planted(reader, written)
-            for start, length in blockdev.chunks(min(written, self._size), self._size):
+            for start, length in self._pace.chunks(min(written, self._size), self._size):
                 self._between()
                 self._tick("overwrite")
-                forgot = discard and blockdev.discard(self._exclusive, start, length)
-                if not (forgot and reader.is_zero(start, length)):
-                    blockdev.zero(self._exclusive, start, length)
+                with self._pace.timed(length):
+                    forgot = discard and blockdev.discard(self._exclusive, start, length)
+                    if not (forgot and reader.is_zero(start, length)):
+                        blockdev.zero(self._exclusive, start, length)
                 self._done(start + length)
             self._settle()
             left = [start for start in planted if not reader.is_zero(start, blockdev.SAMPLE_BYTES)]
@@ -85,19 +87,22 @@ class Surface:
             for number in range(min(written // self._size, passes), passes):
                 key = f"{seed} {number}".encode() if number < passes - 1 else b""
                 before = number * self._size
-                for start, length in blockdev.chunks(max(written - before, 0), self._size):
+                for start, length in self._pace.chunks(max(written - before, 0), self._size):
                     self._between()
                     self._tick("overwrite")
-                    writer.write(start, length, key)
+                    with self._pace.timed(length):
+                        writer.write(start, length, key)
                     self._done(before + start + length)
                 self._settle()
                 for start, length in blockdev.places(self._size, self._chance):
                     if not reader.holds(start, length, key):
                         raise NotAsWritten(f"pass {number + 1} of {passes} reads otherwise near byte {start}")
-            for start, length in blockdev.chunks(0, self._size):
+            for start, length in self._pace.chunks(0, self._size):
                 self._between()
                 self._tick("read")
-                if not reader.is_zero(start, length):
+                with self._pace.timed(length):
+                    is_zero = reader.is_zero(start, length)
+                if not is_zero:
                     raise NotAsWritten(f"what was written as zero reads otherwise near byte {start}")
                 self._done(passes * self._size + start + length)
 

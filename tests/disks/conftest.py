@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from disk_daemon import blockdev
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import OLD, Disk, RawDisk, identity_of, obey
 from tests.disks.device import SECRET, prepare
@@ -47,6 +48,13 @@ def own_mounts() -> None:
     if libc.unshare(_CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
+@pytest.fixture
+def even_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of one size whatever the disk can take, so that a test can count them."""
+    monkeypatch.setattr(blockdev, "FIRST_CHUNK_BYTES", blockdev.CHUNK_BYTES)
+    monkeypatch.setattr(blockdev, "LEAST_CHUNK_BYTES", blockdev.CHUNK_BYTES)
 
 
 @pytest.fixture

@@ -323,6 +323,7 @@ def test_killed_before_any_step_of_a_zeroing_the_next_process_ends_it(
     assert step > 8
 
 
+@pytest.mark.usefixtures("even_chunks")
 def test_a_cut_zeroing_goes_on_where_the_journal_has_it(
     used: RawDisk, rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,6 +212,7 @@ def test_killed_while_the_disk_erases_itself_the_next_process_has_it_done_again(
         assert case.is_the_next_ones()
 
 
+@pytest.mark.usefixtures("even_chunks")
 def test_what_was_zeroed_before_a_cut_is_zeroed_again_after_the_disk_has_erased_itself_again(
     own_mounts: None, tmp_path: Path, rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:

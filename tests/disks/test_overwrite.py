@@ -54,6 +54,7 @@ def node(rules: Rules, tenancy: str) -> Path:
 
 
 @pytest.mark.parametrize("passes", [1, 2])
+@pytest.mark.usefixtures("even_chunks")
 def test_a_raw_device_is_written_so_many_times_and_zero_in_the_end(
     used: RawDisk, rules: Rules, monkeypatch: pytest.MonkeyPatch, passes: int
 ) -> None:
@@ -103,6 +104,7 @@ def die_before(what: str, number: int) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize(("cut", "again"), [(3, 8), (8, 3)], ids=["first pass", "last pass"])
+@pytest.mark.usefixtures("even_chunks")
 def test_a_cut_overwrite_goes_on_in_the_pass_and_at_the_place_where_the_journal_has_it(
     used: RawDisk, rules: Rules, monkeypatch: pytest.MonkeyPatch, cut: int, again: int
 ) -> None:
@@ -130,6 +132,7 @@ def test_cut_while_it_reads_the_last_pass_it_reads_all_of_it_again(
     assert used.is_zero()
 
 
+@pytest.mark.usefixtures("even_chunks")
 def test_another_method_begins_at_the_start(
     used: RawDisk, rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +143,23 @@ def test_another_method_begins_at_the_start(
     again = msgspec.structs.replace(order, id="order-2", method="overwrite:1", attempt=1)
     assert state(do(used, again, rules, tick=seen.append)) == ("done", "")
     assert seen.count("overwrite") == SIZE_BYTES // blockdev.CHUNK_BYTES
+
+
+@pytest.mark.parametrize("method", ["zero", "discard", "overwrite:2"])
+def test_a_chunk_is_as_large_as_the_disk_can_take_in_a_second_and_a_cut_wipe_goes_on_after_any(
+    used: RawDisk, rules: Rules, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """A stop is looked for between two of them, and none can be stopped itself."""
+    monkeypatch.setattr(on_device, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(blockdev, "CHUNK_S", 0.0)
+    order = reclaim(identity_of(used, rules), method=method)
+    assert in_child(lambda: do(used, order, rules, tick=die_before("overwrite", 4))) != 0
+    assert entry_of(used, rules).written_bytes == blockdev.FIRST_CHUNK_BYTES + 2 * blockdev.LEAST_CHUNK_BYTES
+    monkeypatch.setattr(blockdev, "CHUNK_S", 1e9)
+    seen: list[str] = []
+    assert state(do(used, order, rules, tick=seen.append)) == ("done", "")
+    assert seen.count("overwrite") < SIZE_BYTES * 2 // blockdev.CHUNK_BYTES + 8
+    assert used.is_zero()
 
 
 def test_a_pause_between_two_chunks_holds_an_overwrite(
