@@ -86,10 +86,12 @@ class Recalled(Value, frozen=True, tag="recalled"):
 
 
 class Mounted(Value, frozen=True, tag="mounted"):
-    """What came of a mount from the journal, for people; `ok`: it is as it should be now."""
+    """What came of a mount from the journal, for people; `ok`: it is as it should be now. `passing`: somebody
+    else was at work there, and nothing is learned by it."""
 
     ok: bool
     said: str
+    passing: bool = False
 
 
 class Hangs(Value, frozen=True, tag="hangs"):

@@ -212,8 +212,7 @@ class Keeper:
             case Recalled():
                 self._recalled(message.disks)
             case Mounted():
-                say = _log.info if message.ok else _log.warning
-                say("mount", volume=child.job.volume, device=child.job.source.device, said=message.said)
+                self._mount_tried(known, child, message)
             case Tell() if known is not None:
                 self._told(known, message.work)
             case Ended() if known is not None:
@@ -369,10 +368,22 @@ class Keeper:
 
     def _ended(self, known: Minded, child: Child, ended: Ended) -> None:
         known.ended = ended
+        if not minded.is_mountable(known):
+            known.not_mounted = ""
         known.observe_at = self._clock() + minded.OBSERVE_EVERY_S
         if child.job.order is not None:
             self._concluded(known, child, ended, ended.work)
         self._report_all()
+
+    def _mount_tried(self, known: Minded | None, child: Child, tried: Mounted) -> None:
+        """A mount that is in vain is tried again for ever: why is told once, of the disk itself."""
+        said = "" if tried.ok else tried.said
+        if tried.ok or known is None or known.not_mounted != said:
+            say = _log.info if tried.ok else _log.warning
+            say("mount", volume=child.job.volume, device=child.job.source.device, said=tried.said)
+        if known is not None and not tried.passing:
+            known.not_mounted = said
+            self._report_all()
 
     def _concluded(self, known: Minded, child: Child, ended: Ended, work: Work | None) -> None:
         assert child.job.order is not None

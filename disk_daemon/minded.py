@@ -49,6 +49,8 @@ class Minded(msgspec.Struct):
     observe_at: float = 0.0
     mount_at: float = 0.0
     """When to try again to mount what is ours and is not mounted."""
+    not_mounted: str = ""
+    """Why the last try to mount it was in vain, for people; empty: it was not, or there was none."""
     ended: Ended | None = None
     """The last look at the disk."""
     report: DiskReport | None = None

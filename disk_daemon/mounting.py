@@ -165,17 +165,48 @@ def from_journal(job: Job, rules: Rules) -> Mounted:
             if raw.mode == "Block" and facts.tenancies:
                 return Mounted(ok=True, said="its device node is there already")
             if raw.mountable and entry.made is not None:
-                mount(fd, job.volume, entry.made, rules)
-                return Mounted(ok=True, said=f"mounted at {rules.place(job.volume)}")
+                return _mounted(fd, job, entry.made, rules)
             if raw.mounted:
                 return Mounted(ok=True, said="mounted already")
             return Mounted(ok=False, said=raw.damage or raw.held or facts.message or raw.found)
     except BlockingIOError:
-        return Mounted(ok=False, said="another process of ours works on this disk")
+        return Mounted(ok=False, said="another process of ours works on this disk", passing=True)
     except Absent as error:
         return Mounted(ok=False, said=str(error))
     except OSError as error:
         return Mounted(ok=False, said=said(error))
+
+
+def _mounted(fd: int, job: Job, made: Made, rules: Rules) -> Mounted:
+    """Mount what was made; where the kernel does not, say what a person can do: nobody else repairs it."""
+    place = rules.place(job.volume)
+    try:
+        mount(fd, job.volume, made, rules)
+    except OSError as error:
+        return Mounted(ok=False, said=f"{said(error)}; {way_out(error, made, job.source.device, place)}")
+    return Mounted(ok=True, said=f"mounted at {place}")
+
+
+_REPAIR = {
+    "xfs": "xfs_repair {device}; if that asks for it, with -L, which loses what was written last",
+    "ext4": "e2fsck -f {device}",
+}
+_DAMAGE = frozenset({errno.EUCLEAN, errno.EBADMSG, errno.EIO, errno.ENXIO})
+"""What the kernel says of a file system that it does not understand, or cannot read."""
+
+
+def way_out(error: OSError, made: Made, device: str, place: str) -> str:
+    """What to do about a mount that failed, for people. What is mounted at its place by hand is taken for
+    ours by its UUID."""
+    repair = "repair it on the node: " + _REPAIR[made.fs_type].format(device=device)
+    by_hand = f"mount it by hand at {place}"
+    if error.errno == errno.ENOTEMPTY:
+        return "move it away"
+    if error.errno == errno.EINVAL:
+        return f"{by_hand} with options that this kernel takes; or, if it is damaged, {repair}"
+    if error.errno in _DAMAGE:
+        return f"{repair}; if it cannot be read, the kernel's log says more"
+    return f"look at the kernel's log of the node, then {by_hand}"
 
 
 def drop_copies(rules: Rules) -> None:

@@ -28,6 +28,7 @@ def disk_report(
     claimed: bool = False,
     claim_uid: str = "",
     survey: int = 0,
+    not_mounted: str = "",
 ) -> DiskReport:
     """The report for one look at a disk.
 
@@ -35,12 +36,16 @@ def disk_report(
     the last report, for the step that the used bytes were in. claimed: a claim has the disk, so that what is
     missing on it is the disk's trouble, and not a question of what to do with it. claim_uid: the claim on
     record, which is not told again. survey: that of now; the report keeps the one that it began with.
+    not_mounted: why the last try to mount what is ours was in vain.
     """
     damage = facts.raw.damage if facts.raw is not None else ""
     if damage and claimed:
         facts = msgspec.structs.replace(facts, presence=Presence.NOT_MOUNTED, message=damage)
     if facts.presence is not Presence.OK:
-        return DiskReport(presence=facts.presence, message=facts.message, boot=facts.boot)
+        message = facts.message
+        if not_mounted and facts.raw is not None and facts.raw.mountable:
+            message = f"{message}: {not_mounted}"
+        return DiskReport(presence=facts.presence, message=message, boot=facts.boot)
     presence: Presence = facts.presence
     message = facts.message or record.broken
     # As before every order: the file system on a device is ours to make, the one under a folder is not.

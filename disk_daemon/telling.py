@@ -70,6 +70,7 @@ def reports(every: Iterable[Minded], survey: Callable[[Minded], int]) -> dict[st
                 claimed=status.phase is Phase.BOUND,
                 claim_uid=claim_of(known.volume),
                 survey=survey(known),
+                not_mounted=known.not_mounted,
             )
     return report.one_disk_twice(made, frozenset(established))
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from tidb_volume.value import Source
+
 
 class Reason(msgspec.Struct, frozen=True):
     """One reason: its word, what it says, and the way out; the texts are filled by `str.format`."""
@@ -245,6 +247,22 @@ _ALL = [
 REASONS: dict[str, Reason] = {reason.word: reason for reason in _ALL}
 
 
+_OF_A_DEVICE = {
+    "NotMounted": Reason(
+        "NotMounted",
+        "what was made on {source} is not mounted on {node}{note}; nothing on it is formatted or wiped",
+        "put right what it says: it is mounted by itself then",
+    ),
+}
+"""Where an entry names a device, what is made on it is the daemon's to mount, and no admin's."""
+
+
 def say(word: str, **facts: object) -> str:
     """The sentence for one reason. `facts` always hold volume, node, source, pool, pv, claim, note, when."""
-    return REASONS[word].say(**facts)
+    return find(word, facts.get("source")).say(**facts)
+
+
+def find(word: str, source: object) -> Reason:
+    """The reason for one word; of some a device's entry says something else than a folder's."""
+    is_device = isinstance(source, Source) and bool(source.device)
+    return _OF_A_DEVICE.get(word, REASONS[word]) if is_device else REASONS[word]

@@ -139,9 +139,9 @@ def message(volume: Volume, reason: str, said: str) -> str:
 
 
 def _way_out(volume: Volume, reason: str) -> str:
-    known = words.REASONS.get(reason)
-    if known is None or not known.way_out:
+    if reason not in words.REASONS:
         return ""
+    known = words.find(reason, volume.spec.source)
     return known.way_out.format(
         volume=quoted(volume.metadata.name),
         node=volume.spec.node_name,

@@ -61,6 +61,7 @@ def test_what_is_not_said_otherwise() -> None:
     known = Minded(volume(order()))
     assert (known.name, known.uid) == ("v", "uid-1")
     assert (known.writing, known.waits_until, known.answered) == (False, "", ("", False))
+    assert known.not_mounted == ""
 
 
 # --- which order is still to be carried out ---

@@ -27,6 +27,24 @@ def test_an_absent_disk_is_told_with_nothing_of_what_it_was() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"presence": Presence.NOT_MOUNTED, "raw": Raw(mode="Filesystem", mountable=True)}, "why: EIO: so"),
+        ({"presence": Presence.NOT_MOUNTED, "raw": Raw(mode="Filesystem")}, "why"),
+        ({"presence": Presence.NOT_MOUNTED}, "why"),
+        ({"presence": Presence.STUCK}, "why"),
+        ({}, "why"),
+    ],
+)
+def test_why_what_is_ours_cannot_be_mounted_is_told_where_it_is_to_be_mounted(
+    fields: dict[str, Any], said: str
+) -> None:
+    seen = facts(message="why", **fields)
+    assert disk_report(seen, KNOWN, None, None, not_mounted="EIO: so").message == said
+    assert disk_report(seen, KNOWN, None, None).message == "why"
+
+
+@pytest.mark.parametrize(
     ("before", "kept"),
     [
         (None, 70),
