@@ -20,6 +20,7 @@ POLICIES = {
     "tidb-volume-claim-ref": "anybody who may edit PersistentVolumes can put a used disk on offer",
     "tidb-volume-daemon": "a stolen token of one node's daemon writes about the disks of all nodes",
     "tidb-volume-orders": "anybody who may edit TidbVolumes can order a wipe",
+    "tidb-volume-marks": "anybody who may edit TidbVolumes can have a disk wiped that was dropped",
     "tidb-volume-keep-records": "deleting the CRDs deletes the records of all disks by the way",
     "tidb-volume-words": "who may hold a disk may also have it wiped, and answer under another's name",
 }

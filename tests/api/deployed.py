@@ -113,6 +113,7 @@ def policies_in_force(kubectl: Kubectl) -> None:
         lambda: kubectl.merge("tv node-1-data-a", '{"status":{"dirty":true}}', DRY, *status),
         lambda: kubectl.merge("tv node-1-data-a", '{"spec":{"pool":"other"}}', DRY),
         lambda: kubectl.merge("tv node-1-data-a", HELD, DRY, f"--as={CONTROLLER}"),
+        lambda: kubectl.merge("tv node-1-data-a", '{"metadata":{"finalizers":["a.b/c"]}}', DRY),
     ):
         refused(attempt)
 

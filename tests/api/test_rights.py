@@ -35,6 +35,14 @@ spec:
 """
 
 
+ANOTHER = """
+apiVersion: tidbvolume.io/v1alpha1
+kind: TidbVolume
+metadata: {name: z}
+spec: {nodeName: node-1, pool: tikv, source: {path: /data/z}}
+"""
+
+
 @pytest.fixture(scope="module")
 def kubectl() -> Iterator[Kubectl]:
     with deployed() as made:
@@ -201,6 +209,105 @@ def test_what_the_inventory_says_is_not_changed_beside_it(kubectl: Kubectl, spec
         merge(kubectl, "tv node-1-data-a", {"spec": spec})
 
 
+# --- what stands beside the spec ---------------------------------------------------------------------------
+
+OWNER = {"apiVersion": "v1", "kind": "Namespace", "name": "gone", "uid": "0-0"}
+MARKS: list[tuple[dict[str, Any], str]] = [
+    ({"annotations": {names.ANNOTATION_LISTING: "d"}}, "written by the volume-controller alone"),
+    ({"annotations": {names.ANNOTATION_LEFT: "d"}}, "written by the volume-controller alone"),
+    ({"labels": {names.LABEL_POOL: "other"}}, "written by the volume-controller alone"),
+    ({"ownerReferences": [OWNER]}, "an owner of tidbvolumes would have it deleted"),
+    ({"finalizers": ["case.example/hold"]}, "a finalizer on tidbvolumes would keep"),
+]
+
+
+def wrote(who: str) -> list[str]:
+    return [f"--as={who}"] if who else []
+
+
+@pytest.fixture(scope="module")
+def writer(kubectl: Kubectl) -> str:
+    """Somebody who may update each kind of ours, and has no word in what becomes of disks."""
+    every = "tidbvolumes.tidbvolume.io,tidbvolumefleets.tidbvolume.io,tidbvolumenodes.tidbvolume.io"
+    kubectl("create", "clusterrole", "writer", "--verb=get,patch,create", f"--resource={every}")
+    kubectl("create", "clusterrolebinding", "writer", "--clusterrole=writer", "--user=writer")
+    return "writer"
+
+
+@pytest.mark.parametrize("who", ["", "writer", "operate", "destroy"])
+@pytest.mark.parametrize(("marks", "said"), MARKS, ids=lambda each: next(iter(each)))
+def test_nobody_decides_over_a_disk_by_what_stands_beside_its_spec(
+    kubectl: Kubectl, writer: str, who: str, marks: dict[str, Any], said: str
+) -> None:
+    assert writer
+    with pytest.raises(RefusedError, match=said):
+        merge(kubectl, f"tv {VOLUME}", {"metadata": marks}, *wrote(who))
+
+
+def test_what_the_controller_noted_is_not_taken_away_either(kubectl: Kubectl) -> None:
+    noted = {"metadata": {"annotations": {names.ANNOTATION_LISTING: "d", names.ANNOTATION_LEFT: "e"}}}
+    merge(kubectl, f"tv {VOLUME}", noted, f"--as={CONTROLLER}")
+    for less in ({names.ANNOTATION_LEFT: None}, {names.ANNOTATION_LISTING: "f"}):
+        with pytest.raises(RefusedError, match="written by the volume-controller alone"):
+            merge(kubectl, f"tv {VOLUME}", {"metadata": {"annotations": less}}, "--as=operate")
+    with pytest.raises(RefusedError, match=names.ANNOTATION_LISTING):
+        merge(kubectl, f"tv {VOLUME}", {"metadata": {"annotations": None}})
+    merge(kubectl, f"tv {VOLUME}", {"metadata": {"annotations": None}}, f"--as={CONTROLLER}")
+
+
+def test_a_volume_that_somebody_makes_brings_no_marks_along(kubectl: Kubectl, writer: str) -> None:
+    for marks, said in MARKS:
+        made = {
+            "apiVersion": "tidbvolume.io/v1alpha1",
+            "kind": "TidbVolume",
+            "metadata": {"name": "z", **marks},
+            "spec": {"nodeName": "node-1", "pool": "tikv", "source": {"path": "/data/z"}},
+        }
+        for who in ("", writer):
+            with pytest.raises(RefusedError, match=said):
+                kubectl("create", "-f", "-", *wrote(who), stdin=msgspec.json.encode(made).decode())
+
+
+@pytest.mark.parametrize("who", ["", "writer", "operate", "destroy", CONTROLLER])
+def test_nobody_has_the_garbage_collector_delete_the_stop_button(
+    kubectl: Kubectl, writer: str, who: str
+) -> None:
+    assert writer
+    for marks, said in (({"ownerReferences": [OWNER]}, "owner"), ({"finalizers": ["a.b/c"]}, "finalizer")):
+        said = "forbidden" if who == CONTROLLER else f"an? {said} o[fn] tidbvolumefleets would"
+        with pytest.raises(RefusedError, match=said):
+            merge(kubectl, f"tvf {names.FLEET}", {"metadata": marks}, *wrote(who))
+
+
+def test_what_a_node_reports_has_no_owner_either(kubectl: Kubectl, daemon: Kubectl, writer: str) -> None:
+    node = {"apiVersion": "tidbvolume.io/v1alpha1", "kind": "TidbVolumeNode", "metadata": {"name": "node-1"}}
+    node["metadata"] = {"name": "node-1", "ownerReferences": [OWNER]}
+    with pytest.raises(RefusedError, match="an owner of tidbvolumenodes would"):
+        daemon("create", "-f", "-", stdin=msgspec.json.encode(node).decode())
+    node["metadata"] = {"name": "node-3"}
+    kubectl("create", "-f", "-", stdin=msgspec.json.encode(node).decode())
+    with pytest.raises(RefusedError, match="an owner of tidbvolumenodes would"):
+        merge(kubectl, "tidbvolumenode node-3", {"metadata": {"ownerReferences": [OWNER]}}, f"--as={writer}")
+    kubectl("delete", "tidbvolumenode", "node-3", "--cascade=foreground")
+
+
+def test_a_daemon_marks_no_volume_beside_its_status(kubectl: Kubectl, daemon: Kubectl) -> None:
+    with closing(daemon.transport()) as over:
+        patch = {"metadata": {"annotations": {names.ANNOTATION_LEFT: "d"}}, "status": SEEN}
+        Client(over, manager="test").merge_patch(kinds.TIDB_VOLUME, VOLUME, patch, subresource="status")
+    assert names.ANNOTATION_LEFT not in kubectl("get", "tv", VOLUME, "-o", "yaml")
+
+
+def test_the_marks_of_others_are_theirs_and_a_finalizer_may_go(kubectl: Kubectl) -> None:
+    merge(kubectl, f"tv {VOLUME}", {"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}})
+    merge(kubectl, f"tv {VOLUME}", {"metadata": {"labels": {"a": None}}}, "--as=operate")
+    kubectl("apply", "-f", "-", stdin=ANOTHER)
+    kubectl("delete", "tv", "z", "--cascade=orphan", "--wait=false")
+    if kubectl("get", "tv", "z", "--ignore-not-found"):
+        merge(kubectl, "tv z", {"metadata": {"finalizers": None}}, "--as=operate")
+    assert not kubectl("get", "tv", "z", "--ignore-not-found")
+
+
 # --- people -------------------------------------------------------------------------------------------------
 
 Q = {"question": "q"}
@@ -252,12 +359,12 @@ def test_nobody_answers_under_another_s_name(kubectl: Kubectl, word: str) -> Non
     merge(kubectl, "tv node-1-data-a", {"spec": {"admin": None}}, "--as=operate")
 
 
-def test_who_may_update_a_volume_for_another_reason_says_nothing_of_its_disk(kubectl: Kubectl) -> None:
-    kubectl("create", "clusterrole", "writer", "--verb=get,patch", "--resource=tidbvolumes.tidbvolume.io")
-    kubectl("create", "clusterrolebinding", "writer", "--clusterrole=writer", "--user=writer")
+def test_who_may_update_a_volume_for_another_reason_says_nothing_of_its_disk(
+    kubectl: Kubectl, writer: str
+) -> None:
     with pytest.raises(RefusedError, match="it takes the verb operate on tidbvolumes"):
-        merge(kubectl, "tv node-1-data-a", {"spec": {"admin": {"hold": True}}}, "--as=writer")
-    merge(kubectl, "tv node-1-data-a", {"metadata": {"labels": {"c": "d"}}}, "--as=writer")
+        merge(kubectl, "tv node-1-data-a", {"spec": {"admin": {"hold": True}}}, f"--as={writer}")
+    merge(kubectl, "tv node-1-data-a", {"metadata": {"labels": {"c": "d"}}}, f"--as={writer}")
 
 
 def test_the_controller_says_nothing_for_people(kubectl: Kubectl) -> None:
