@@ -19,7 +19,7 @@ from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.jobs import Job, Mounted
 from disk_daemon.known import Entry, Made
 from disk_daemon.observe import said
-from tidb_volume import names
+from tidb_volume import mount_options, names
 from tidb_volume.identity import same_hardware
 from tidb_volume.value import Identity, VolumeMode
 
@@ -67,6 +67,10 @@ def mount(fd: int, volume: str, made: Made, rules: Rules) -> None:
     OSError where it can't be mounted, or was another: then nothing is mounted afterwards.
     """
     place = rules.place(volume)
+    elsewhere = [option for option in made.options if mount_options.leads_elsewhere(option)]
+    if elsewhere:
+        said = f"mountOptions {', '.join(elsewhere)}: would open what no guard has looked at"
+        raise OSError(errno.EPERM, said, place)
     os.makedirs(place, mode=_PLACE_MODE, exist_ok=True)
     with _bare(place):
         try:

@@ -14,7 +14,7 @@ import fnmatch
 import re
 from collections.abc import Iterable
 
-from tidb_volume import names
+from tidb_volume import mount_options, names
 from tidb_volume.value import Identity, Value
 
 RULES_FILE = "99-tidb-volume.rules"
@@ -94,6 +94,9 @@ def mount_unit(volume: str, uuid: str, fs_type: str, options: Iterable[str]) -> 
     odd = [option for option in options if not _OPTION.fullmatch(option)]
     if odd:
         raise Unfit(f"mount option {odd[0]!r} is none")
+    elsewhere = [option for option in options if mount_options.leads_elsewhere(option)]
+    if elsewhere:
+        raise Unfit(f"mount option {elsewhere[0]} names another device or a file")
     name = escaped(where) + MOUNT
     if len(name) > LONGEST_NAME:
         raise Unfit("its unit's name would be too long; mount it by a line in /etc/fstab")

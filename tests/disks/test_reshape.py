@@ -159,6 +159,23 @@ def test_mount_options_are_obeyed_at_first_use_after_a_boot_and_when_they_change
     assert mounted_with(raw) >= {*options}
 
 
+@pytest.mark.parametrize(
+    ("fs_type", "option"), [("xfs", "rtdev=OTHER"), ("xfs", "logdev=OTHER"), ("ext4", "journal_path=OTHER")]
+)
+def test_no_option_has_the_kernel_open_another_disk(
+    raw: RawDisk, rules: Rules, tmp_path: Path, fs_type: str, option: str
+) -> None:
+    """The inventory refuses it; this is the daemon's own look, at what is in a volume's spec all the same."""
+    other = tmp_path / "other"
+    other.write_bytes(b"")
+    job = {"fs_type": fs_type, "mount_options": (option.replace("OTHER", str(other)),)}
+    ended = obey(raw, prepare(identity_of(raw, rules)), rules, job=job)
+    assert state(ended) == ("failed", "EPERM")
+    assert ended.work is not None
+    assert "would open what no guard has looked at" in ended.work.message
+    assert str(raw.path) not in Path("/proc/self/mountinfo").read_text()
+
+
 def test_an_option_that_the_file_system_does_not_know_is_said_and_its_correction_helps(
     raw: RawDisk, rules: Rules
 ) -> None:

@@ -136,6 +136,7 @@ PATHS = (
     '"/data/\\u202e"',
 )
 DEVICES = ("/dev/null", "/dev/mem", "/dev/../etc/passwd", "/dev/disk/by-id/../../mem", "/etc/shadow")
+OPTIONS = ("rtdev=/dev/sdb", "logdev=/dev/disk/by-id/x", "journal_path=/dev/sdb", "errors=panic", "nobarrier")
 LED = ("link", "bind", "root")
 """Below the folder of this run: a link to /etc, a mount of that folder, a mount of the root."""
 
@@ -150,6 +151,9 @@ def test_an_inventory_that_names_what_nobody_may_touch_touches_none_of_it(lab: L
             refuses(lab, node, f"{{path: {path}, pool: POOL}}")
         for device in DEVICES:
             refuses(lab, node, f"{{device: {device}, pool: POOL}}")
+        for option in OPTIONS:
+            entry = "{device: /dev/disk/by-id/none-of-its-name, pool: POOL}"
+            refuses(lab, node, entry, f", mountOptions: [{option}]", line=1)
         assert looks_of(node) == before
         made = node.exec(
             ["sh", "-c", "ls -d /tmp/pwned /.tidb-volume /*/.tidb-volume /*/*/.tidb-volume 2>&-; true"]
@@ -165,11 +169,13 @@ def looks_of(node: Node) -> str:
     return node.exec(["sh", "-c", f"stat -c '%n %a %u:%g' {' '.join(SYSTEM)} /etc/*; ls -A /"])
 
 
-def refuses(lab: Lab, node: Node, entry: str) -> None:
-    """The entry is refused: by the inventory's reader with its line, or by the daemon with a reason."""
+def refuses(lab: Lab, node: Node, entry: str, settings: str = "", line: int = 4) -> None:
+    """The entry, or its pool's setting, is refused: by the inventory's reader with its line, or by the daemon
+    with a reason."""
     word = f"harm-{lab.tag}"
     text = (
-        f"pools: {{{word}: {{onRelease: wipe}}}}\nnodes:\n  {node.name}:\n  - {entry.replace('POOL', word)}\n"
+        f"pools: {{{word}: {{onRelease: wipe{settings}}}}}\n"
+        f"nodes:\n  {node.name}:\n  - {entry.replace('POOL', word)}\n"
     )
     lab.inventory(word, text)
 
@@ -188,7 +194,7 @@ def refuses(lab: Lab, node: Node, entry: str) -> None:
         return errors() or " ".join(each.status.reason for each in shown if each.status.reason in REASONS)
 
     why = until(f"{entry} to be refused", refused, 60, lambda: (errors(), volumes()))
-    assert why in REASONS or "disks.yaml:4:" in why
+    assert why in REASONS or f"disks.yaml:{line}:" in why
     lab.inventory(word, "")
     until("it to be taken out", lambda: not errors() and not volumes(), 60)
 

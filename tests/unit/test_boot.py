@@ -108,6 +108,7 @@ def test_a_device_is_mounted_as_the_daemon_mounts_it_and_keeps_no_machine_from_b
         ("v", UUID, "xfs", ("noatime", "a,b"), "a,b"),
         ("v", UUID, "xfs", ("%n",), "%n"),
         ("v", UUID, "xfs", ("x\ny",), "option"),
+        ("v", UUID, "xfs", ("noatime", "rtdev=/dev/sdb"), "rtdev=/dev/sdb names another device or a file"),
         ("../v", UUID, "xfs", (), "folder"),
         ("v\n[Mount]", UUID, "xfs", (), "folder"),
         (HOSTILE, UUID, "xfs", (), "folder"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from tidb_volume import mount_options
 from tidb_volume.inventory import braces, check, codes, diff, places, policy, read, settings
 
 _BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -83,6 +84,20 @@ def _flags() -> str:
     return ", ".join(f"`{flag}`" for flag in settings.PER_MOUNT) + "."
 
 
+def _mount_options() -> str:
+    rows = [("any", ", ".join(f"`{name}`" for name in (*mount_options.PER_MOUNT, *mount_options.ANY)))]
+    for fs_type, options in mount_options.OF.items():
+        told = (
+            name if not values else f"{name}={_VALUES.get(values, values)}"
+            for name, values in options.items()
+        )
+        rows.append((fs_type, ", ".join(f"`{each}`" for each in told)))
+    return table(("file system", "options"), rows)
+
+
+_VALUES = {mount_options.NUMBER: "N", mount_options.SIZE: "N[k|m|g]"}
+
+
 def _limits() -> str:
     rows = (
         ("all files of a ConfigMap together", f"{check.LIMIT_BYTES:,} bytes"),
@@ -106,5 +121,6 @@ _TABLES: dict[str, Callable[[], str]] = {
     "edits": _edits,
     "folders": _folders,
     "flags": _flags,
+    "mount-options": _mount_options,
     "limits": _limits,
 }

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import cast
 
-from tidb_volume import methods, units
+from tidb_volume import methods, mount_options, units
 from tidb_volume.inventory import codes, policy, take
 from tidb_volume.inventory.codes import Problem
 from tidb_volume.inventory.marks import Mark, Pairs, Scalar, Tree
@@ -95,29 +95,14 @@ SETTINGS = (
     Setting(
         key="mountOptions",
         attribute="mount_options",
-        values="a list; path: only the per-mount flags below; never `ro`",
+        values="a list of those below; path: only the per-mount flags",
         default="none",
         holds_for="path, device with a file system",
     ),
 )
 
-FS_TYPES = ("xfs", "ext4")
-
-PER_MOUNT = ("noatime", "nodiratime", "relatime", "strictatime", "nosuid", "nodev", "noexec")
-"""What a bind mount can have of its own. All else belongs to the file system, which the admin mounted: the
-kubelet passes it on and the kernel ignores it without a word (tried: nodelalloc, lazytime, sync)."""
-
-
-OF_FSTAB = (
-    *("auto", "bind", "defaults", "dev", "exec", "group", "loop", "move", "nofail", "noauto", "nouser"),
-    *("owner", "rbind", "remount", "rw", "suid", "user", "users", "_netdev"),
-)
-"""What the daemon, which calls mount(2) itself, could only pass by, or what would undo nosuid and nodev."""
-
-
-SHOW_OLD_BLOCKS = ("data=writeback",)
-"""With it ext4 stores that a file has a block before what was written there, and after a crash the file shows
-what was in that block before: with `format`, which leaves it where it is, another owner's data (ext4(5))."""
+FS_TYPES = tuple(mount_options.OF)
+PER_MOUNT = mount_options.PER_MOUNT
 
 
 class NotYet(Value):
@@ -253,6 +238,18 @@ def misfits(pool: Pool, use: Use, mark: Mark | None = None) -> list[Problem]:
                     hint=f"give it where you mount the disk; a path's pool may have: {', '.join(PER_MOUNT)}",
                 )
             )
+    fs_type = use.entry.fs_type or settings.fs_type
+    for option in settings.mount_options if kind is Kind.FILESYSTEM else ():
+        if not mount_options.fits(option, fs_type):
+            problems.append(
+                codes.MOUNT_OPTION.at(
+                    mark or pool.where("mountOptions"),
+                    pool=settings.name,
+                    option=option,
+                    problem=f"is none of {fs_type} ({use.whose}: {use.entry.source})",
+                    hint="leave it out, or say the fsType that has it",
+                )
+            )
     return problems
 
 
@@ -376,15 +373,11 @@ def _mount_options(tree: Tree, what: str, problems: list[Problem]) -> tuple[str,
     pool = what.partition(":")[0].removeprefix("pool ")
     found = []
     for item in take.texts(tree, what, "[noatime]", problems):
-        if item.text == "ro":
-            problem, hint = "would hand out a disk that nobody can write to", "leave it out"
-        elif item.text in OF_FSTAB:
-            problem, hint = "is a word of mount(8) and fstab, which no file system knows", "leave it out"
-        elif item.text in SHOW_OLD_BLOCKS:
-            problem, hint = "may show after a crash what another owner had written", "leave it out"
-        elif odd_character(item.text) or not _OPTION.fullmatch(item.text):
+        if odd_character(item.text) or not _OPTION.fullmatch(item.text):
             problem, hint = "is not one option", "write one option in each item, as in [noatime, nodiratime]"
         else:
+            problem, hint = mount_options.problem(item.text)
+        if not problem:
             found.append(item.text)
             continue
         problems.append(

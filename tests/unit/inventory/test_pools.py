@@ -117,6 +117,14 @@ pools:
         ("mountOptions: ['noatime,nodiratime']", ["TV037"]),
         ("mountOptions: ['-o x']", ["TV037"]),
         ("mountOptions: noatime", ["TV008"]),
+        ("mountOptions: [rtdev=/dev/disk/by-id/other]", ["TV037"]),
+        ("mountOptions: [logdev=/dev/sdb, journal_path=/dev/sdb, journal_dev=0x10]", ["TV037"] * 3),
+        ("mountOptions: [rtdev, usrjquota=a.user, grpjquota=a.group]", ["TV037"] * 3),
+        ("mountOptions: [errors=panic, errors=remount-ro]", ["TV037"]),
+        ("mountOptions: [nobarrier, barrier=0, barrier]", ["TV037", "TV037"]),
+        ("mountOptions: [uid=0, resuid=7, resgid=7, sb=32768, norecovery, noload, nouuid]", ["TV037"] * 7),
+        ("mountOptions: [nodelaloc]", ["TV037"]),
+        ("mountOptions: [commit, noatime=1, logbufs=x, allocsize=64k, logbufs=8, commit=5]", ["TV037"] * 3),
         ("mountBy: kubelet", ["TV009"]),
     ],
 )
@@ -171,7 +179,60 @@ def test_a_path_may_only_have_options_that_a_bind_mount_has_of_its_own(kind: Kin
         f"nodes: {{n: [{ENTRIES[kind]}]}}\ndefaultPool: p"
     )
     ignored = kind is Kind.PATH and option not in PER_MOUNT
-    assert [problem.code for problem in errors(text)] == (["TV037"] if ignored else [])
+    of_ext4 = kind is Kind.FILESYSTEM and option == "nodelalloc"  # the pool's fsType is xfs
+    assert [problem.code for problem in errors(text)] == (["TV037"] if ignored or of_ext4 else [])
+
+
+@pytest.mark.parametrize(
+    ("option", "pool", "disk", "sound"),
+    [
+        ("nodelalloc", "ext4", "", True),
+        ("nodelalloc", "xfs", "", False),
+        ("nodelalloc", "xfs", "ext4", True),
+        ("nodelalloc", "ext4", "xfs", False),
+        ("logbsize=256k", "xfs", "", True),
+        ("logbsize=256k", "ext4", "", False),
+        ("dax=never", "ext4", "", True),
+        ("dax=never", "xfs", "", True),
+        ("lazytime", "ext4", "", True),
+    ],
+)
+def test_an_option_is_of_the_file_system_that_the_disk_gets(
+    option: str, pool: str, disk: str, sound: bool
+) -> None:
+    made = f", fsType: {disk}" if disk else ""
+    text = (
+        f"pools: {{p: {{onRelease: wipe, fsType: {pool}, mountOptions: [{option}]}}}}\n"
+        f"nodes: {{n: [{{device: /dev/disk/by-id/x{made}}}]}}\ndefaultPool: p"
+    )
+    found = [
+        (problem.code, problem.mark.line, f"none of {disk or pool}" in problem.what)
+        for problem in errors(text)
+    ]
+    assert found == ([] if sound else [("TV037", 1, True)])
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("ro", "would hand out a disk that nobody can write to"),
+        ("nofail", "is a word of mount(8) and fstab"),
+        ("journal_path=/dev/sdb", "names another device or a file, at which no guard has looked"),
+        ("rtdev=/dev/disk/by-id/x", "names another device or a file, at which no guard has looked"),
+        ("errors=panic", "would stop the whole machine for one disk that fails"),
+        ("data=writeback", "may show after a crash what another owner had written"),
+        (
+            "nobarrier",
+            "would let an fsync end before the disk has it, and what was wiped could",
+        ),
+        ("uid=0", "is none that is known to be harmless"),
+    ],
+)
+def test_why_an_option_is_refused_is_said_at_its_place_with_the_way_out(option: str, says: str) -> None:
+    (problem,) = errors(f"pools:\n  p:\n    onRelease: wipe\n    mountOptions: [noatime, {option}]\n")
+    assert (problem.code, problem.mark.line, problem.mark.column) == ("TV037", 4, 29)
+    assert f"pool p: mount option {option} {says}" in problem.what
+    assert problem.way_out.startswith("leave it out")
 
 
 def test_a_misfit_is_told_once_for_a_pool_and_not_once_for_each_disk() -> None:
