@@ -51,7 +51,19 @@ spec:
       nodeSelectorTerms:
       - matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [node-1]}]
 """
+FREE = "node-1-data-a-0a1b2c-abcdefghijkl"
+"""The name that the controller gives to a volume of that path."""
 OWNED = "claimRef: {namespace: a, name: data-0, uid: u-1}"
+OTHER = """
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: NAME}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  storageClassName: other
+  hostPath: {path: /data/other}
+"""
 
 
 class RefusedError(Exception):
@@ -106,6 +118,7 @@ def deployed() -> Iterator[Kubectl]:
 def policies_in_force(kubectl: Kubectl) -> None:
     """A policy counts a moment after it was made: asks until each of them refuses."""
     kubectl("create", "-f", "-", stdin=PV.replace("NAME", "probe").replace("CLAIM", OWNED))
+    kubectl("create", "-f", "-", stdin=OTHER.replace("NAME", "unlike"))
     status = ("--subresource=status", f"--as={DAEMON}")
     for attempt in (
         lambda: kubectl.merge("pv probe", '{"spec":{"claimRef":null}}', DRY),
@@ -113,6 +126,7 @@ def policies_in_force(kubectl: Kubectl) -> None:
         lambda: kubectl.merge("tv node-1-data-a", '{"status":{"dirty":true}}', DRY, *status),
         lambda: kubectl.merge("tv node-1-data-a", '{"spec":{"pool":"other"}}', DRY),
         lambda: kubectl.merge("tv node-1-data-a", HELD, DRY, f"--as={CONTROLLER}"),
+        lambda: kubectl("delete", "pv", "unlike", DRY, f"--as={CONTROLLER}"),
         lambda: kubectl.merge("tv node-1-data-a", '{"metadata":{"finalizers":["a.b/c"]}}', DRY),
     ):
         refused(attempt)

@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
-from tests.api.deployed import CONTROLLER, DEPLOY, OWNED, PV, Kubectl, RefusedError, deployed
+from tests.api.deployed import CONTROLLER, DEPLOY, DRY, FREE, OWNED, PV, Kubectl, RefusedError, deployed
 
 pytestmark = pytest.mark.api
 BINDER = "system:serviceaccount:kube-system:persistent-volume-binder"
@@ -139,6 +140,56 @@ def test_with_both_marks_taken_off_first_the_path_still_says_whose_it_is(kubectl
         kubectl.merge(pv, CLEARED)
 
 
+KEPT = "node-1-data-a-0a1b2c-aaaabbbbcccc"
+"""A name as names.pv_name makes them; the volume that `adopt: Keep` makes shows the root of its disk."""
+
+
+def kept(name: str) -> str:
+    text = PV.replace("NAME", name).replace("CLAIM", OWNED).replace("/.tidb-volume/abcdefghijkl", "")
+    return text.replace("/data/a", "/data/kept")
+
+
+def test_a_volume_that_a_person_had_kept_is_told_by_its_name(kubectl: Kubectl) -> None:
+    kubectl("create", "-f", "-", stdin=kept(KEPT))
+    marks = '{"metadata":{"annotations":null,"labels":null}'
+    with pytest.raises(RefusedError, match="not changed by hand"):
+        kubectl.merge(f"pv {KEPT}", marks + ',"spec":{"claimRef":null}}')
+    kubectl.merge(f"pv {KEPT}", marks + "}")
+    with pytest.raises(RefusedError, match="not changed by hand"):
+        kubectl.merge(f"pv {KEPT}", CLEARED)
+
+
+NOT_MADE = "would put the disk on offer with the data on it"
+UNCLAIMED = ("", "claimRef: {namespace: a, name: data-0}")
+
+
+@pytest.mark.parametrize("claim", UNCLAIMED)
+@pytest.mark.parametrize("mark", ["name", "path", "device", "label", "annotation"])
+def test_nobody_makes_a_volume_of_ours_that_is_on_offer(kubectl: Kubectl, mark: str, claim: str) -> None:
+    """`kubectl replace --force` deletes and creates; a backup creates."""
+    made = yaml.safe_load(PV.replace("NAME", "again").replace("CLAIM", claim))
+    meta, of = made["metadata"], made["spec"]["local"]
+    label, noted = meta.pop("labels"), meta.pop("annotations")
+    of["path"] = "/data/a"
+    kubectl("create", "-f", "-", DRY, stdin=yaml.safe_dump(made))
+    if mark == "name":
+        meta["name"] = KEPT
+    elif mark in ("path", "device"):
+        of["path"] = {"path": "/data/a/.tidb-volume/x", "device": "/dev/tidb-volume/x"}[mark]
+    else:
+        meta.update({"labels": label} if mark == "label" else {"annotations": noted})
+    with pytest.raises(RefusedError, match=NOT_MADE):
+        kubectl("create", "-f", "-", DRY, stdin=yaml.safe_dump(made))
+
+
+def test_a_volume_out_of_a_backup_has_the_claim_that_it_had(kubectl: Kubectl) -> None:
+    text = PV.replace("NAME", "backup").replace("CLAIM", OWNED)
+    kubectl("create", "-f", "-", stdin=text)
+    kubectl("delete", "pv", "backup", "--wait=false")
+    kubectl.merge("pv backup", '{"metadata":{"finalizers":null}}')
+    kubectl("create", "-f", "-", stdin=text)
+
+
 @pytest.mark.parametrize(
     "patch",
     [
@@ -161,10 +212,11 @@ def test_kubernetes_binds(kubectl: Kubectl, pv: str) -> None:
 
 
 def test_a_volume_on_offer_can_be_pinned_but_not_bound_by_hand(kubectl: Kubectl) -> None:
-    kubectl("create", "-f", "-", stdin=PV.replace("NAME", "free").replace("CLAIM", ""))
+    free = PV.replace("NAME", FREE).replace("CLAIM", "")
+    kubectl("create", "-f", "-", f"--as={CONTROLLER}", stdin=free)
     with pytest.raises(RefusedError, match="not changed by hand"):
-        kubectl.merge("pv free", '{"spec":{"claimRef":{"namespace":"a","name":"data-1","uid":"u-3"}}}')
-    kubectl.merge("pv free", '{"spec":{"claimRef":{"namespace":"a","name":"data-1"}}}')
+        kubectl.merge(f"pv {FREE}", '{"spec":{"claimRef":{"namespace":"a","name":"data-1","uid":"u-3"}}}')
+    kubectl.merge(f"pv {FREE}", '{"spec":{"claimRef":{"namespace":"a","name":"data-1"}}}')
 
 
 def test_others_volumes_are_none_of_our_business(kubectl: Kubectl) -> None:

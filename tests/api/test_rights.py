@@ -9,11 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
-from tests.api.deployed import CONTROLLER, Kubectl, RefusedError, deployed
+from tests.api.deployed import CONTROLLER, DRY, FREE, PV, Kubectl, RefusedError, deployed
 from tidb_volume import names, value
 from tidb_volume.kube import kinds, transport
 from tidb_volume.kube.client import Client
+from tidb_volume.life import offer
+from tidb_volume.value import Ref
 
 pytestmark = pytest.mark.api
 VOLUME = "node-1-data-a"
@@ -207,6 +210,83 @@ def test_nobody_brings_an_order_along_with_a_volume_that_he_makes(kubectl: Kubec
 def test_what_the_inventory_says_is_not_changed_beside_it(kubectl: Kubectl, spec: dict[str, Any]) -> None:
     with pytest.raises(RefusedError, match="change it there"):
         merge(kubectl, "tv node-1-data-a", {"spec": spec})
+
+
+# --- the controller -----------------------------------------------------------------------------------------
+
+
+def made_by_controller(kubectl: Kubectl, document: dict[str, Any], *words: str) -> str:
+    text = msgspec.json.encode(document).decode()
+    return kubectl("create", "-f", "-", f"--as={CONTROLLER}", *words, stdin=text)
+
+
+def offered(claim: str = "") -> dict[str, Any]:
+    """A PersistentVolume as the controller makes it."""
+    found: dict[str, Any] = yaml.safe_load(PV.replace("NAME", FREE).replace("CLAIM", claim))
+    return found
+
+
+@pytest.mark.parametrize("attempt", ["delete pv unlike", "label pv unlike a=b", "annotate pv unlike a=b"])
+def test_the_controller_has_nothing_to_do_with_volumes_of_others(kubectl: Kubectl, attempt: str) -> None:
+    with pytest.raises(RefusedError, match="is no local volume of a TidbVolume"):
+        kubectl(*attempt.split(), f"--as={CONTROLLER}")
+
+
+def test_the_controller_makes_what_a_tenancy_s_own_path_shows(kubectl: Kubectl) -> None:
+    device = offered()
+    device["spec"]["local"]["path"] = "/dev/tidb-volume/abcdefghijkl"
+    kept = offered("claimRef: {namespace: a, name: data-0}")
+    kept["spec"]["local"]["path"] = "/data/a"
+    for each in (offered(), device, kept):
+        made_by_controller(kubectl, each, DRY)
+
+
+@pytest.mark.parametrize(
+    ("meta", "source"),
+    [
+        ({}, {"local": None, "hostPath": {"path": "/etc"}}),
+        ({}, {"local": None, "nfs": {"server": "a", "path": "/b"}}),
+        ({}, {"local": {"path": "/etc"}}),
+        ({}, {"local": {"path": "/data/a/.tidb-volume/aaaabbbbcccc"}}),
+        ({"name": "pvc-1"}, {}),
+        ({"labels": {}}, {}),
+    ],
+    ids=str,
+)
+def test_the_controller_offers_nothing_else_of_a_node(
+    kubectl: Kubectl, meta: dict[str, Any], source: dict[str, Any]
+) -> None:
+    made = offered()
+    made["metadata"] |= meta
+    made["spec"] = {key: each for key, each in (made["spec"] | source).items() if each is not None}
+    said = r"is no local volume of a TidbVolume|puts on offer what a tenancy's own path shows"
+    with pytest.raises(RefusedError, match=said):
+        made_by_controller(kubectl, made, DRY)
+
+
+def test_of_its_own_volumes_the_controller_changes_whose_they_are(kubectl: Kubectl) -> None:
+    made_by_controller(kubectl, offered())
+    patches: tuple[dict[str, Any], ...] = (
+        {"metadata": {"labels": {"a": "b"}}},
+        {"metadata": {"annotations": {"a": "b"}}},
+        {"metadata": {"finalizers": None}},
+        {"metadata": {"ownerReferences": [OWNER]}},
+        {"spec": {"persistentVolumeReclaimPolicy": "Delete"}},
+        {"spec": {"storageClassName": "other"}},
+        {"spec": {"capacity": {"storage": "9Gi"}}},
+        {"spec": {"mountOptions": ["suid"]}},
+    )
+    for patch in patches:
+        with pytest.raises(RefusedError, match="changes claimRef and its own annotation, and nothing else"):
+            merge(kubectl, f"pv {FREE}", patch, f"--as={CONTROLLER}")
+    claim = {"namespace": "a", "name": "data-0"}
+    for patch in (
+        {"metadata": {"annotations": None}},
+        {"metadata": {"annotations": {names.PROVISIONED_BY: names.PROVISIONER}}},
+        offer.pointing_at(Ref(**claim)),
+    ):
+        merge(kubectl, f"pv {FREE}", patch, f"--as={CONTROLLER}")
+    kubectl("delete", "pv", FREE, "--wait=false", f"--as={CONTROLLER}")
 
 
 # --- what stands beside the spec ---------------------------------------------------------------------------
