@@ -130,7 +130,7 @@ SAID: Mapping[str, str] = {
     "Work.done_files": "Files deleted.",
     "Work.attempt": "Which attempt this is.",
     "Work.at": "When this was reported.",
-    "VolumeNode.status": "What the daemon sees of the machine.",
+    "VolumeNode.status": "What the daemon sees of the machine, and the record of disks that left it.",
     "NodeReport.boot": "The boot id under which it was seen.",
     "NodeReport.daemon": "The daemon's version.",
     "NodeReport.virtual_disks": "The daemon accepts virtual disks, for test clusters.",

@@ -256,7 +256,8 @@ def object_schema(struct: type[msgspec.Struct]) -> Json:
     required: list[str] = []
     properties: Json = {}
     for field in msgspec.structs.fields(struct):
-        key = f"{struct.__name__}.{field.name}"
+        named_in = next(each for each in struct.__mro__ if field.name in each.__annotations__)
+        key = f"{named_in.__name__}.{field.name}"
         if hints[field.name] is value.Meta:
             continue  # the API server knows its own metadata
         if field.required and key not in NOT_REQUIRED:

@@ -55,6 +55,7 @@ def line_of(
         node=volume.spec.node_name if volume is not None else "",
         volume=job.volume,
         order=order.id,
+        ordered_at=order.at,
         kind=order.kind,
         method=method,
         asked=order.asked,

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from tidb_volume.value import Identity, Ref, Value
+from tidb_volume.value import Identity, Record, Ref, Value
 
 FILE = "audit.jsonl"
 SCHEMA = 1
@@ -50,6 +50,8 @@ class AuditLine(Value):
     """The controller that decided. Empty: the node's daemon wrote the line."""
     order: str = ""
     """The order's id. A line that was written as the machine went down may stand there twice."""
+    ordered_at: str = ""
+    """When the order was decided, by the API server's clock, like the controller's lines."""
     kind: str = ""
     """reclaim: wipe after a release. prepare: make ready; with `answer`, by a wipe of what was found."""
     method: str = ""
@@ -92,6 +94,10 @@ class AuditLine(Value):
     """Why, for people."""
     boot: str = ""
     """The boot id of the machine."""
+    uid: str = ""
+    """In a volume's last line, forgotten or removed: the TidbVolume's UID."""
+    history: tuple[Record, ...] = ()
+    """In a volume's last line: the last ten lines that its status kept, the wipes before among them."""
 
 
 def written(line: AuditLine) -> bytes:

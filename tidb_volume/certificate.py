@@ -115,17 +115,23 @@ def certify(lines: Iterable[AuditLine]) -> Certified:
                 certified.add((line.node, line.order))
                 done.append(_certificate(line, attempts))
     left = [_unfinished(attempts) for attempts in begun.values()]
-    left += [_forgotten(line) for line in forgotten if not any(_ends(each, line) for each in wiped)]
+    # The cluster and the controller's log say the same of one.
+    left += [
+        _forgotten(line) for line in dict.fromkeys(forgotten) if not any(_ends(each, line) for each in wiped)
+    ]
     return Certified(tuple(sorted(done, key=lambda each: each.done_at)), tuple(left))
 
 
 def _ends(wipe: AuditLine, forgotten: AuditLine) -> bool:
     """What was on a disk as it was forgotten went all the same: unheard of before, or with all else on that
-    disk, once it was back."""
+    disk, once it was back.
+
+    Which was first only one clock can say, the API server's: a node's may be ahead, and then a wipe of what
+    was there before seems to be one of what was left. Where it is not known the disk counts as NOT WIPED."""
     if forgotten.tenancy and wipe.tenancy == forgotten.tenancy:
         return True
     same = wipe.identity is not None and wipe.identity == forgotten.identity
-    return bool(wipe.answer) and same and wipe.at > forgotten.at
+    return bool(wipe.answer) and same and wipe.ordered_at > forgotten.at
 
 
 def _certificate(line: AuditLine, attempts: Sequence[AuditLine]) -> Certificate:

@@ -192,6 +192,8 @@ class Order(Value):
     is gone yet; a wipe that has begun goes on to its end."""
     leader: str = ""
     """For the record only."""
+    at: str = ""
+    """When it was decided, by the API server's clock; for the record only."""
 
     @property
     def destroys(self) -> bool:
@@ -461,8 +463,16 @@ class NodeReport(Value):
     disks: tuple[SeenDisk, ...] = ()
 
 
+class NodeStatus(NodeReport):
+    """A TidbVolumeNode's status. `closed` is the controller's, all else is the daemon's."""
+
+    closed: tuple[str, ...] = ()
+    """The last lines of volumes of this node that are no more: of disks that a person forgot, NOT WIPED, and
+    of those that no entry lists any more. Each is one line of docs/audit.md."""
+
+
 class VolumeNode(Value):
     """A TidbVolumeNode."""
 
     metadata: Meta
-    status: NodeReport = NodeReport()
+    status: NodeStatus = NodeStatus()

@@ -20,8 +20,9 @@ from tidb_volume.kube.client import Client
 from tidb_volume.life import actions, breaker, orders
 from tidb_volume.life.actions import Action
 from tidb_volume.life.world import Annotated
-from tidb_volume.units import Instant
+from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Order, Phase, Volume
+from volume_controller import record
 from volume_controller.cluster import Cluster
 from volume_controller.snapshot import Memory
 from volume_controller.tell import Teller
@@ -73,7 +74,7 @@ class Actor:
             case actions.PatchStatus():
                 self._patch_status(volume, action)
             case actions.WriteOrder(order=order):
-                order = self._asked(order)
+                order = self._asked(order, now)
                 action = msgspec.structs.replace(action, order=order)
                 spec = msgspec.structs.replace(volume.spec, order=order)
                 self._patch_spec(volume, spec)
@@ -107,6 +108,7 @@ class Actor:
                 self._memory.did(name, annotated=annotated)
             case actions.DeleteVolume():
                 meta = volume.metadata
+                self._close(volume, action, now)
                 left = self._api.delete(
                     kinds.TIDB_VOLUME, name, uid=meta.uid, resource_version=meta.resource_version
                 )
@@ -114,10 +116,13 @@ class Actor:
                     self._cluster.volumes.remove(volume)
         self._teller.did(volume, action, now)
 
-    def _asked(self, order: Order | None) -> Order | None:
-        """The order with who set the policy that asks for it, where the server knows: for the record alone,
-        so that no wipe waits for it."""
-        if order is None or not order.pv_name:
+    def _asked(self, order: Order | None, now: Instant) -> Order | None:
+        """The order with when it was decided, and with who set the policy that asks for it, where the server
+        knows: for the record alone, so that no wipe waits for it."""
+        if order is None or order.withdrawn:
+            return order
+        order = msgspec.structs.replace(order, at=format_instant(now))
+        if not order.pv_name:
             return order
         policy, approved = order.asked[: len(orders.POLICY)], order.asked[len(orders.POLICY) :]
         if policy != orders.POLICY or not (approved == "" or approved.startswith(", approved")):
@@ -194,6 +199,26 @@ class Actor:
             self._cluster.pvs.put(left)
         elif known is not None and known.metadata.uid == action.uid:
             self._cluster.pvs.remove(known)
+
+    def _close(self, volume: Volume, action: Action, now: Instant) -> None:
+        """Have a volume's last line outlive it, before it goes: what cannot be put on record is not deleted.
+        Where the delete then fails the line tells of what is still there, until the next try replaces it."""
+        line = self._teller.line_of(volume, action, now)
+        if line is None or not record.outlives(line):
+            return
+        name = volume.spec.node_name
+        node = self._api.find(kinds.TIDB_VOLUME_NODE, name)
+        if node is None:
+            node = self._api.create(kinds.TIDB_VOLUME_NODE, {"metadata": {"name": name}})
+        answer = self._api.merge_patch(
+            kinds.TIDB_VOLUME_NODE,
+            name,
+            {"status": {"closed": list(record.closed(node.status.closed, line))}},
+            subresource="status",
+            uid=node.metadata.uid,
+            resource_version=node.metadata.resource_version,
+        )
+        self._cluster.reports.put(answer)
 
     def _count(self, now: Instant) -> bool:
         """Count one wipe in the ledger; False where the breaker has no room for it and is open now."""

@@ -31,6 +31,9 @@ from tidb_volume.value import (
 NOT_TAKEN = "AnswerNotTaken"
 """The condition that says why a person's answer is not taken."""
 
+CLOSED = 50
+"""So many volumes that are no more are kept on record for each node: some 100 KB at the most."""
+
 
 def line_of(volume: Volume, action: Action, *, at: str, leader: str) -> AuditLine | None:
     """The line for one act; None: it decides over nobody's data.
@@ -62,9 +65,38 @@ def line_of(volume: Volume, action: Action, *, at: str, leader: str) -> AuditLin
             return change(_given(volume, about, _claim(patch), why), pv_name=name, pv_uid=uid)
         case actions.DeleteVolume(why=why):
             word = _word(volume, volume.spec.admin.forget)
-            return change(about, what="forgotten" if word else "removed", asked=word, message=why)
+            ended = change(about, uid=volume.metadata.uid, history=volume.status.history)
+            return change(ended, what="forgotten" if word else "removed", asked=word, message=why)
         case _:
             return None
+
+
+def outlives(line: AuditLine) -> bool:
+    """Whether a line has to be found when the volume that it is about is gone: its last one, where somebody
+    had the disk or it was wiped."""
+    was_used = any(each.who or each.what == "wiped" for each in line.history)
+    return line.what == "forgotten" or (line.what == "removed" and was_used)
+
+
+def closed(before: tuple[str, ...], line: AuditLine) -> tuple[str, ...]:
+    """What a node's object keeps of volumes that are no more, with one line more.
+
+    A volume has one line, however often its end is tried. Where there are too many the oldest goes, and what
+    was left NOT WIPED goes last.
+    """
+    kept = [(text, _read(text)) for text in before]
+    kept = [(text, of) for text, of in kept if of is None or of.uid != line.uid]
+    kept.append((audit.written(line).decode().rstrip("\n"), line))
+    while len(kept) > CLOSED:
+        removed = (place for place, (_, of) in enumerate(kept) if of is not None and of.what == "removed")
+        del kept[next(removed, 0)]
+    return tuple(text for text, _ in kept)
+
+
+def _read(text: str) -> AuditLine | None:
+    """A line that was kept; None: it cannot be read, and stays."""
+    lines, _ = audit.read(text.encode())
+    return lines[0] if lines else None
 
 
 def _about(volume: Volume, at: str, leader: str) -> AuditLine:
@@ -94,6 +126,7 @@ def _of_order(about: AuditLine, order: Order) -> AuditLine:
     return msgspec.structs.replace(
         about,
         order=order.id,
+        ordered_at=order.at,
         kind=order.kind,
         method=order.method,
         asked=order.asked,

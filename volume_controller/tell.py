@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from tidb_volume import audit
+from tidb_volume.audit import AuditLine
 from tidb_volume.fleet import Breaker, Fleet
 from tidb_volume.kube import codec, kinds
 from tidb_volume.kube.events import Recorder, about
@@ -66,12 +67,16 @@ class Teller:
         )
         self._trips = metrics.counter("breaker_trips", "How often the circuit breaker opened.")
 
+    def line_of(self, volume: Volume, action: Action, now: Instant) -> AuditLine | None:
+        """What goes on record of an action that was decided `now`; None: it decides over nobody's data."""
+        return record.line_of(volume, action, at=format_instant(now), leader=self._leader)
+
     def did(self, volume: Volume, action: Action, now: Instant) -> None:
         """One action, decided `now` about this volume, was answered by the API server."""
         kind = type(action).__name__
         self._actions.labels(kind).inc()
         name = volume.metadata.name
-        line = record.line_of(volume, action, at=format_instant(now), leader=self._leader)
+        line = self.line_of(volume, action, now)
         if line is not None:
             _record.info("on record", **msgspec.to_builtins(line))
         match action:

@@ -104,6 +104,23 @@ def test_a_daemon_says_nothing_of_another_s(kubectl: Kubectl, daemon: Kubectl) -
         say(daemon, {"boot": "b"}, "node-2", kinds.TIDB_VOLUME_NODE)
 
 
+def test_the_record_of_disks_that_left_a_node_is_the_controller_s(kubectl: Kubectl, daemon: Kubectl) -> None:
+    made = {"apiVersion": "tidbvolume.io/v1alpha1", "kind": "TidbVolumeNode", "metadata": {"name": "node-1"}}
+    kubectl("delete", "tvn", "node-1", "--ignore-not-found")
+    kubectl("create", "-f", "-", f"--as={CONTROLLER}", stdin=msgspec.json.encode(made).decode())
+    with pytest.raises(RefusedError, match="record of disks that left its node"):
+        say(daemon, {"closed": ["made up"]}, "node-1", kinds.TIDB_VOLUME_NODE)
+    merge(kubectl, "tvn node-1", {"status": {"closed": ["a line"]}}, STATUS, f"--as={CONTROLLER}")
+    for changed in (None, [], ["another"]):
+        with pytest.raises(RefusedError, match="record of disks that left its node"):
+            say(daemon, {"closed": changed}, "node-1", kinds.TIDB_VOLUME_NODE)
+    say(daemon, {"boot": "later"}, "node-1", kinds.TIDB_VOLUME_NODE)
+    with pytest.raises(RefusedError, match="forbidden"):
+        merge(kubectl, "tvn node-1", {"status": {"closed": None}}, STATUS, "--as=destroy")
+    assert kubectl("get", "tvn", "node-1", "-o", "jsonpath={.status.closed[*]}") == "a line"
+    kubectl("delete", "tvn", "node-1")
+
+
 FIELDS = [field.encode_name for field in msgspec.structs.fields(value.VolumeStatus)]
 SAMPLE: dict[str, Any] = {
     "phase": "Available",

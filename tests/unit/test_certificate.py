@@ -15,10 +15,11 @@ from tests.unit.test_audit import LINE
 from tidb_volume import audit
 from tidb_volume.audit import AuditLine
 from tidb_volume.certificate import SAYS_NOT, certify
-from tidb_volume.cli import certificate_page
+from tidb_volume.cli import certificate_page, connect
 from tidb_volume.cli.__main__ import main
 from tidb_volume.cli.render import Screen
-from tidb_volume.value import Identity, Ref
+from tidb_volume.kube import kinds
+from tidb_volume.value import Identity, Meta, NodeStatus, Ref, VolumeNode
 
 DISK = Identity(model="M 9", serial="S1", size_bytes=1000)
 CLAIM = Ref(namespace="db", name="data-0", uid="u")
@@ -117,6 +118,8 @@ def test_a_second_wipe_of_the_same_disk_is_another_certificate() -> None:
 FORGOTTEN = line("forgotten", order="", method="", asked="forget by jane", leader="c", message="NOT WIPED")
 UNKNOWN = msgspec.structs.replace(FORGOTTEN, tenancy="", claim=None)
 LATER = "2026-03-01T00:00:00Z"
+BACK = {"order": "order-2", "at": LATER, "ordered_at": LATER, "kind": "prepare", "answer": "q"}
+"""A wipe by a person's word, once the disk was back."""
 
 
 @pytest.mark.parametrize(
@@ -132,6 +135,12 @@ LATER = "2026-03-01T00:00:00Z"
         # Of what was there before.
         ([line("done", kind="prepare", answer="q", tenancy="b" * 12), FORGOTTEN], "NOT WIPED"),
         ([line("done", kind="prepare", answer="q", tenancy=""), UNKNOWN], "NOT WIPED"),
+        # So too where the node's clock was ahead, where both were in one moment, and where nobody knows.
+        ([line("done", **{**BACK, "ordered_at": ""}, tenancy="b" * 12), FORGOTTEN], "NOT WIPED"),
+        ([line("done", **{**BACK, "ordered_at": FORGOTTEN.at}, tenancy=""), UNKNOWN], "NOT WIPED"),
+        ([line("done", **{**BACK, "ordered_at": "2025-12-31T00:00:00Z"}), UNKNOWN], "NOT WIPED"),
+        # The cluster has it on record as the controller's log has.
+        ([FORGOTTEN, FORGOTTEN], "NOT WIPED"),
     ],
 )
 def test_a_disk_that_was_forgotten_is_not_certified_and_is_told(lines: list[AuditLine], said: str) -> None:
@@ -145,9 +154,14 @@ def test_a_disk_that_was_forgotten_is_not_certified_and_is_told(lines: list[Audi
     "lines",
     [
         [DONE, FORGOTTEN],
-        [FORGOTTEN, line("done", order="order-2", at=LATER, kind="prepare", answer="q", node="another")],
-        [FORGOTTEN, line("done", order="order-2", at=LATER, kind="prepare", answer="q", tenancy="")],
-        [UNKNOWN, line("done", order="order-2", at=LATER, kind="prepare", answer="q", tenancy="")],
+        [FORGOTTEN, line("done", **BACK, node="another")],
+        [FORGOTTEN, line("done", **BACK, tenancy="")],
+        [UNKNOWN, line("done", **BACK, tenancy="")],
+        [
+            UNKNOWN,
+            line("done", **{**BACK, "at": "2025-01-01T00:00:00Z"}, tenancy=""),
+        ],  # a clock that is behind
+        [FORGOTTEN, FORGOTTEN, DONE],
     ],
 )
 def test_what_was_wiped_all_the_same_is_certified_though_its_disk_was_forgotten(
@@ -175,7 +189,7 @@ def run(tmp_path: Path, lines: list[AuditLine], *words: str) -> tuple[int, str, 
     record = tmp_path / "audit.jsonl"
     record.write_bytes(b"".join(map(audit.written, lines)))
     out, err = io.StringIO(), io.StringIO()
-    code = main(["certificate", str(record), *words], Screen(out, err))
+    code = main(["certificate", str(record), "--no-cluster", *words], Screen(out, err))
     return code, out.getvalue(), err.getvalue()
 
 
@@ -207,3 +221,56 @@ def test_the_command_has_every_form_and_fails_where_an_end_is_missing(tmp_path: 
     code, _, err = run(tmp_path, [BEGUN])
     assert code == 1
     assert "NOT certified" in err
+
+
+# --- what the cluster knows ---
+
+
+class Api:
+    """A cluster whose nodes keep these lines of volumes that are no more."""
+
+    def __init__(self, *closed: AuditLine) -> None:
+        self._closed = closed
+
+    def list(self, kind: Any, **_: Any) -> tuple[tuple[VolumeNode, ...], str]:
+        assert kind is kinds.TIDB_VOLUME_NODE
+        kept = tuple(audit.written(each).decode().strip() for each in self._closed)
+        return (VolumeNode(metadata=Meta(name="n"), status=NodeStatus(closed=kept)),), "1"
+
+
+@pytest.mark.parametrize(
+    ("closed", "told"),
+    [
+        (FORGOTTEN, True),
+        (msgspec.structs.replace(UNKNOWN, node="another"), True),  # the same disk
+        (msgspec.structs.replace(UNKNOWN, identity=None), True),  # the same machine
+        (msgspec.structs.replace(FORGOTTEN, node="another", identity=Identity(serial="S2")), False),
+        (msgspec.structs.replace(FORGOTTEN, node="another", identity=None), False),
+    ],
+    ids=["a tenancy", "a disk", "a machine", "another disk", "another machine"],
+)
+def test_what_the_cluster_knows_to_be_left_as_it_was_is_told_beside_a_file(
+    closed: AuditLine, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connect, "client", lambda _: Api(closed))
+    record = tmp_path / "audit.jsonl"
+    record.write_bytes(audit.written(line("done", tenancy="b" * 12)))
+    out, err = io.StringIO(), io.StringIO()
+    code = main(["certificate", str(record)], Screen(out, err))
+    assert (code == 1, "NOT WIPED" in err.getvalue()) == (told, told)
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 1), (("--disk", "s1"), 1), (("--disk", "S2"), 3)])
+def test_no_file_has_to_be_at_hand_for_what_the_cluster_knows(
+    words: tuple[str, ...], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connect, "client", lambda _: Api(FORGOTTEN))
+    out, err = io.StringIO(), io.StringIO()
+    assert main(["certificate", *words], Screen(out, err)) == code
+    assert ("db/data-0 (tenancy aaaaaaaaaaaa): NOT WIPED" in err.getvalue()) is (code == 1)
+
+
+def test_without_a_cluster_a_file_has_to_be_named() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    assert main(["certificate", "--no-cluster"], Screen(out, err)) == 2
+    assert "name a FILE" in err.getvalue()

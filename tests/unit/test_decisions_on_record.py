@@ -34,6 +34,7 @@ from tidb_volume.value import (
     Identity,
     Owner,
     Presence,
+    Record,
     Ref,
     Restore,
     Volume,
@@ -104,6 +105,8 @@ def written(**fields: Any) -> actions.WriteOrder:
 
 TAKEN = actions.WriteOrder(order=None, why="because")
 WITHDRAWN = actions.WriteOrder(order=change(ORDER, withdrawn=True), why="because")
+HISTORY = (Record(at=AT, what="wiped", tenancy=NEXT, who="db/other"),)
+LAST = {"uid": RELEASED.volume.metadata.uid, "history": HISTORY}
 NOBODYS = {"tenancy": "", "claim": None}
 
 DECISIONS: list[tuple[str, World, Action, AuditLine | None]] = [
@@ -334,15 +337,15 @@ DECISIONS: list[tuple[str, World, Action, AuditLine | None]] = [
     ),
     (
         "the record of a disk ends by a person's word",
-        but(RELEASED, admin={"forget": BY_JANE}),
+        but(RELEASED, admin={"forget": BY_JANE}, status={"history": HISTORY}),
         actions.DeleteVolume(why="forgotten by a person: NOT WIPED"),
-        line("forgotten", asked="forget by jane", message="forgotten by a person: NOT WIPED"),
+        line("forgotten", asked="forget by jane", message="forgotten by a person: NOT WIPED", **LAST),
     ),
     (
         "the record of a disk ends with its entry",
         OFFERED,
         actions.DeleteVolume(why="no entry lists it"),
-        line("removed", claim=None, message="no entry lists it"),
+        line("removed", claim=None, message="no entry lists it", uid=OFFERED.volume.metadata.uid),
     ),
     ("an edit decides nothing yet", RELEASED, actions.WriteSpec(spec=RELEASED.volume.spec, why="edit"), None),
     ("nor does counting", RELEASED, actions.CountWipe(tenancy=OLD), None),
@@ -536,6 +539,8 @@ def test_an_act_that_was_answered_is_in_the_log_once_and_one_that_was_not_is_not
     caplog.set_level(logging.INFO)
     decided = act(rig)
     rig.actor.do(rig.volume, decided, now)
+    if isinstance(decided, actions.WriteOrder) and decided.order is not None:
+        decided = change(decided, order=change(decided.order, at=format_instant(now)))
     wanted = record.line_of(rig.volume, decided, at=format_instant(now), leader="")
     lines, broken = audit.read("\n".join(logged(caplog)).encode())
     assert (lines, broken) == ([wanted] if wanted is not None else [], [])

@@ -34,7 +34,7 @@ VERBS = {
     "wipe-now": "end the countdown of a released volume",
 }
 MUTATING = frozenset({"pause", "resume", "breaker", "hold", "cordon", "uncordon", "adopt", "wipe-now"})
-OFFLINE = frozenset({"validate", "certificate"})
+OFFLINE = frozenset({"validate"})
 
 _EXITS = """\
 exit codes: 0 done; 1 error, or findings of validate; 2 wrong usage; 3 not found; 4 refused, nothing was

@@ -1,9 +1,9 @@
 """`history`: what happened to disks, by time: offers, bindings, releases, wipes, refusals.
 
-Three records are told together: the last lines that each volume keeps of its own life, the Events of the
-last hour, which hold the refusals and waits too, and where they are at hand the files that nodes keep of
-their wipes and the controller's log with its decisions (docs/audit.md), which know disks too whose volume is
-long gone.
+Four records are told together: the last lines that each volume keeps of its own life, those of volumes that
+are no more, which their node's object keeps, the Events of the last hour, which hold the refusals and waits
+too, and where they are at hand the files that nodes keep of their wipes and the controller's log with its
+decisions (docs/audit.md).
 """
 
 from __future__ import annotations
@@ -87,7 +87,12 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
         api = touch.reader(options)
         if not options.no_events:
             events = api.optional(lambda: api.events("involvedObject.kind=TidbVolume"), ())
+        closed = api.optional(api.closed, ())
+        lines = list(dict.fromkeys([*lines, *closed]))
         volumes = asked.volumes(api, lines, events)
+        # One whose end was tried in vain is there, and tells of itself.
+        there = {volume.metadata.uid for volume in volumes}
+        lines = [each for each in lines if each not in closed or each.uid not in there]
         lacks = api.lacks
     elif options.selector or options.pool:
         raise CliError("only a cluster knows labels and pools", "leave out --no-cluster", Exit.USAGE)
@@ -221,17 +226,20 @@ def tell(
 
     namespace: only what is about its claims.
     """
+    lines = list(lines)
     found = [_of_record(line) for line in lines]
     # One moment, told by the controller's log too, which knows more of it.
     told = {(each.at, each.volume, each.what) for each in found}
-    for volume in volumes:
-        for record in volume.status.history:
-            if (record.at, volume.metadata.name, record.what) in told:
+    kept = [(volume.metadata.name, volume.status.history) for volume in volumes]
+    kept += [(line.volume, line.history) for line in lines if line.history]
+    for name, history in kept:
+        for record in history:
+            if (record.at, name, record.what) in told:
                 continue
             found.append(
                 Happened(
                     at=record.at,
-                    volume=volume.metadata.name,
+                    volume=name,
                     what=record.what,
                     who=record.who,
                     tenancy=record.tenancy,

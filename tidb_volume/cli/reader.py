@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from tidb_volume import names
+from tidb_volume import audit, names
+from tidb_volume.audit import AuditLine
 from tidb_volume.fleet import Fleet
 from tidb_volume.kube import codec, kinds, transport
 from tidb_volume.kube.client import Client
@@ -50,6 +51,12 @@ class Reader:
     def fleet(self) -> Fleet | None:
         """The fleet object; None where there is none, which is paused and tripped."""
         return self.api.find(kinds.TIDB_VOLUME_FLEET, names.FLEET)
+
+    def closed(self) -> list[AuditLine]:
+        """The last lines of volumes that are no more."""
+        nodes, _ = self.api.list(kinds.TIDB_VOLUME_NODE)
+        found = [audit.read(text.encode())[0] for node in nodes for text in node.status.closed]
+        return [line for lines in found for line in lines]
 
     def nodes(self) -> tuple[Node, ...]:
         """Every Node."""

@@ -206,3 +206,12 @@ def test_what_only_a_cluster_knows_or_nobody_understands_is_wrong_usage(
 ) -> None:
     code, _, said = run(tmp_path, *words)
     assert (code, bool(said)) == (Exit.USAGE, True)
+
+
+# --- volumes that are no more ---
+
+
+def test_a_volume_that_is_no_more_is_told_by_its_last_line_and_what_it_had_kept() -> None:
+    last = line("forgotten", leader="c", message="NOT WIPED", history=(at(0, "bound", "db/data-0", "t"),))
+    bound = Happened(at="2026-01-01T00:00:00.500Z", volume="v", what="bound", who="db/data-0", tenancy="t")
+    assert tell([], [], EVER, lines=[last]) == [happened("forgotten", note="NOT WIPED"), bound]
