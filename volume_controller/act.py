@@ -20,12 +20,15 @@ from tidb_volume.kube.client import Client
 from tidb_volume.life import actions, breaker, orders
 from tidb_volume.life.actions import Action
 from tidb_volume.life.world import Annotated
-from tidb_volume.units import Instant, format_instant
+from tidb_volume.units import Instant, format_instant, parse_instant
 from tidb_volume.value import Order, Phase, Volume
 from volume_controller import record
 from volume_controller.cluster import Cluster
 from volume_controller.snapshot import Memory
 from volume_controller.tell import Teller
+
+SAME_S = 1.0
+"""An object and its `managedFields` are stamped one after the other, each with whole seconds."""
 
 
 class NotLeading(Exception):  # noqa: N818 - says what happened
@@ -130,9 +133,19 @@ class Actor:
         with contextlib.suppress(transport.ApiError, transport.NoAnswer, codec.Undecodable):
             who = self._api.manager_of(kinds.PV, order.pv_name, "spec", "persistentVolumeReclaimPolicy")
             if who is not None:
-                by = "as the pool has it" if who.manager == self._api.manager else f"set by {who.manager}"
-                return msgspec.structs.replace(order, asked=f"{policy}, {by}, {who.time}{approved}")
+                text = f"{policy}, {self._set_by(who)}{approved}"
+                return msgspec.structs.replace(order, asked=text)
         return order
+
+    def _set_by(self, who: codec.Manager) -> str:
+        """Who set a PersistentVolume's policy. Our name in `managedFields` may be anybody's, so that it
+        stands for the pool only where nothing was written under it since the volume was made."""
+        if who.manager != self._api.manager:
+            return f"set by {who.manager}, {who.time}"
+        with contextlib.suppress(ValueError):
+            if abs(parse_instant(who.time) - parse_instant(who.made)) <= SAME_S:
+                return f"as the pool has it, {who.time}"
+        return f"under the name {who.manager}, {who.time}; the volume was made {who.made}"
 
     def create(self, document: dict[str, Any]) -> None:
         """Create a TidbVolume."""

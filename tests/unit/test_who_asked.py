@@ -34,7 +34,11 @@ def entry(manager: str, time: str, fields: dict[str, Any]) -> dict[str, Any]:
     return {"manager": manager, "operation": "Update", "time": time, "fieldsV1": fields}
 
 
-MADE = entry("volume-controller", "2027-01-01T00:00:00Z", POLICY | {"f:metadata": {}})
+MADE_AT = "2027-01-01T00:00:00Z"
+MADE = entry("volume-controller", MADE_AT, POLICY | {"f:metadata": {}})
+STAMPED_LATER = entry("volume-controller", "2026-12-31T23:59:59Z", POLICY)
+FORGED = entry("volume-controller", "2027-01-02T00:00:00Z", POLICY)
+UNDATED = entry("volume-controller", "", POLICY)
 PATCHED = entry("kubectl-patch", "2027-01-02T00:00:00Z", POLICY)
 BOUND = entry("kube-controller-manager", "2027-01-03T00:00:00Z", CLAIM)
 
@@ -52,7 +56,7 @@ class Managed:
         if method != "GET" or path != kinds.PV.path(PV_NAME):
             return answer
         document = msgspec.json.decode(answer.body)
-        document["metadata"]["managedFields"] = self._entries
+        document["metadata"] |= {"managedFields": self._entries, "creationTimestamp": MADE_AT}
         return msgspec.structs.replace(answer, body=msgspec.json.encode(document))
 
     def stream(self, path: str, **more: Any) -> Generator[bytes, None, None]:
@@ -78,10 +82,27 @@ def ordered(asked: str, entries: list[dict[str, Any]] | Exception, pv_name: str 
 
 BY_POLICY = "reclaim policy Delete"
 AS_MADE = "reclaim policy Delete, as the pool has it, 2027-01-01T00:00:00Z"
+AS_FORGED = (
+    "reclaim policy Delete, under the name volume-controller, 2027-01-02T00:00:00Z;"
+    " the volume was made 2027-01-01T00:00:00Z"
+)
 AS_PATCHED = "reclaim policy Delete, set by kubectl-patch, 2027-01-02T00:00:00Z"
 
 SAID: list[tuple[str, str, list[dict[str, Any]] | Exception, str]] = [
     ("the pool's policy", BY_POLICY, [MADE, BOUND], AS_MADE),
+    (
+        "the pool's policy, stamped as a second went by",
+        BY_POLICY,
+        [STAMPED_LATER],
+        AS_MADE.replace(MADE_AT, "2026-12-31T23:59:59Z"),
+    ),
+    ("a policy that somebody set under our name", BY_POLICY, [FORGED, BOUND], AS_FORGED),
+    (
+        "one of which nobody knows when",
+        BY_POLICY,
+        [UNDATED],
+        AS_FORGED.replace("2027-01-02T00:00:00Z", ""),
+    ),
     ("a policy that somebody set", BY_POLICY, [BOUND, PATCHED], AS_PATCHED),
     ("a policy that two set, the one who did it last", BY_POLICY, [PATCHED, MADE], AS_PATCHED),
     ("with an approval", f"{BY_POLICY}, approved by joe", [PATCHED], f"{AS_PATCHED}, approved by joe"),

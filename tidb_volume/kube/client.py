@@ -83,7 +83,9 @@ class Client:
                 owned = owned.get(f"f:{part}") if isinstance(owned, dict) else None
             if owned is not None:
                 owners.append(each)
-        return max(owners, key=lambda each: each.time, default=None)
+        last = max(owners, key=lambda each: each.time, default=None)
+        made = found.metadata.creation_timestamp or ""
+        return None if last is None else msgspec.structs.replace(last, made=made)
 
     def whoami(self) -> str:
         """The user name that the server knows the caller by (KEP-3325)."""

@@ -50,11 +50,14 @@ class Manager(Value, frozen=True):
     manager: str = ""
     time: str = ""
     fields_v1: dict[str, Any] = msgspec.field(default_factory=dict, name="fieldsV1")
+    made: str = ""
+    """When the object was made; no field of the API's, filled in by the client."""
 
 
 class ManagedMeta(Value, frozen=True):
     """Metadata of which only the managers matter."""
 
+    creation_timestamp: str | None = None
     managed_fields: tuple[Manager, ...] = ()
 
 
