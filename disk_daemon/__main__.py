@@ -8,6 +8,7 @@ import sys
 
 from disk_daemon import child, kernel, mounting, zygote
 from disk_daemon.facts.folder import Rules
+from tidb_volume import audit
 from tidb_volume.obs import log
 
 
@@ -24,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         mounts=options.mounts,
         nodes=options.nodes,
     )
-    log.setup(level=options.log_level)  # of the children too
+    log.setup(level=options.log_level, always=audit.LOGGER)  # of the children too
     if not kernel.is_in_mounts_of(options.host_pid):
         mounting.drop_copies(rules)
     # Before anything else is imported: what is loaded here is in every child.

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 
+from tidb_volume import audit
 from tidb_volume.kube import official
 from tidb_volume.obs import log
 from volume_controller.app import App, Settings
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=8, help="volumes decided at once")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     given = parser.parse_args(argv)
-    log.setup(level=given.log_level)
+    log.setup(level=given.log_level, always=audit.LOGGER)
     host, _, port = given.metrics_address.rpartition(":")
     try:
         over = official.configured(given.kubeconfig, given.context)

@@ -13,6 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from deploy.image import archive, images
+from tidb_volume import audit
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -65,6 +66,16 @@ def test_the_daemon_orders_nothing_and_takes_no_persistent_volume_away() -> None
         ("tidbvolumenodes", "create"),
         ("tidbvolumenodes/status", "patch"),
     }
+
+
+def test_the_record_is_where_the_documents_fetch_it() -> None:
+    daemon = container("daemon", "DaemonSet")
+    state = next(arg for arg in daemon["args"] if arg.startswith("--state=")).removeprefix("--state=")
+    assert {"name": "state", "mountPath": state} in daemon["volumeMounts"]
+    for document in ("audit.md", "operations.md"):
+        text = (ROOT / "docs" / document).read_text()
+        assert f"exec $POD -- cat {state}/{audit.FILE}" in text
+        assert f"cat /host{state}/{audit.FILE}" in text
 
 
 def test_the_controller_touches_no_pod_claim_or_node_and_not_the_stop_button() -> None:

@@ -87,9 +87,16 @@ class Readable(logging.Formatter):
         return text
 
 
-def setup(*, level: str = "info", stream: TextIO | None = None, as_json: bool | None = None) -> None:
+def setup(
+    *,
+    level: str = "info",
+    stream: TextIO | None = None,
+    as_json: bool | None = None,
+    always: str = "",
+) -> None:
     """Send all logs to `stream` (stderr), from `level` up; JSON unless the stream is a terminal.
 
+    always: a logger whose lines of `info` are written at every level, such as a record.
     To be called once, by a program's main. Raises ValueError for a level that is none.
     """
     stream = sys.stderr if stream is None else stream
@@ -98,6 +105,8 @@ def setup(*, level: str = "info", stream: TextIO | None = None, as_json: bool | 
     root = logging.getLogger()
     root.setLevel(level.upper())
     root.handlers[:] = [handler]
+    if always:
+        logging.getLogger(always).setLevel(min(logging.INFO, root.level))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

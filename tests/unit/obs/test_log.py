@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from disk_daemon import __main__ as disk_daemon
+from tidb_volume import audit
 from tidb_volume.obs import log
+from volume_controller import __main__ as volume_controller
 
 NASTY = 'a\nb\x1b[31m\u202e"c"\r\x85'
 
@@ -100,6 +103,34 @@ def test_what_is_below_the_level_is_not_said() -> None:
     log.setup(stream=stream, level="warning")
     log.Log("x").info("nothing")
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+def test_what_is_on_record_is_said_at_every_level(level: str) -> None:
+    stream = io.StringIO()
+    log.setup(stream=stream, as_json=True, level=level, always="a-record")
+    log.Log("x").info("nothing")
+    log.Log("a-record").info("on record")
+    said = [json.loads(line)["logger"] for line in stream.getvalue().splitlines()]
+    assert said == ["x"] * (level in ("debug", "info")) + ["a-record"]
+
+
+@pytest.mark.parametrize(
+    ("main", "words"), [(volume_controller.main, []), (disk_daemon.main, ["--node-name=n"])], ids=str
+)
+def test_no_program_is_told_to_keep_its_record_to_itself(
+    main: Callable[[list[str]], int], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Done(Exception):  # noqa: N818
+        pass
+
+    def setup(*, level: str, always: str) -> None:
+        raise Done(level, always)
+
+    monkeypatch.setattr(log, "setup", setup)
+    with pytest.raises(Done) as done:
+        main([*words, "--log-level=error"])
+    assert done.value.args == ("error", audit.LOGGER)
 
 
 def test_a_level_that_is_none_is_refused() -> None:
