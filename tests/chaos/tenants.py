@@ -1,13 +1,16 @@
-"""Tenants who trust nobody: each searches its volume for others' secrets, then writes its own all over it.
+"""Tenants who trust nobody: each searches its volume for others' secrets, then writes its own all over it,
+and reads all of it again whenever a pod of it starts, some of it every few seconds, and all as the pod ends.
 
 What a pod finds and does it puts down on its node, in a file outside the volume, before it goes on: a report
-that no kill of a kubelet, an API server or the pod itself takes away.
+that no kill of a kubelet, an API server or the pod itself takes away. judge.py says what it comes to.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,26 +19,10 @@ from tests.cluster import Cluster, Node
 from tests.cluster.image import BUSYBOX
 
 REPORTS = "/var/lib/chaos"
-
-SCRIPT = """
-report() { echo "$1" >> $REPORTS/$ME; sync; }
-everything() { if [ -b $PLACE ]; then cat $PLACE; else find $PLACE -type f -exec cat {} +; fi; }
-# A line that begins with a zero byte would end there.
-found=$(everything | tr '\\000' '\\n' | grep -oE 'S3CRET-[a-z0-9-]+' | sort -u)
-for one in $found; do [ "$one" = "S3CRET-$ME" ] || report "leak $one"; done
-case "$found" in *S3CRET-$ME*) own=yes;; *) own=no;; esac
-report "started own=$own"
-if [ -b $PLACE ]; then
-  yes S3CRET-$ME | head -c $(blockdev --getsize64 $PLACE) | dd of=$PLACE bs=1M conv=fsync 2>/dev/null
-else
-  mkdir -p $PLACE/.hidden/deep
-  for file in plain .dot .hidden/deep/x; do yes S3CRET-$ME | head -c 3000000 > $PLACE/$file; done
-  i=0; while [ $i -lt 300 ]; do echo S3CRET-$ME > $PLACE/$i; i=$((i+1)); done
-  sync
-fi
-report wrote
-"""
-STAY = "trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done"
+SEARCH = (Path(__file__).parent / "search.sh").read_text()
+SCRIPT = SEARCH + (Path(__file__).parent / "tenant.sh").read_text()
+SETTINGS = {"PIECE_MB": "8", "MOST": "1000", "FILL_S": "4", "LOOK_S": "5", "SURE_S": "1"}
+"""A file system is filled up to three quarters, for as long as FILL_S; a device whole."""
 
 
 class Tenant:
@@ -45,37 +32,63 @@ class Tenant:
         self.cluster, self.name, self.pool, self.block = cluster, name, pool, block
         self.wrote = False
         """Its pod has written its secret, so that any later start has to find it."""
-        self.ended = False
-        """Its claim was deleted, or etcd has forgotten it."""
+        self.begun = 0
+        """When the last pod began that found all of it."""
+        self.over: float | None = None
+        """When its claim began to go, by its owner, a careless hand, or an etcd that has forgotten it."""
+        self.stays_until = 0.0
+        """Its pod is left alone until then, though its claim may be gone."""
+        self.left = False
+        """Pod and claim were deleted."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has to find its own data."""
+        return self.wrote and self.over is None
 
     def begin(self) -> None:
         """Ask for a volume; what is there already stays as it is."""
         self.cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(self._documents()))
 
+    def is_over(self, moment: float | None = None) -> None:
+        """Its data may go from then on, once no pod has it; said before anything is done to its claim."""
+        if self.over is None:
+            self.over = time.time() if moment is None else moment
+
     def end(self) -> None:
         """Delete pod and claim, as a scale to nothing and a tidy admin would."""
-        self.ended = True
-        words = ("-n", self.name, "delete", "--ignore-not-found", "--wait=false")
-        self.cluster.kubectl(*words, "statefulset/db", "pvc/data-db-0")
+        self.is_over()
+        self._delete("statefulset/db", "pvc/data-db-0")
+        self.left = True
 
     def restart(self) -> None:
         """Delete the pod alone."""
-        words = ("-n", self.name, "delete", "--ignore-not-found", "--wait=false")
-        self.cluster.kubectl(*words, "pod/db-0")
+        self._delete("pod/db-0")
 
-    def reported(self, nodes: list[Node]) -> list[str]:
-        """What its pods have reported, on whichever node; raises ClusterError where a node is off."""
-        script = f"cat {REPORTS}/{self.name} 2>/dev/null; true"
-        return [line for node in nodes for line in node.exec(["sh", "-c", script]).splitlines()]
+    def lose_claim(self, stays_s: float, *, by_force: bool) -> None:
+        """A careless hand deletes the claim below a running pod, and by force so that it is gone at once."""
+        self.is_over()
+        self.stays_until = time.monotonic() + stays_s
+        self._delete("pvc/data-db-0")
+        if by_force:
+            self.patch_claim('{"metadata":{"finalizers":null}}')
+
+    def patch_claim(self, patch: str) -> None:
+        """kubectl patch on its claim."""
+        self.cluster.kubectl("-n", self.name, "patch", "pvc", "data-db-0", "--type=merge", f"--patch={patch}")
+
+    def _delete(self, *what: str) -> None:
+        words = ("-n", self.name, "delete", "--ignore-not-found", "--wait=false")
+        self.cluster.kubectl(*words, *what)
 
     def _documents(self) -> list[dict[str, Any]]:
         place = "/dev/data" if self.block else "/data"
-        environment = {"ME": self.name, "PLACE": place, "REPORTS": REPORTS}
+        environment = {"ME": self.name, "PLACE": place, "REPORTS": REPORTS, **SETTINGS}
         container: dict[str, Any] = {
             "name": "main",
             "image": BUSYBOX,
             "imagePullPolicy": "Never",
-            "command": ["sh", "-c", SCRIPT + STAY],
+            "command": ["sh", "-c", SCRIPT],
             "env": [{"name": name, "value": each} for name, each in environment.items()],
             "volumeMounts": [{"name": "reports", "mountPath": REPORTS}],
         }
@@ -90,7 +103,7 @@ class Tenant:
             "resources": {"requests": {"storage": "10Mi"}},
         }
         reports = {"name": "reports", "hostPath": {"path": REPORTS, "type": "DirectoryOrCreate"}}
-        pod = {"terminationGracePeriodSeconds": 1, "containers": [container], "volumes": [reports]}
+        pod = {"terminationGracePeriodSeconds": 10, "containers": [container], "volumes": [reports]}
         spec = {
             "replicas": 1,
             "serviceName": "db",
@@ -109,35 +122,32 @@ class Tenant:
         ]
 
 
-class Judged:
-    """What the reports come to, over all tenants: data of others that was found, own data that was not."""
+def reports(nodes: Iterable[Node]) -> dict[str, list[str]]:
+    """What all tenants' pods have reported on the nodes that run, by the tenant's name.
 
-    def __init__(self) -> None:
-        self.leaks: set[str] = set()
-        self.losses: set[str] = set()
-
-    def judge(self, tenant: Tenant, nodes: list[Node]) -> None:
-        """Read a tenant's reports from their beginning."""
-        wrote, leaks, lost = verdict(tenant.reported(nodes))
-        self.leaks |= {f"{tenant.name} read {each}" for each in leaks}
-        if lost and not tenant.ended:
-            self.losses.add(tenant.name)
-        tenant.wrote = wrote
+    A node that is off keeps its part for later; to know less makes no loss of what is none.
+    """
+    script = f"cd {REPORTS}/of 2>/dev/null && grep -H '' *; true"
+    return by_name(
+        line for node in nodes if node.running for line in node.exec(["sh", "-c", script]).splitlines()
+    )
 
 
-def verdict(lines: Iterable[str]) -> tuple[bool, set[str], bool]:
-    """Whether a tenant has written, whose secrets it read, and whether it missed its own after that."""
-    wrote, leaks, lost = False, set(), False
+def by_name(lines: Iterable[str]) -> dict[str, list[str]]:
+    """The lines of each file, of what grep printed for many."""
+    found: dict[str, list[str]] = {}
     for line in lines:
-        word, _, rest = line.partition(" ")
-        if word == "leak":
-            leaks.add(rest)
-        lost |= wrote and line == "started own=no"
-        wrote |= word == "wrote"
-    return wrote, leaks, lost
+        name, _, rest = line.partition(":")
+        found.setdefault(name, []).append(rest)
+    return found
 
 
-def pick(of: random.Random, tenants: list[Tenant]) -> Tenant | None:
+def search(node: Node, folder: str) -> list[str]:
+    """Every secret below a folder of a node, whatever it lies in."""
+    return node.exec(["env", f"PLACE={folder}", "sh", "-c", f"{SEARCH}\nsecrets"], timeout=300).split()
+
+
+def pick(of: random.Random, tenants: Iterable[Tenant]) -> Tenant | None:
     """One of those that are at work."""
-    alive = [each for each in tenants if each.wrote and not each.ended]
+    alive = [each for each in tenants if each.alive]
     return of.choice(alive) if alive else None
