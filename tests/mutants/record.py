@@ -23,12 +23,23 @@ def write(page: Path, numbers: Iterable[Sequence[str]], commit: str) -> None:
     rows = _rows(text) | {each[0]: [*each, commit] for each in numbers}
     lines = [f"| {' | '.join(rows[module])} |" for module in MODULES if module in rows]
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n{HEAD}\n" + "\n".join(lines) + f"\n{END}{after}")
+    table = "\n".join((HEAD, *lines))
+    page.write_text(f"{before}{BEGIN}\n{table}\n\n{_total(rows)}\n{END}{after}")
+
+
+def _total(rows: dict[str, list[str]]) -> str:
+    """As `make mutants` ends, of all that is on record."""
+    counts = [
+        sum(int(rows[module][column]) for module in MODULES if module in rows) for column in range(1, 5)
+    ]
+    words = zip(("mutants", "killed", "survived", "equal"), counts, strict=True)
+    return " ".join([f"All of them: modules={len(rows)}", *(f"{word}={count}" for word, count in words)])
 
 
 def _rows(text: str) -> dict[str, list[str]]:
     table = text.split(BEGIN)[1].split(END)[0]
-    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines() if line]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
     return {row[0]: row for row in rows[2:]}
 
 

@@ -99,5 +99,6 @@ def test_the_record_keeps_the_rows_of_what_was_not_run_now(tmp_path: Path) -> No
     record.write(page, [["disk_daemon/guards.py", "5", "4", "0", "1"]], "def")
     record.write(page, [["disk_daemon/fit.py", "4", "4", "0", "0"]], "def")
     assert record.commits(page) == {"disk_daemon/guards.py": "def", "disk_daemon/fit.py": "def"}
+    assert "\nAll of them: modules=2 mutants=9 killed=8 survived=0 equal=1\n" in page.read_text()
     assert page.read_text().startswith("before\n")
     assert page.read_text().endswith("after\n")
