@@ -168,32 +168,67 @@ def not_a_partitions_parent(build: Build) -> Unfit | None:
     return _occupied(build, f"{words}; list the partition, or clear the disk by hand: wipefs -a")
 
 
-SHARED = ("gfs", "gfs2", "ocfs", "ocfs2", "VMFS", "VMFS_volume_member", "oracleasm", "gpfs", "vxfs")
+SHARED = ("gfs", "gfs2", "ocfs", "ocfs2", "VMFS", "VMFS_volume_member", "oracleasm", "vxfs")
 """File systems that several machines have mounted at once (libblkid's names)."""
-MEMBERS = ("zfs_member", "bcache", "mpath_member", "ceph_bluestore", "jbd", "xfs_external_log", "swsuspend")
+MEMBERS = (
+    "zfs_member",
+    "bcache",
+    "ceph_bluestore",
+    "vdo",
+    "mpool",
+    "DM_snapshot_cow",
+    "drbdmanage_control_volume",
+    "drbdproxy_datalog",
+    "jbd",
+    "xfs_external_log",
+    "swsuspend",
+)
 """Parts of something else that libblkid does not file under raid or crypto."""
+
+
+class _Signature(NamedTuple):
+    """libblkid's TYPE and USAGE of one, and what to call it."""
+
+    kind: str
+    usage: str
+    said: str
+
+
+def _signatures(build: Build) -> list[_Signature]:
+    return [
+        _Signature(build.signature, build.usage, build.signature),
+        *(_Signature(each.kind, each.usage, f"a damaged {each.kind}") for each in build.damaged),
+    ]
+
+
+def _is_a_members(signature: _Signature) -> bool:
+    return signature.usage in ("raid", "crypto") or signature.kind in MEMBERS
 
 
 @rule(prevents="wiping a disk that other machines have mounted at this moment", mounts_too=True)
 def not_shared_between_machines(build: Build) -> Unfit | None:
     """No table of this machine shows them (ironic-python-agent: customers lost SAN volumes)."""
-    if build.signature not in SHARED:
+    found = next((each for each in _signatures(build) if each.kind in SHARED), None)
+    if found is None:
         return None
     return _occupied(
         build,
-        f"holds {build.signature}, which other machines may have mounted now; if none has, clear it by hand: "
+        f"holds {found.said}, which other machines may have mounted now; if none has, clear it by hand: "
         "wipefs -a",
     )
 
 
 @rule(prevents="formatting a sleeping member of an array or a pool, or what is encrypted", tenants_too=False)
 def not_a_member(build: Build) -> Unfit | None:
-    """Nothing holds it as long as nobody has assembled it: a signature is all there is to see."""
-    if build.usage not in ("raid", "crypto") and build.signature not in MEMBERS:
+    """Nothing holds it as long as nobody has assembled it: a signature is all there is to see, be it damaged.
+    A btrfs is one where its superblock counts other devices."""
+    found = next((each for each in _signatures(build) if _is_a_members(each)), None)
+    if found is None and not build.several_devices:
         return None
+    said = found.said if found is not None else f"{build.signature} of several devices"
     return _occupied(
         build,
-        f"is part of something larger, or encrypted ({build.signature}); take it out of there, then clear it "
+        f"is part of something larger, or encrypted ({said}); take it out of there, then clear it "
         "by hand: wipefs -a",
     )
 

@@ -64,6 +64,13 @@ def tenancy_as_trash(name: str) -> str:
     return name.partition(".")[2] if trash_of(name) else ""
 
 
+class Damaged(Value):
+    """A signature whose superblock is not whole: libblkid's TYPE and USAGE."""
+
+    kind: str
+    usage: str
+
+
 class Build(Value):
     """How a block device is made, and what is made of it."""
 
@@ -93,6 +100,10 @@ class Build(Value):
     """libblkid's USAGE: filesystem, raid, crypto, other."""
     ambivalent: bool = False
     """Several signatures contradict each other."""
+    damaged: tuple[Damaged, ...] = ()
+    """Asked for where that is no file system."""
+    several_devices: bool = False
+    """The file system lies on others, too."""
     table: str = ""
     """The kind of its partition table."""
     listed_partitions: bool = False

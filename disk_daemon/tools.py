@@ -15,6 +15,7 @@ import subprocess
 import msgspec
 
 from disk_daemon import kernel
+from disk_daemon.known import Damaged
 from disk_daemon.shown import shown
 
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "BLKID_FILE": "/dev/null"}
@@ -23,6 +24,17 @@ _NOTHING, _AMBIVALENT = 2, 8
 
 _ENDS_BYTES = 256 << 10
 """So much of head and tail libblkid looks at, where it finds nothing."""
+
+
+class _Row(msgspec.Struct, frozen=True):
+    type: str
+    usage: str | None = None
+
+
+class _Listing(msgspec.Struct, frozen=True):
+    """What wipefs(8) prints with -J."""
+
+    signatures: tuple[_Row, ...]
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -100,6 +112,23 @@ def found(status: int, out: str, err: str) -> Found:
         usage=facts.get("USAGE", ""),
         table=table,
     )
+
+
+def damaged(namespace: int, fd: int, kept: tuple[int, ...] = ()) -> tuple[Damaged, ...]:
+    """The signatures on a device where `probe` names none, since their checksums are wrong: wipefs lists
+    these too, and so writes nothing. OSError where nobody can tell."""
+    return listed(*run(namespace, ["wipefs", "-n", "-J", "-O", "TYPE,USAGE", "{}"], fd, kept))
+
+
+def listed(status: int, out: str, err: str) -> tuple[Damaged, ...]:
+    """What wipefs lists, from its exit status and what it printed. OSError where that is no answer."""
+    try:
+        if status == 0:
+            rows = msgspec.json.decode(out, type=_Listing).signatures
+            return tuple(Damaged(kind=each.type, usage=each.usage or "") for each in rows)
+    except msgspec.DecodeError as error:
+        err = str(error)
+    raise OSError(errno.EIO, f"wipefs ended with {status}: {err or 'it said nothing'}")
 
 
 def _read_ends(fd: int) -> None:

@@ -29,6 +29,10 @@ _GPT_MAGIC, _GPT_HEADER_BYTES, _GPT_SECTORS = b"EFI PART", 92, (512, 4096)
 _GPT_ENTRY = 128
 """The least that an entry has."""
 
+_BTRFS_AT, _BTRFS_BYTES = 64 << 10, 4096
+"""btrfs' first superblock."""
+_BTRFS_SEEDING = 1 << 32
+
 
 def gather(
     device: str,
@@ -111,15 +115,29 @@ def _names(directory: Path) -> list[str]:
 
 def with_content(build: Build, found: Found, fd: int) -> Build:
     """The same with what libblkid found on the open device."""
+    superblock = os.pread(fd, _BTRFS_BYTES, _BTRFS_AT) if found.fs_type == "btrfs" else b""
     head = os.pread(fd, HEAD_BYTES, 0) if found.table else b""
     return msgspec.structs.replace(
         build,
         signature=found.fs_type,
         usage=found.usage,
         ambivalent=found.ambivalent,
+        several_devices=found.fs_type == "btrfs" and is_of_several(superblock),
         table=found.table,
         listed_partitions=bool(found.table) and lists_partitions(found.table, head),
     )
+
+
+def is_of_several(superblock: bytes) -> bool:
+    """Whether a btrfs lies on other devices, too, or is the seed that other file systems lie on.
+
+    superblock: btrfs_super_block of the on-disk format; one that cannot be read here is one of several.
+    """
+    if superblock[64:72] != b"_BHRfS_M" or len(superblock) < _BTRFS_BYTES:
+        return True
+    (flags,) = struct.unpack_from("<Q", superblock, 56)
+    (devices,) = struct.unpack_from("<Q", superblock, 136)
+    return devices != 1 or bool(flags & _BTRFS_SEEDING)
 
 
 def lists_partitions(kind: str, head: bytes) -> bool:

@@ -234,12 +234,7 @@ class _Sight(NamedTuple):
 
 def _refuse_shared(fd: int, facts: Facts, rules: Rules) -> None:
     """Before an order ends what a tenant left: it is not what other machines may have mounted."""
-    assert facts.raw is not None
-    assert facts.raw.build is not None
-    built = build.with_content(facts.raw.build, tools.probe(rules.tools, fd, rules.kept), fd)
-    objection = fit.unfit(built, tenants=True)
-    if objection is not None:
-        raise _absent(facts.name, objection)
+    _judged(fd, facts, rules, tenants=True)
 
 
 def is_shown(fd: int, tenancy: str, rules: Rules) -> bool:
@@ -260,7 +255,19 @@ def partition_numbers(fd: int) -> tuple[int, ...]:
 def _probed(fd: int, facts: Facts, rules: Rules, *, making: bool) -> tools.Found:
     """What is on the device, unless that alone says that it is not to be used. Raises Absent.
 
-    making: a file system was being made, so that contradictions are what a cut mkfs leaves.
+    making: a file system was being made, so that contradictions are what a cut mkfs leaves, and so is what it
+    has overwritten in part.
+    """
+    return _judged(fd, facts, rules, making=making)
+
+
+def _judged(
+    fd: int, facts: Facts, rules: Rules, *, tenants: bool = False, making: bool = False
+) -> tools.Found:
+    """Raises Absent where what is on the device alone says that it is not to be used.
+
+    libblkid passes over what has a wrong checksum, and a member of something does not end with that. A whole
+    superblock of a file system is newer than a damaged one of anything else.
     """
     assert facts.raw is not None
     assert facts.raw.build is not None
@@ -268,7 +275,9 @@ def _probed(fd: int, facts: Facts, rules: Rules, *, making: bool) -> tools.Found
     built = build.with_content(facts.raw.build, found, fd)
     if making:
         built = msgspec.structs.replace(built, ambivalent=False)
-    objection = fit.unfit(built)
+    elif not found.fs_type and not found.ambivalent:
+        built = msgspec.structs.replace(built, damaged=tools.damaged(rules.tools, fd, rules.kept))
+    objection = fit.unfit(built, tenants=tenants)
     if objection is not None:
         raise _absent(facts.name, objection)
     return found

@@ -10,6 +10,8 @@ import base64
 import struct
 import zlib
 
+from tests.disks.bench import SIZE_BYTES
+
 Parts = tuple[tuple[int, bytes], ...]
 
 
@@ -62,6 +64,41 @@ SIGNATURES: dict[str, Parts] = {
     "VMFS": ((2 << 20, struct.pack("<I", 0x2FABF15E)),),
     "ceph_bluestore": ((0, b"bluestore block device\n" + b"x" * 36 + b"\n"),),
 }
+
+MORE_SIGNATURES: dict[str, Parts] = {
+    # mkfs.btrfs 6.2, the second of two devices
+    "btrfs": _packed(
+        65536,
+        "c-p%ktE0hy2P}AMHEj~N$K_38qSJQX&e+Dlzz7y+gv!S|c?6{e$NRFuG#t1Dk#Y!N#9<`FJ_jZ+1=Gg_lNA8TK{1fsh@=Jvn4z>"
+        "IGm;<^f++%_8kpb)!Z2Q7xkvWXzKNdg-9-_Pb{;5E!Swnl7|{Tlpr0@>z|wXDTGE3E3!(5C!AXw^NFy=?M1T6{FU8Y}eU{I5chq"
+        "4%u=O9p909Bek`@*K0BTr2B>",
+    ),
+    # The rest by hand: what libblkid goes by.
+    "gfs": (((64 << 10), bytes.fromhex("01161970") + bytes(20) + struct.pack(">II", 1309, 1401)),),
+    "ocfs": ((8 << 10, b"OracleCFS"),),
+    "oracleasm": ((32, b"ORCLDISK"),),
+    "vxfs": ((1 << 10, bytes.fromhex("f5fc01a5")),),
+    "vdo": ((0, b"dmvdo001"),),
+    "mpool": (
+        (
+            0,
+            b"mpoolDev"
+            + b"pool".ljust(32, b"\0")
+            + bytes.fromhex("000102030405060708090a0b0c0d0e0f010001000000ff5f88bd"),
+        ),
+    ),
+    "DM_snapshot_cow": ((0, b"SnAp"),),
+    "DM_verity_hash": ((0, b"verity\0\0" + struct.pack("<I", 1)),),
+    "DM_integrity": ((0, b"integrt\0" + b"\1"),),
+    "LVM1_member": ((0, b"HM" + struct.pack("<H", 1)),),
+    "drbd": ((SIZE_BYTES - 4096 + 60, struct.pack(">I", 0x83740267 + 4)),),
+    "drbdmanage_control_volume": ((0, b"$DRBDmgr=q\n" + b"0" * 32 + b"\n"),),
+    "drbdproxy_datalog": ((0, b"DRBDdlh*"),),
+    "jbd": (((1 << 10) + 0x38, b"\x53\xef"), ((1 << 10) + 0x60, struct.pack("<I", 8))),
+    "xfs_external_log": ((0, struct.pack(">IIII284xI", 0xFEEDBABE, 0, 2, 512, 1)),),
+    "swsuspend": ((0xFF6, b"S1SUSPEND"),),
+}
+"""Others, of which it is only tried that libblkid's name for them is the one we go by."""
 
 EMPTY_GPT = _packed(
     0,

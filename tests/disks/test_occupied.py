@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from disk_daemon import mounting
+from disk_daemon import fit, mounting
 from disk_daemon.facts.folder import Rules
 from disk_daemon.jobs import Job
 from tests.disks.bench import (
@@ -25,7 +25,7 @@ from tests.disks.bench import (
     source_of,
 )
 from tests.disks.device import partition, partition_table, prepare, state
-from tests.disks.signatures import EMPTY_DOS, EMPTY_GPT, GPT_WITH_ONE, SIGNATURES, Parts
+from tests.disks.signatures import EMPTY_DOS, EMPTY_GPT, GPT_WITH_ONE, MORE_SIGNATURES, SIGNATURES, Parts
 from tidb_volume.value import Content, Identity, Presence
 
 BLOCK: dict[str, Any] = {"volume_mode": "Block"}
@@ -71,6 +71,47 @@ def test_part_of_something_else_is_told_and_no_answer_wipes_it(
     assert raw.image.read_bytes() == before
     subprocess.run(["wipefs", "-q", "-a", raw.loop], check=True)
     assert facts_of(raw, rules, **job).presence is Presence.OK, "the way out is none"
+
+
+@pytest.mark.parametrize("kind", MORE_SIGNATURES)
+def test_a_signature_is_known_by_libblkids_own_name_for_it(raw: RawDisk, rules: Rules, kind: str) -> None:
+    put(raw, MORE_SIGNATURES[kind])
+    assert kind_of(raw) == kind
+    facts = facts_of(raw, rules)
+    assert (facts.presence, kind in facts.message) == (Presence.OCCUPIED, True)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("kind", "table", "at"),
+    [("LVM2_member", (), 512 + 16), ("LVM2_member", EMPTY_DOS, 512 + 16), ("mpool", (), 40)],
+    ids=["LVM", "LVM with a table", "mpool"],
+)
+@pytest.mark.guards("not_a_member")
+def test_a_member_whose_label_is_damaged_is_a_member(
+    raw: RawDisk, rules: Rules, kind: str, table: Parts, at: int, job: dict[str, Any]
+) -> None:
+    """One bit of it is wrong, and so is its checksum."""
+    identity = identity_of(raw, rules)
+    put(raw, (*table, *{**SIGNATURES, **MORE_SIGNATURES}[kind]))
+    with open(raw.loop, "r+b") as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+    assert kind_of(raw) == "", "blkid sees it as it is, so the test would test nothing"
+    before = raw.image.read_bytes()
+    facts = facts_of(raw, rules, **job)
+    assert (facts.presence, f"a damaged {kind}" in facts.message) == (Presence.OCCUPIED, True)
+    assert adopted(raw, identity, rules, job) == ("refused", "Occupied")
+    assert raw.image.read_bytes() == before
+    subprocess.run(["wipefs", "-q", "-a", raw.loop], check=True)
+    assert facts_of(raw, rules, **job).presence is Presence.OK, "the way out is none"
+
+
+def test_each_name_that_a_rule_goes_by_was_heard_from_libblkid() -> None:
+    """One that it never says would be a rule that cannot fire."""
+    assert {*fit.SHARED, *fit.MEMBERS} <= {*SIGNATURES, *MORE_SIGNATURES}
 
 
 @BOTH

@@ -119,7 +119,7 @@ def test_the_program_starts(root: Path, image: images.Image) -> None:
 
 def test_the_daemon_has_the_tools_that_it_calls(root: Path, image: images.Image) -> None:
     if image.name == "daemon":
-        for tool in ("mkfs.xfs", "mkfs.ext4", "blkid", "xfs_repair"):
+        for tool in ("mkfs.xfs", "mkfs.ext4", "blkid", "wipefs", "xfs_repair"):
             run(root, tool, "-V")
 
 

@@ -184,8 +184,60 @@ def test_a_partition_is_removable_as_its_disk_is(sysfs: Sysfs) -> None:
     assert sysfs.build("8:17").partitions == ()
 
 
+def test_what_sysfs_does_not_say_whether_it_is_removable_stays_and_what_cannot_be_read_does_not(
+    sysfs: Sysfs,
+) -> None:
+    said = sysfs.device("sdb", "8:16") / "removable"
+    said.unlink()
+    assert not sysfs.build("8:16").removable
+    said.write_bytes(b"\xff")
+    assert sysfs.build("8:16").removable
+
+
 def test_a_disk_without_a_table_is_not_read_for_partitions() -> None:
     assert build.with_content(Build(name="sda"), Found(), fd=-1) == Build(name="sda")
+
+
+# --- btrfs ----------------------------------------------------------------------------------------------
+
+
+def btrfs(devices: int = 1, flags: int = 1, magic: bytes = b"_BHRfS_M") -> bytes:
+    """A superblock as the on-disk format has it; mkfs sets flag 1, that it was written."""
+    head = bytes(56) + struct.pack("<Q8s", flags, magic)
+    return (head.ljust(136, b"\xff") + struct.pack("<Q", devices)).ljust(4096, b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("superblock", "several"),
+    [
+        (btrfs(), False),
+        (btrfs(devices=2), True),
+        (btrfs(devices=0), True),
+        (btrfs(flags=1 << 32), True),
+        (btrfs(flags=(1 << 32) - 1), False),
+        (btrfs(flags=1 << 33), False),
+        # What cannot be read may be one of several.
+        (btrfs(magic=b"_BHRfS_X"), True),
+        (btrfs()[:4095], True),
+        (b"", True),
+    ],
+)
+def test_whether_a_btrfs_lies_on_other_devices_too(superblock: bytes, several: bool) -> None:
+    assert build.is_of_several(superblock) is several
+
+
+def test_a_btrfs_is_read_for_its_devices_where_its_superblock_lies(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(64 << 10) + btrfs())
+    plain = Build(name="sda", size_bytes=9)
+    with disk.open("rb") as opened:
+        for found, several in ((Found(fs_type="btrfs"), False), (Found(fs_type="xfs"), False)):
+            assert build.with_content(plain, found, opened.fileno()).several_devices is several
+        with disk.open("r+b") as file:
+            file.seek(64 << 10)
+            file.write(btrfs(devices=2))
+        assert build.with_content(plain, Found(fs_type="btrfs"), opened.fileno()).several_devices
+        assert not build.with_content(plain, Found(fs_type="xfs"), opened.fileno()).several_devices
 
 
 # --- partition tables -----------------------------------------------------------------------------------

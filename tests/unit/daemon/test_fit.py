@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import pytest
 
 from disk_daemon import fit
-from disk_daemon.known import Build
+from disk_daemon.known import Build, Damaged
 from tidb_volume.value import Presence
 
 PLAIN: dict[str, Any] = {"name": "nvme0n1", "size_bytes": 1 << 40}
 REFUSED, OCCUPIED = Presence.REFUSED, Presence.OCCUPIED
 
 # libblkid's names, spelt out once more: one that went missing in the code would go missing in the table too.
-SHARED = ("gfs", "gfs2", "ocfs", "ocfs2", "VMFS", "VMFS_volume_member", "oracleasm", "gpfs", "vxfs")
-MEMBERS = ("zfs_member", "bcache", "mpath_member", "ceph_bluestore", "jbd", "xfs_external_log", "swsuspend")
+SHARED = ("gfs", "gfs2", "ocfs", "ocfs2", "VMFS", "VMFS_volume_member", "oracleasm", "vxfs")
+MEMBERS = (
+    *(
+        "zfs_member",
+        "bcache",
+        "ceph_bluestore",
+        "vdo",
+        "mpool",
+        "DM_snapshot_cow",
+        "drbdmanage_control_volume",
+    ),
+    *("drbdproxy_datalog", "jbd", "xfs_external_log", "swsuspend"),
+)
+
+BCACHE = Damaged(kind="bcache", usage="other")
 
 TABLE: list[tuple[str, dict[str, Any], Presence]] = [
     # rule, what is unlike a plain disk, the answer
@@ -33,6 +47,10 @@ TABLE: list[tuple[str, dict[str, Any], Presence]] = [
     *[("not_shared_between_machines", {"signature": kind}, OCCUPIED) for kind in SHARED],
     *[("not_a_member", {"signature": kind, "usage": "other"}, OCCUPIED) for kind in MEMBERS],
     ("not_a_member", {"signature": "LVM2_member", "usage": "raid"}, OCCUPIED),
+    ("not_a_member", {"signature": "btrfs", "usage": "filesystem", "several_devices": True}, OCCUPIED),
+    ("not_a_member", {"damaged": (Damaged(kind="LVM2_member", usage="raid"),)}, OCCUPIED),
+    ("not_a_member", {"damaged": (Damaged(kind="ext4", usage="filesystem"), BCACHE)}, OCCUPIED),
+    ("not_shared_between_machines", {"damaged": (Damaged(kind="gfs2", usage="filesystem"),)}, OCCUPIED),
     ("not_a_member", {"signature": "crypto_LUKS", "usage": "crypto"}, OCCUPIED),
     ("is_unambiguous", {"ambivalent": True}, OCCUPIED),
 ]
@@ -41,6 +59,8 @@ FINE: list[dict[str, Any]] = [
     {"signature": "xfs", "usage": "filesystem"},
     {"signature": "swap", "usage": "other"},
     {"table": "gpt"},
+    {"signature": "btrfs", "usage": "filesystem"},
+    {"damaged": (Damaged(kind="xfs", usage="filesystem"), Damaged(kind="gpt", usage="partition-table"))},
 ]
 TENANTS = {"nothing_is_built_on_it", "not_a_partitions_parent", "not_a_member", "is_unambiguous"}
 
@@ -85,6 +105,28 @@ def test_what_a_person_is_to_clear_says_how(unlike: dict[str, Any]) -> None:
     found = fit.unfit(Build(**{**PLAIN, **unlike}))
     assert found is not None
     assert "wipefs -a" in found.said or "is part of dm-0" in found.said
+
+
+@pytest.mark.parametrize(
+    ("unlike", "words"),
+    [
+        ({"signature": "LVM2_member", "usage": "raid"}, "encrypted (LVM2_member); "),
+        ({"signature": "btrfs", "several_devices": True}, "encrypted (btrfs of several devices); "),
+        ({"damaged": (BCACHE,)}, "encrypted (a damaged bcache); "),
+        ({"damaged": (Damaged(kind="gfs2", usage="filesystem"),)}, "holds a damaged gfs2, which"),
+        ({"signature": "gfs2", "usage": "filesystem"}, "holds gfs2, which"),
+    ],
+)
+def test_what_it_is_part_of_is_named(unlike: dict[str, Any], words: str) -> None:
+    found = fit.unfit(Build(**{**PLAIN, **unlike}))
+    assert found is not None
+    assert words in found.said
+
+
+def test_the_installed_libblkid_has_each_name_that_a_rule_goes_by() -> None:
+    libblkid = ctypes.CDLL("libblkid.so.1")
+    assert [each for each in (*SHARED, *MEMBERS) if not libblkid.blkid_known_fstype(each.encode())] == []
+    assert not libblkid.blkid_known_fstype(b"gpfs")
 
 
 @pytest.mark.parametrize(
