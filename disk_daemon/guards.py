@@ -379,14 +379,14 @@ def is_what_was_asked_about(case: Case) -> Objection | None:
     since.
     """
     order, disk, taken = case.order, case.disk, case.taken
-    if not order.whole_disk or disk.lies_on_it == order.over:
+    if not order.whole_disk or case.lies_on_it == order.over:
         return None
     ours = case.orders if taken is not None and taken.answer == order.answer else frozenset()
     trash = {each.order for each in disk.trash}
     since = trash - ours - content.trash_in(order.over)
     if trash & ours and not (since or disk.strays or disk.others or disk.tenancies):
         return None
-    said = f"a person was asked about '{order.over}', and there is '{disk.lies_on_it}' now"
+    said = f"a person was asked about '{order.over}', and there is '{case.lies_on_it}' now"
     return Refuse("HasData", f"{said}; say what is to become of it")
 
 

@@ -54,6 +54,8 @@ class Record(Value):
     """The UIDs of the claims that were seen on the tenancy handed over."""
     made: str = ""
     """What a device was made into (tidb_volume/shape.py)."""
+    at_root: bool = False
+    """The tenancy handed over lies at the mount's own root."""
 
 
 class Ended(Value, frozen=True, tag="ended"):

@@ -202,13 +202,13 @@ def finished(entry: Entry | None, identity: Identity, order: Order, *, at: str) 
     """The record with this order done: what it ended is past, the next tenancy handed over if offered."""
     known = entry or Entry(identity=identity)
     past = Past(id=order.id, kind=order.kind, ends=order.ends, next=order.next, at=at, answer=order.answer)
-    ended = tuple(dict.fromkeys(each for each in (known.handed, order.ends) if each and each != order.next))
     claims = (*known.claims, order.claim_uid) if order.claim_uid else known.claims
     return msgspec.structs.replace(
         known,
         identity=learned(known.identity, identity),
         handed=order.next if order.offer else "",
-        past=(*known.past, *(each for each in ended if each not in known.past))[-KEPT_TENANCIES:],
+        at_root=False,
+        past=_past(known, known.handed, order.ends, but=order.next),
         claims=tuple(dict.fromkeys(claims))[-KEPT_TENANCIES:],
         order=None,
         written_bytes=0,
@@ -216,16 +216,31 @@ def finished(entry: Entry | None, identity: Identity, order: Order, *, at: str) 
     )
 
 
+def _past(known: Entry, *ended: str, but: str) -> tuple[str, ...]:
+    """The tenancies that are over, with these that end now."""
+    new = dict.fromkeys(each for each in ended if each and each != but)
+    return (*known.past, *(each for each in new if each not in known.past))[-KEPT_TENANCIES:]
+
+
 def given_back(entry: Entry) -> Entry:
     """The record after an order was given up before it began: none at work, all else as it was."""
     return msgspec.structs.replace(entry, order=None)
 
 
-def taken_back(entry: Entry | None, identity: Identity, order: Order, *, restore: bool, shown: bool) -> Entry:
+def taken_back(
+    entry: Entry | None,
+    identity: Identity,
+    order: Order,
+    *,
+    restore: bool,
+    shown: bool,
+    at_root: bool = False,
+) -> Entry:
     """The record after an order was withdrawn: this id is never obeyed again, whatever the API says of it.
 
     restore: a person asked to have the data back and gets it, so a claim may write there again. shown: what
-    the order ends is on the disk; where there was no record, it is recorded as in `noted`.
+    the order ends is on the disk; where there was no record, it is recorded as in `noted`. at_root: what is
+    given is what others put at the mount's root, and is handed over as the next tenancy, unless it has one.
     """
     known = entry or Entry(identity=identity, handed=order.ends if shown else "")
     ids = (*(each for each in known.taken_back if each != order.id), order.id)
@@ -233,6 +248,9 @@ def taken_back(entry: Entry | None, identity: Identity, order: Order, *, restore
     if restore and order.ends:
         back = Given(tenancy=order.ends, claim_uid=order.claim_uid)
         given = (*(each for each in given if each != back), back)
+    if at_root and not known.at_root:
+        past = _past(known, known.handed, but=order.next)
+        known = msgspec.structs.replace(known, handed=order.next, at_root=True, past=past)
     return msgspec.structs.replace(
         known,
         identity=learned(known.identity, identity),

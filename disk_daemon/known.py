@@ -258,6 +258,11 @@ class Facts(Value):
         """What is on it, as a question about it has it."""
         return lies(self.content, self.tenancy, self.note, (each.order for each in self.trash))
 
+    @property
+    def is_others_alone(self) -> bool:
+        """A file system holds what others put at its root, and nothing of a tenancy or of a wipe."""
+        return self.content is Content.DATA and not (self.tenancies or self.trash or self.others)
+
 
 # --- the API --------------------------------------------------------------------------------------------
 
@@ -348,6 +353,8 @@ class Entry(Value):
     volume: str = ""
     handed: str = ""
     """The tenancy handed over now."""
+    at_root: bool = False
+    """It lies at the mount's own root: what others had put there, and a person gave to a claim."""
     block: bool = False
     """What is handed over is the device itself."""
     past: tuple[str, ...] = ()
@@ -392,6 +399,15 @@ class Case(Value):
     journal: Journal
     device: bool = False
     """The entry names a device; what is compared is the hardware, since its file system is ours to make."""
+
+    @property
+    def lies_on_it(self) -> str:
+        """What is on the disk, as a question about it has it: also whose it is, where the journal alone can
+        tell."""
+        entry, disk = self.journal, self.disk
+        if disk.tenancy or not isinstance(entry, Entry) or not entry.at_root:
+            return disk.lies_on_it
+        return lies(disk.content, entry.handed, disk.note, (each.order for each in disk.trash))
 
     @property
     def destroys(self) -> bool:

@@ -70,7 +70,12 @@ def recorded(known: Journal) -> Record:
         return Record()
     claims = journal.seen_on(known, known.handed)
     return Record(
-        handed=known.handed, known=True, order=known.order, claims=claims, made=journal.shape(known)
+        handed=known.handed,
+        known=True,
+        order=known.order,
+        claims=claims,
+        made=journal.shape(known),
+        at_root=known.at_root,
     )
 
 

@@ -68,6 +68,7 @@ def disk_report(
         tenancy=tenancy,
         empty=facts.empty,
         journal=record.handed,
+        at_root=record.at_root,
         made=record.made,
         journal_broken=_is_broken(record, content, tenancy),
         in_use=_in_use(facts),

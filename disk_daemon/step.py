@@ -190,6 +190,10 @@ def _prepare(case: Case) -> Verdict:
     """First use of a blank disk, or a fresh offer of one that was handed over and never used."""
     order, disk, journal = case.order, case.disk, _entry(case)
     if disk.content is Content.BLANK:
+        if not order.ends and journal is not None and journal.handed:
+            # As a claim leaves it that has all of the disk, and an etcd that has forgotten that claim.
+            said = f"the disk is blank, and tenancy {journal.handed} should be on it"
+            return _has_data(case, said)
         if not order.ends:
             return Do((Note(begun=False), *_ending(case)))
         if case.begun:
@@ -233,7 +237,7 @@ def _wipe(case: Case) -> Verdict:
     if came:
         return _has_data(case, f"'{came}' has come while all that was there was being wiped")
     stands = order.ends in disk.tenancies or (order.whole_disk and bool(disk.strays or disk.others))
-    if not stands and not disk.trash and not case.begun and order.ends:
+    if not (stands or disk.trash or case.begun or _is_all_gone(case)) and order.ends:
         return _has_data(case, f"the order ends tenancy {order.ends}, which is not there")
     trash = sorted({each.order for each in disk.trash} | ({order.id} if stands else set()))
     aside: Move = AsideAll() if order.whole_disk else Aside(order.ends)
@@ -244,11 +248,17 @@ def _wipe(case: Case) -> Verdict:
     return Do(tuple(moves))
 
 
+def _is_all_gone(case: Case) -> bool:
+    """The claim that had all of the disk, and whose tenancy ends by the journal too, has left nothing."""
+    journal = _entry(case)
+    return journal is not None and journal.at_root and journal.handed == case.order.ends
+
+
 def _came_since(case: Case) -> str:
     """What lies on the disk beside what a begun wipe of all of it has put aside, and nobody was asked about:
     the first of it; empty: nothing does. fsck may fill lost+found from that after a crash."""
     disk, over = case.disk, case.order.over
-    if not case.order.whole_disk or disk.lies_on_it == over:
+    if not case.order.whole_disk or case.lies_on_it == over:
         return ""
     known = case.orders | content.trash_in(over)
     trash = (each.name for each in disk.trash if each.order not in known)

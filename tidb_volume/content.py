@@ -22,5 +22,11 @@ def trash_in(words: str) -> frozenset[str]:
 
 
 def reported(disk: DiskReport) -> str:
-    """What a daemon's report says that lies on its disk."""
+    """What a daemon's report says that lies on its disk, and whose it is by the disk or by the journal."""
+    tenancy = disk.journal if disk.at_root and not disk.tenancy else disk.tenancy
+    return lies(disk.content, tenancy, disk.content_note, disk.trash)
+
+
+def found(disk: DiskReport) -> str:
+    """What is to be seen on the disk alone, whatever the journal says."""
     return lies(disk.content, disk.tenancy, disk.content_note, disk.trash)

@@ -133,6 +133,8 @@ class DiskReport(Value):
     """The tenancy's folder holds nothing."""
     journal: str = ""
     """The tenancy that the node's journal has as handed over on this disk; empty: none, or no journal."""
+    at_root: bool = False
+    """That tenancy lies at the mount's own root: what others had put there, and a person gave to a claim."""
     journal_broken: bool = False
     """The journal has no entry for a disk that carries a tenancy, or contradicts it."""
     in_use: str = ""
@@ -177,7 +179,7 @@ class Order(Value):
     asked: str = ""
     """What asked for it, for the record: a policy, or whose answer."""
     whole_disk: bool = False
-    """With `answer`: what is at the mount's root goes too (adopt: Wipe), not only a tenancy's folder."""
+    """With `answer`: what is at the mount's root goes too, not only a tenancy's folder."""
     over: str = ""
     """With `whole_disk`: what lies on the disk, as the person was told who answered. Where something else is
     there when the daemon begins, he is asked anew."""

@@ -137,6 +137,12 @@ _ALL = [
         "kubectl tidb-volume wipe-now {volume}",
     ),
     Reason(
+        "AtTheRoot",
+        "the claim is gone; its data stays: it lies at the root of {source}, beside whatever else comes to"
+        " lie there, and no reclaim policy wipes that",
+        "look at what is there; to wipe all of it: kubectl tidb-volume wipe-now {volume}",
+    ),
+    Reason(
         "RecordLost",
         "its TidbVolume was made again after its release: holds, gates and answers of before may be lost",
         "look whose data it is; to wipe it: kubectl tidb-volume wipe-now {volume}",

@@ -181,8 +181,13 @@ class Carrier:
         assert facts.identity is not None
         given = not self._begun and guards.is_asked_back(case)
         shown = case.order.ends in case.disk.tenancies
+        # What was put aside is in its place again by now.
+        at_root = given and not case.device and self._look(whole=False).is_others_alone
         entry = self._known(facts)
-        self._store(journal.taken_back(entry, facts.identity, self._order, restore=given, shown=shown))
+        back = journal.taken_back(
+            entry, facts.identity, self._order, restore=given, shown=shown, at_root=at_root
+        )
+        self._store(back)
         return Refuse("Withdrawn", "the order was withdrawn; no byte is gone")
 
     def _stop_if_withdrawn(self, case: Case, put_back: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tidb_volume.content import lies, reported, trash_in
+from tidb_volume.content import found, lies, reported, trash_in
 from tidb_volume.value import Content, DiskReport, Presence
 
 REPORT = DiskReport(
@@ -37,6 +37,18 @@ def test_the_words_have_the_content_the_tenancy_the_note_and_each_trash() -> Non
 def test_a_report_of_anything_else_has_other_words(changed: dict[str, Any]) -> None:
     assert reported(REPORT) == "data:aaaaaaaaaaaa:12 entries:o,p"
     assert reported(msgspec.structs.replace(REPORT, **changed)) != reported(REPORT)
+
+
+@pytest.mark.parametrize(
+    ("tenancy", "at_root", "told"),
+    [("", True, "bbbbbbbbbbbb"), ("", False, ""), ("aaaaaaaaaaaa", True, "aaaaaaaaaaaa")],
+)
+def test_whose_it_is_that_lies_at_the_root_the_journal_tells(
+    tenancy: str, told: str, *, at_root: bool
+) -> None:
+    report = msgspec.structs.replace(REPORT, tenancy=tenancy, journal="bbbbbbbbbbbb", at_root=at_root)
+    assert reported(report) == f"data:{told}:12 entries:o,p"
+    assert found(report) == f"data:{tenancy}:12 entries:o,p"
 
 
 @pytest.mark.parametrize("trash", [(), ("o",), ("o", "p")])

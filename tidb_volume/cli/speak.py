@@ -44,6 +44,7 @@ PERSON = (
     "Reserved",
     "PolicyRetain",
     "PoolKeeps",
+    "AtTheRoot",
 )
 """The reasons that only a person ends, the worst first. What a person did on purpose (hold, cordon, pause) is
 not waiting for one, and neither is a gate, which a program may pass."""

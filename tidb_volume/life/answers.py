@@ -105,16 +105,29 @@ def gives(world: World, seen: Seen) -> Ref | None:
 
 
 def given_tenancy(world: World) -> str:
-    """The tenancy whose data is given: the one on record, or for `adopt: Keep` the one found on the disk."""
+    """The tenancy whose data is given: the one on record, or for `adopt: Keep` the one found on the disk, be
+    it in its folder or, by the journal's word, at the mount's root."""
     disk = world.volume.status.disk
-    found = disk.tenancy if disk is not None else ""
-    return world.volume.status.tenancy if restores(world) else found
+    if restores(world):
+        return world.volume.status.tenancy
+    if disk is None:
+        return ""
+    return disk.journal if disk.at_root and found_at_the_root(world) else disk.tenancy
 
 
 def found_at_the_root(world: World) -> bool:
     """What is on the disk is other people's alone: nothing of a tenancy, nothing of a wipe."""
     disk = world.volume.status.disk
     return disk is not None and disk.content_note.startswith("entries of others")
+
+
+def may_be_given_at_the_root(world: World) -> bool:
+    """What others put at the root of a folder's mount may be given to a claim; back to the former owner only
+    where the journal has it as his."""
+    disk, recorded = world.volume.status.disk, world.volume.status.tenancy
+    if disk is None or not world.volume.spec.source.path or not found_at_the_root(world):
+        return False
+    return not restores(world) or (disk.at_root and disk.journal == recorded)
 
 
 def may_be_kept(volume: Volume) -> bool:
@@ -214,7 +227,8 @@ def _why_not_wiped(world: World, seen: Seen) -> str:
             )
     if not adopted or now or seen.pv is None:
         return ""
-    if seen.pv.spec.persistent_volume_reclaim_policy != "Delete" or wipe.on_release == "keep":
+    by_policy = seen.pv.spec.persistent_volume_reclaim_policy == "Delete" and wipe.on_release != "keep"
+    if seen.at_root or not by_policy:
         return (
             "not wiped: it is known whose data this is, and it is kept; to wipe it all the same, say wipe-now"
         )
@@ -282,8 +296,11 @@ def _why_not_yet(world: World, seen: Seen, to: Ref) -> str:
             if disk.tenancy == given
             else f"not given to {to}: {other}; adopt with Keep gives what is there"
         )
-    if world.volume.spec.source.path and found_at_the_root(world):
+    if may_be_given_at_the_root(world):
         return ""
+    if restores(world) and world.volume.spec.source.path and found_at_the_root(world):
+        other = f"what is at the mount's root ({disk.content_note}) is not known as tenancy {given}"
+        return f"not given to {to}: {other}; adopt with Keep gives what is there"
     said = f"not given to {to}: nothing that could be is on the disk"
     said = f"{said} ({disk.content_note or disk.content.value})"
     return said if world.volume.spec.source.path else f"{said}; {NOT_FOR_DEVICES}"

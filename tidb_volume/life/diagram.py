@@ -89,6 +89,7 @@ def seen(so: So) -> Seen:
     return Seen(
         pv=None,
         pv_state=so.pv,
+        at_root=False,
         claimed=so.pv == "claimed",
         was_claimed=so.pv in ("released", "reserved") or (so.pv != "claimed" and let_go),
         order=None,

@@ -41,10 +41,9 @@ def step(world: World, seen: Seen) -> Plan | None:
 def asked_first(now: Instant, world: World, seen: Seen) -> Plan | None:
     """As `step`, but a PersistentVolume is made on a fresh word of the daemon's: what is on record of
     the disk may come out of a restored etcd, and by now the disk may be another tenant's."""
-    given = step(world, seen)
-    if given is None or not isinstance(given.action, actions.CreatePv):
-        return given
-    return take_back(now, world, seen)
+    if seen.pv is not None or answers.gives(world, seen) is None:
+        return step(world, seen)
+    return take_back(now, world, seen) if _may_be_made(world, seen) else Plan()
 
 
 def put_back(now: Instant, world: World, seen: Seen) -> Plan | None:
@@ -77,7 +76,7 @@ def take_back(now: Instant, world: World, seen: Seen) -> Plan:
         return _asked(world, of_itself)
     if not order.withdrawn:
         return orders.withdraw(order, ASKED_BACK)
-    if memory.given_back(seen):
+    if memory.given_back(seen) and not _is_unwitnessed(world, seen):
         return step(world, seen) or Plan()
     if not (seen.failed or seen.refused):
         return Plan()
@@ -99,25 +98,37 @@ def _anew(world: World, seen: Seen, to: Ref) -> Plan:
     """The PersistentVolume of a tenancy that is on the disk, made again for one claim: under its old name,
     since a name means one tenancy's data and this is it (docs/decisions/0301)."""
     disk, node, volume = seen.disk, world.node, world.volume
-    if world.desired is None or seen.trouble not in ("", "Cordoned", "Retired"):
+    if not _may_be_made(world, seen) or _is_unwitnessed(world, seen):
         return Plan()
     assert disk is not None, "else NotObserved"
     assert node is not None, "else NodeUnknown"
-    tenancy, path = answers.given_tenancy(world), ""
-    if disk.trash or disk.content not in (Content.TENANCY, Content.DATA):
-        return Plan()
-    if disk.content is Content.TENANCY and disk.tenancy != tenancy:
-        return Plan()
-    if disk.content is Content.DATA:
-        # Data that we did not put there lies at the mount's own root; of several tenancies none is chosen.
-        if not volume.spec.source.path or not answers.found_at_the_root(world):
-            return Plan()
-        tenancy, path = world.fresh.tenancy, volume.spec.source.path
     manifest = offer.persistent_volume(
         volume.metadata.name,
         volume.spec,
-        tenancy,
+        answers.given_tenancy(world),
         node.metadata.labels[names.HOSTNAME],
         disk.capacity_bytes,
     )
+    # Data that we did not put there lies at the mount's own root.
+    path = volume.spec.source.path if disk.content is Content.DATA else ""
     return Plan(action=actions.CreatePv(manifest=offer.given(manifest, to, path)))
+
+
+def _may_be_made(world: World, seen: Seen) -> bool:
+    """Whether what is on the disk can be given, once the daemon has said how it stands."""
+    disk = seen.disk
+    if world.desired is None or seen.trouble not in ("", "Cordoned", "Retired"):
+        return False
+    assert disk is not None, "else NotObserved"
+    if disk.content is Content.TENANCY:
+        return not disk.trash and disk.tenancy == answers.given_tenancy(world)
+    # Of several tenancies, or of what a wipe has put aside, none is chosen.
+    return answers.may_be_given_at_the_root(world)
+
+
+def _is_unwitnessed(world: World, seen: Seen) -> bool:
+    """What lies at the mount's root shows nobody that a claim has it, an etcd that is set back neither. So
+    before the claim gets it, the daemon's journal has it as handed over, under the tenancy that the order
+    names as its next one; where it has not, it is asked again."""
+    assert seen.disk is not None, "else NotObserved"
+    return answers.found_at_the_root(world) and not seen.disk.at_root

@@ -29,6 +29,8 @@ class Seen(Value):
 
     pv: Pv | None
     pv_state: PvState
+    at_root: bool
+    """It leads to the mount's own root: a person gave a claim what others had put there."""
     claimed: bool
     was_claimed: bool
     """A claim had the disk and let it go, or nobody can say that none had."""
@@ -139,6 +141,7 @@ def look(world: World) -> Seen:
     return Seen(
         pv=pv,
         pv_state=state,
+        at_root=pv is not None and _is_at_root(volume.spec, pv),
         claimed=state == "claimed",
         was_claimed=was_claimed,
         order=order,
@@ -157,6 +160,10 @@ def look(world: World) -> Seen:
         trouble_note=note,
         disk_known=is_known(world),
     )
+
+
+def _is_at_root(spec: VolumeSpec, pv: Pv) -> bool:
+    return bool(spec.source.path) and pv.spec.local is not None and pv.spec.local.path == spec.source.path
 
 
 def _begins(order: Order | None, pv: Pv | None) -> bool:

@@ -19,15 +19,14 @@ from tidb_volume.value import Content, Order, Presence, Work, WorkState
 
 
 def is_missing(world: World, seen: Seen) -> bool:
-    """Whether a claim has the disk, the disk is there, and the claimed tenancy is not to be seen on it."""
-    disk = seen.disk
-    return (
-        seen.claimed
-        and disk is not None
-        and disk.presence is Presence.OK
-        and bool(world.volume.status.tenancy)
-        and disk.tenancy != world.volume.status.tenancy
-    )
+    """Whether a claim has the disk, the disk is there, and the claimed tenancy is not to be seen on it.
+
+    One at the mount's root is whatever lies there, and may be nothing; but a wipe may have put it aside.
+    """
+    disk, tenancy = seen.disk, world.volume.status.tenancy
+    if disk is None or not seen.claimed or disk.presence is not Presence.OK or not tenancy:
+        return False
+    return bool(disk.trash) if seen.at_root else disk.tenancy != tenancy
 
 
 def is_wanted(world: World, seen: Seen) -> bool:

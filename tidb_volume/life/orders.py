@@ -161,13 +161,16 @@ def write(
     claim_uid: str = "",
     attempt: int = 0,
     again_of: Order | None = None,
+    whole: bool = False,
 ) -> Plan:
     """Write an order with a fresh id. again_of: the order that this one goes on with; what is not given is
-    taken from there. An order on an answer and without a PersistentVolume is for the whole disk."""
+    taken from there. whole: it is for the whole disk, on an answer; as without a PersistentVolume any is."""
     spec = world.volume.spec
     fleet = world.fleet
     wanted = world.desired is not None and not spec.admin.cordon and not spec.admin.retire
-    whole, ends_data = bool(answer) and kind == "prepare", bool(answer) or kind == "reclaim"
+    ends_data = bool(answer) or kind == "reclaim"
+    goes_on = again_of is not None and again_of.whole_disk
+    whole = bool(answer) and (whole or goes_on or kind == "prepare")
     order = Order(
         id=world.fresh.order,
         kind=kind,  # type: ignore[arg-type]

@@ -40,9 +40,12 @@ def manual(world: World) -> bool:
 
 
 def is_kept(world: World, seen: Seen) -> bool:
-    """Whether policy or pool keep the data of a released volume as long as nobody says otherwise."""
+    """Whether the data of a released volume is kept as long as nobody says otherwise: by policy or pool, or
+    since it lies at the mount's root."""
     if seen.pv is None:
         return False
+    if seen.at_root:
+        return True
     kept = world.volume.spec.wipe.on_release == "keep"
     return kept or seen.pv.spec.persistent_volume_reclaim_policy != "Delete"
 
@@ -71,6 +74,8 @@ def decision(world: World, seen: Seen) -> Obstacle | None:
         if not adopt_wipe(world):
             return _gone(seen)
     elif not wipe_now(world):
+        if seen.at_root:
+            return Obstacle(word="AtTheRoot")
         if seen.pv.spec.persistent_volume_reclaim_policy != "Delete":
             return Obstacle(word="PolicyRetain")
         if spec.wipe.on_release == "keep":

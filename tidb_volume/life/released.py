@@ -35,11 +35,14 @@ def step(now: Instant, world: World, seen: Seen) -> Plan:
     if tenancy not in world.mine.counted:
         return Plan(action=actions.CountWipe(tenancy=tenancy))
     attempt = 0
+    said = answers.said_now(world)
     if (
         order is not None
         and order.id in world.mine.orders
         and order.ends == tenancy
         and order.pv_uid == seen.pv.metadata.uid
+        # What lies at the mount's root goes on the answer alone that was given about it.
+        and (order.answer == said or not seen.at_root)
     ):
         if not orders.is_spent(seen):
             return orders.delete(seen.pv, "the wipe is ordered")
@@ -56,7 +59,8 @@ def step(now: Instant, world: World, seen: Seen) -> Plan:
         pv_name=seen.pv.metadata.name,
         pv_uid=seen.pv.metadata.uid,
         claim_uid=claim_ref.uid if claim_ref else "",
-        answer=answers.said_now(world),
+        answer=said,
+        whole=seen.at_root,
         why="released, and nothing stands against the wipe",
         attempt=attempt,
     )

@@ -35,6 +35,7 @@ WAITS_FOR_A_WORD = frozenset(
     {
         "PolicyRetain",
         "PoolKeeps",
+        "AtTheRoot",
         "GoneByHand",
         "RecordLost",
         "HadSince",
@@ -157,6 +158,9 @@ def has_data_note(world: World) -> str:
         record, journal = status.tenancy or "none", disk.journal or "none"
         seen_on = f" and that claim {disk.claims[0] or 'unknown'} had it" if disk.claims else ""
         return f"{found}; the record says {record}, the node's journal {journal}{seen_on}"
+    if disk.at_root:
+        had = f", which claim {disk.claims[0] or 'unknown'} had" if disk.claims else ""
+        return f"{disk.content_note}; the node's journal has that as tenancy {disk.journal}{had}"
     return disk.content_note or "content unknown"
 
 
@@ -191,14 +195,19 @@ def _is_about(world: World, seen: Seen, old: Question, about: str) -> bool:
     asked for is not lost by that, and after the commit there is no policy any more."""
     if old.about == about:
         return True
+    if old.kind == "adopt":
+        # To be kept for a claim it is journalled as a tenancy first: that is the same all the same.
+        kept = answers.named(world.volume) is not None and seen.disk is not None
+        return kept and old.about == _unknown(world, journalled=False)
+    # Of a disk that is not to be seen nothing else is known, and who wants to have its data back is not
+    # asked once more for what lies beside it.
+    unseen = seen.disk is None or seen.disk.presence is not Presence.OK
+    before, now = old.about.partition(_WITH)[0], about.partition(_WITH)[0]
     if old.kind == "gone":
-        # Of a disk that is not to be seen nothing else is known, and who wants to have its data back is not
-        # asked once more for what lies beside it.
-        unseen = seen.disk is None or seen.disk.presence is not Presence.OK
-        stays = unseen or answers.named(world.volume) is not None
-        return stays and old.about.partition(_WITH)[0] == about.partition(_WITH)[0]
-    stays = seen.pv is None or answers.restores(world)
-    return stays and old.about.removesuffix(_KEPT) == about.removesuffix(_KEPT)
+        return (unseen or answers.named(world.volume) is not None) and before == now
+    if seen.pv is None or answers.restores(world):
+        return before.removesuffix(_KEPT) == now.removesuffix(_KEPT)
+    return unseen and before == now
 
 
 _KEPT = ", kept"
@@ -223,14 +232,15 @@ def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, s
             there = content.reported(disk) if disk is not None else ""
             return "gone", f"gone:{status.tenancy}{which}{_had_since(seen)}{_WITH}{there}"
         kept = _KEPT if release.is_kept(world, seen) else ""
-        return "release", f"{status.tenancy}{which}{_had_since(seen)}{kept}"
+        # A wipe of what is at the mount's root takes all that lies there: an answer is about that.
+        lies = f"{_WITH}{content.reported(disk)}" if seen.at_root and disk is not None else ""
+        return "release", f"{status.tenancy}{which}{_had_since(seen)}{kept}{lies}"
     if which:
         return ("twin" if status.identity is None else "identity"), which
     waits = _adoption_waits(world, seen)
     may_be_adopted = ("InUse", waits.word if waits is not None else "HasData")
     if why in may_be_adopted and disk is not None:
-        on = answers.facts(disk.identity)
-        return "adopt", f"{content.reported(disk)}{_had_since(seen)} on {on}"
+        return "adopt", _unknown(world)
     return None
 
 
@@ -238,6 +248,16 @@ def _had_since(seen: Seen) -> str:
     """Part of what is asked about: who answered before another claim was seen was not told of that one."""
     claim = release.had_since(seen)
     return f", had since by {claim}" if claim else ""
+
+
+def _unknown(world: World, *, journalled: bool = True) -> str:
+    """The subject of a question about unknown data. Not journalled: as it was before the journal had it as a
+    tenancy at the mount's root."""
+    disk = world.volume.status.disk
+    assert disk is not None, "it was seen"
+    lies = content.reported(disk) if journalled else content.found(disk)
+    since = f", had since by {disk.had_since}" if disk.had_since else ""
+    return f"{lies}{since} on {answers.facts(disk.identity)}"
 
 
 def _is_being_committed(world: World, seen: Seen) -> bool:

@@ -92,10 +92,18 @@ def put_aside(
     return case(given, disk=there, journal=entry(order=at_work))
 
 
+STRAY: dict[str, object] = {"tenancies": (), "strays": ("a",), "stray_count": 1}
+
+
 def asked_about(over: str, **fields: object) -> Case:
     """An order for the whole disk whose person was told that this is on it."""
     made = case(order(whole_disk=True, answer="q", over=over), disk=facts(**fields))
     return with_admin(made, wipe_now=Answer(question="q"))
+
+
+def has_all_of_it(over: str) -> Case:
+    """The same of a disk whose root a claim had, as the journal knows."""
+    return msgspec.structs.replace(asked_about(over, **STRAY), journal=entry(at_root=True))
 
 
 def spent(answer: str) -> Case:
@@ -107,7 +115,6 @@ def spent(answer: str) -> Case:
 
 TOLD_OF_TRASH = put_aside("order-0", "q-0", over="data::xfs:order-1")
 """He was told of that trash, and of something that is gone."""
-STRAY: dict[str, object] = {"tenancies": (), "strays": ("a",), "stray_count": 1}
 
 
 def had(tenancy: str) -> Case:
@@ -182,6 +189,8 @@ STOPS: list[tuple[str, Case, str]] = [
     ("is_what_was_asked_about", asked_about("data::another:"), "HasData"),
     ("is_what_was_asked_about", asked_about("data::entries of others (2), first: 'a':", **STRAY), "HasData"),
     ("is_what_was_asked_about", asked_about("data::another:", tenancies=()), "HasData"),
+    # Asked before a claim had it, as its journal knows.
+    ("is_what_was_asked_about", has_all_of_it("data::entries of others (1), first: 'a':"), "HasData"),
     ("is_what_was_asked_about", TOLD_OF_TRASH, "HasData"),
     ("is_what_was_asked_about", put_aside(trash=()), "HasData"),
     ("is_what_was_asked_about", put_aside(strays=("new",)), "HasData"),
@@ -333,6 +342,8 @@ def test_what_is_as_a_person_was_told_may_go_and_what_the_order_itself_put_aside
         guards.is_what_was_asked_about(asked_about("data::entries of others (1), first: 'a':", **STRAY))
         is None
     )
+    of_a_claim = has_all_of_it(f"data:{OLD}:entries of others (1), first: 'a':")
+    assert guards.is_what_was_asked_about(of_a_claim) is None
     assert guards.is_what_was_asked_about(put_aside()) is None
     both = (Trash(order="order-0"), Trash(order="order-1"))
     assert guards.is_what_was_asked_about(put_aside(trash=both, over="data::xfs:order-0")) is None

@@ -270,6 +270,29 @@ def test_a_withdrawn_order_makes_a_record_where_there_was_none() -> None:
     assert journal.taken_back(None, DISK, order(), restore=False, shown=False).handed == ""
 
 
+def test_what_is_given_at_the_root_is_handed_over_as_the_next_tenancy_and_once() -> None:
+    given = order(ends="")
+    known = journal.taken_back(entry(), DISK, given, restore=True, shown=False, at_root=True)
+    assert (known.handed, known.at_root, known.past) == (NEXT, True, (OLD,))
+    again = journal.taken_back(
+        known, DISK, order(id="o2", ends="", next=OTHER), restore=True, shown=False, at_root=True
+    )
+    assert (again.handed, again.past) == (NEXT, (OLD,))
+    none = journal.taken_back(None, DISK, given, restore=True, shown=False, at_root=True)
+    assert (none.handed, none.at_root, none.past) == (NEXT, True, ())
+    same = journal.taken_back(entry(handed=NEXT), DISK, given, restore=True, shown=False, at_root=True)
+    assert (same.handed, same.at_root, same.past) == (NEXT, True, ())
+    plain = journal.taken_back(known, DISK, given, restore=False, shown=False)
+    assert (plain.handed, plain.at_root) == (NEXT, True)
+    assert not journal.taken_back(entry(), DISK, given, restore=True, shown=False).at_root
+
+
+@pytest.mark.parametrize("offer", [False, True])
+def test_after_its_wipe_nothing_is_at_the_root(*, offer: bool) -> None:
+    known = journal.finished(entry(at_root=True), DISK, order(offer=offer), at="t")
+    assert (known.at_root, known.past) == (False, (OLD,))
+
+
 def test_of_withdrawn_orders_the_last_are_kept() -> None:
     entry: Entry | None = None
     for number in range(70):

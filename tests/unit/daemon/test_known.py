@@ -14,6 +14,7 @@ from disk_daemon.known import (
     Entry,
     Facts,
     Had,
+    Journal,
     Live,
     Made,
     Mount,
@@ -196,6 +197,39 @@ def test_what_lies_on_a_disk_tells_its_content_its_tenancy_and_all_of_its_trash(
     assert facts().lies_on_it == f"tenancy:{OLD}::"
     many = facts(trash=(*TRASH, Trash(order="p", tenancy=NEXT)), others=("x",))
     assert many.lies_on_it == f"data:{OLD}:trash of order o; trash of order p; 'x' among our folders:o,p"
+
+
+@pytest.mark.parametrize(
+    ("disk", "known", "told"),
+    [
+        (facts(tenancies=(), strays=("x",), stray_count=1), entry(), ""),
+        (facts(tenancies=(), strays=("x",), stray_count=1), None, ""),
+        (facts(tenancies=(), strays=("x",), stray_count=1), Broken(why="w"), ""),
+        (facts(tenancies=(), strays=("x",), stray_count=1), entry(at_root=True), OLD),
+        (facts(tenancies=()), entry(at_root=True), OLD),
+        (facts(tenancies=(), trash=TRASH, strays=("x",)), entry(at_root=True), OLD),
+        (facts(tenancies=(NEXT,), strays=("x",), stray_count=1), entry(at_root=True), NEXT),
+    ],
+)
+def test_whose_it_is_that_lies_at_the_root_the_journal_tells(disk: Facts, known: Journal, told: str) -> None:
+    plain = disk.lies_on_it.split(":", 2)
+    assert case(disk=disk, journal=known).lies_on_it == f"{plain[0]}:{told}:{plain[2]}"
+
+
+@pytest.mark.parametrize(
+    ("disk", "alone"),
+    [
+        (facts(tenancies=(), strays=("x",)), True),
+        (facts(tenancies=()), False),
+        (facts(strays=("x",)), False),
+        (facts(tenancies=(OLD, NEXT), strays=("x",)), False),
+        (facts(tenancies=(), strays=("x",), trash=TRASH), False),
+        (facts(tenancies=(), strays=("x",), others=("y",)), False),
+        (facts(tenancies=(), strays=("x",), presence=Presence.NOT_MOUNTED), False),
+    ],
+)
+def test_what_others_put_there_is_alone_where_nothing_of_ours_is(disk: Facts, *, alone: bool) -> None:
+    assert disk.is_others_alone is alone
 
 
 @pytest.mark.parametrize(

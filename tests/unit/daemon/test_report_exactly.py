@@ -30,7 +30,7 @@ def test_a_report_says_all_that_was_seen() -> None:
         strays=("data",),
         stray_count=1,
     )
-    record = Record(handed=OLD, known=True, made="xfs", claims=("c",))
+    record = Record(handed=OLD, known=True, made="xfs", claims=("c",), at_root=True)
     assert disk_report(seen, record, None, None, survey=7) == DiskReport(
         presence=Presence.OK,
         message="slow",
@@ -45,6 +45,7 @@ def test_a_report_says_all_that_was_seen() -> None:
         tenancy=OLD,
         empty=True,
         journal=OLD,
+        at_root=True,
         made="xfs",
         journal_broken=False,
         in_use="pod x",

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from disk_daemon import step
-from disk_daemon.known import Broken, Case, Given, Had, Past, Trash
+from disk_daemon.known import Broken, Case, Entry, Given, Had, Past, Trash
 from disk_daemon.step import decide
 from disk_daemon.verdict import (
     AlreadyDone,
@@ -41,7 +41,7 @@ from tests.unit.daemon.cases import (
     with_order,
     with_volume,
 )
-from tidb_volume.value import Adopt, Presence
+from tidb_volume.value import Adopt, Answer, Presence
 
 DONE = Past(id="order-1", kind="reclaim", ends=OLD, next=NEXT, at="")
 MADE = facts(tenancies=(NEXT,), empty=True)
@@ -211,6 +211,31 @@ def test_what_is_not_there_is_not_put_aside() -> None:
 def test_an_empty_disk_may_be_wiped_whole_but_not_for_a_tenancy_that_is_not_there() -> None:
     assert said(whole(facts(tenancies=()))) == "Do"
     assert said(whole(facts(tenancies=()), ends=OLD)) == "HasData"
+
+
+@pytest.mark.parametrize(
+    ("known", "verdict"),
+    [
+        (entry(at_root=True), "Do"),
+        (entry(), "HasData"),
+        (entry(at_root=True, handed=OTHER), "HasData"),
+        (None, "HasData"),
+    ],
+)
+def test_a_claim_that_had_all_of_the_disk_may_have_left_nothing(known: Entry | None, verdict: str) -> None:
+    over = f"blank:{known.handed if known is not None and known.at_root else ''}::"
+    all_of_it = order(answer="q", whole_disk=True, over=over)
+    found = case(all_of_it, disk=facts(tenancies=()), journal=known)
+    assert said(decide(with_admin(found, wipe_now=Answer(question="q")))) == verdict
+
+
+@pytest.mark.parametrize(
+    ("known", "verdict"),
+    [(entry(handed=""), "Do"), (None, "Do"), (entry(), "HasData"), (entry(at_root=True), "HasData")],
+)
+def test_a_blank_disk_is_not_new_while_a_tenancy_should_be_on_it(known: Entry | None, verdict: str) -> None:
+    first = order(kind="prepare", ends="")
+    assert said(decide(case(first, disk=facts(tenancies=()), journal=known))) == verdict
 
 
 def test_trash_of_many_orders_goes_in_the_order_of_their_names() -> None:

@@ -11,6 +11,10 @@ from tidb_volume.value import Identity, Order
 change = msgspec.structs.replace
 
 
+AT_ROOT = ""
+"""Where a container is that has all of a folder's disk mounted."""
+
+
 class Item(NamedTuple):
     """A piece of data, and the UID of the claim that wrote it (or a stranger's name)."""
 
@@ -43,16 +47,20 @@ class Disk:
 
     def read(self, tenancy: str) -> frozenset[Item]:
         """What whoever has this tenancy finds there."""
-        return frozenset(self.tenancies.get(tenancy, ()))
+        return frozenset(self.strays if tenancy == AT_ROOT else self.tenancies.get(tenancy, ()))
 
     def write(self, tenancy: str, item: Item) -> None:
         """By whoever has it, as long as it is there."""
-        if tenancy in self.tenancies:
+        if tenancy == AT_ROOT:
+            self.strays.add(item)
+        elif tenancy in self.tenancies:
             self.tenancies[tenancy].add(item)
 
     def clear(self, tenancy: str) -> None:
         """By whoever has it: nothing of his is left."""
-        if tenancy in self.tenancies:
+        if tenancy == AT_ROOT:
+            self.strays.clear()
+        elif tenancy in self.tenancies:
             self.tenancies[tenancy].clear()
 
     def shown(self) -> set[str]:

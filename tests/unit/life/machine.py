@@ -36,6 +36,7 @@ from disk_daemon.verdict import (
     Verify,
     Wait,
 )
+from tests.unit.life.disks import AT_ROOT
 from tests.unit.life.disks import Disk as Disk
 from tests.unit.life.disks import Erased as Erased
 from tests.unit.life.disks import Item as Item
@@ -79,11 +80,12 @@ class Machine:
             return Facts(presence=Presence.NOT_MOUNTED, message="nothing is mounted", boot=str(self.boot))
         empty = len(disk.tenancies) == 1 and not any(disk.tenancies.values())
         users = tuple(
-            User(who=f"pod {pod}", root=f"/.tidb-volume/{at.tenancy}")
+            User(who=f"pod {pod}", root=f"/.tidb-volume/{at.tenancy}" if at.tenancy != AT_ROOT else "/")
             for pod, at in (*self.running.items(), *(self.other.running.items() if self.other else ()))
             if at.disk is disk
         )
         return Facts(
+            everyone=tuple(user for user in users if user.root == "/"),
             everyone_unknown="",
             presence=Presence.OK,
             boot=str(self.boot),
@@ -362,7 +364,10 @@ class Child:
         restore = not self._begun and guards.is_asked_back(case)
         shown = self.order.ends in case.disk.tenancies
         entry = self._entry(disk)
-        back = journal.taken_back(entry, disk.identity, self.order, restore=restore, shown=shown)
+        at_root = restore and not case.device and self._facts(disk).is_others_alone
+        back = journal.taken_back(
+            entry, disk.identity, self.order, restore=restore, shown=shown, at_root=at_root
+        )
         self._store(disk, back)
 
     def _erase(self, disk: Disk, order: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from tests.unit.life.cluster import (
     BOUND_BY,
     NAME,
     NODE,
+    SOURCE,
     START,
     Cluster,
     Conflict,
@@ -27,6 +28,7 @@ from tests.unit.life.cluster import (
     spec_of,
 )
 from tests.unit.life.cluster import tenancy as tenancy
+from tests.unit.life.disks import AT_ROOT
 from tests.unit.life.machine import Child, Daemon, Disk, Item, Letter, Machine, Mounted
 from tidb_volume import names
 from tidb_volume.fleet import Fleet
@@ -355,8 +357,9 @@ class Node:
             ref = pv.spec.claim_ref
             if claim.status.phase != "Bound" or ref is None or ref.uid != claim.metadata.uid:
                 continue
-            folder = pv.spec.local.path.rpartition("/")[2]
-            if disk is not None and machine.mounted and folder in disk.tenancies:
+            path = pv.spec.local.path
+            folder = AT_ROOT if path == SOURCE.path else path.rpartition("/")[2]
+            if disk is not None and machine.mounted and (folder == AT_ROOT or folder in disk.tenancies):
                 machine.running[uid] = Mounted(disk, folder, claim.metadata.uid)
 
 

@@ -277,7 +277,12 @@ ELSEWHERE = "that claim is bound to {}; scale its user to 0, delete that claim, 
         ),
         (but(GONE, disk={"content": Content.BLANK}), FORMER, NOTHING.format("blank")),
         (but(GONE, disk={"content": Content.DATA, "content_note": "xfs"}), FORMER, NOTHING.format("xfs")),
-        (but(GONE, disk=AT_THE_ROOT), FORMER, ""),
+        (
+            but(GONE, disk=AT_THE_ROOT),
+            FORMER,
+            "not given to db/data-0: what is at the mount's root (entries of others: x) is not known as"
+            f" tenancy {OLD}; {TAKE_THIS}",
+        ),
         (
             but(GONE, disk=AT_THE_ROOT, spec={"source": Source(device="/dev/x")}),
             FORMER,

@@ -122,8 +122,14 @@ KEPT = but(
     },
     disk={"content_note": "entries of others: x"},
 )
-TOLD = but(KEPT, spec={"order": order(ends="", pv_uid="", withdrawn=True)}, **WITHDRAWN)
-"""The daemon has said that it will not begin."""
+TOLD = but(
+    KEPT,
+    spec={"order": order(ends="", pv_uid="", withdrawn=True)},
+    disk={"journal": NEXT, "at_root": True},
+    **WITHDRAWN,
+)
+"""The daemon has said that it will not begin, and has it journalled whose it is."""
+UNWITNESSED = {"disk": {"at_root": False, "journal": ""}}
 UNLISTED = but(BLANK, desired=None)
 
 
@@ -217,12 +223,15 @@ UNLISTED = but(BLANK, desired=None)
     (but(DATA, spec=ON_ANOTHER, status={"work": FOUND, "question": None}), "@120"),
     # To be given to a claim: the daemon is asked first, what is on record of the disk may be of before.
     (KEPT, f"withdrawn 0: {ASKED_BACK}"),
-    (TOLD, "create d"),
+    (TOLD, "create b"),
     (but(TOLD, mine={"orders": frozenset()}), f"withdrawn 0: {ASKED_BACK}"),
     (but(TOLD, status={"work": RUNNING}), ""),
     (but(TOLD, status={"work": FOUND}), "@30"),
     (but(TOLD, status={"work": FOUND, "retry": at(0)}), f"withdrawn 1: {ASKED_BACK}"),
-    (but(TOLD, disk={"in_use": "x"}), "create d"),
+    (but(TOLD, disk={"in_use": "x"}), "create b"),
+    # Not journalled: asked again after a pause, for the same.
+    (but(TOLD, **UNWITNESSED), "@30"),
+    (but(TOLD, **UNWITNESSED, status={"retry": at(0)}), f"withdrawn 1: {ASKED_BACK}"),
     (
         but(KEPT, spec=ADOPTING_SPEC, disk={"content": Content.BLANK, "content_note": ""}),
         "no order: another leader's order that was never committed",

@@ -60,6 +60,14 @@ UNKNOWN = but(
 """Data that nobody knows, to be kept for a claim."""
 FOUND = but(UNKNOWN, disk={"content": Content.TENANCY, "tenancy": OTHER, "content_note": ""})
 """A tenancy that this record does not know, to be kept for a claim."""
+AT_THE_ROOT = {
+    "content": Content.DATA,
+    "content_note": "entries of others: x",
+    "tenancy": "",
+    "at_root": True,
+}
+WITNESSED = but(UNKNOWN, disk={"journal": OTHER, "at_root": True})
+"""The data that nobody knows, with its tenancy in the journal."""
 
 
 def of(world: World) -> Plan | None:
@@ -122,8 +130,10 @@ def test_data_is_given_while_the_disk_is_cordoned_or_retired_too() -> None:
         but(GONE, disk={"content": Content.BLANK}),
         but(GONE, disk={"content": Content.UNKNOWN}),
         but(GONE, disk={"tenancy": OTHER}),
-        but(UNKNOWN, disk={"content_note": "xfs (label backup)"}),
-        but(UNKNOWN, spec={"source": Source(device="/dev/disk/by-id/x")}),
+        but(GONE, disk={**AT_THE_ROOT, "journal": OTHER}),
+        but(GONE, disk={**AT_THE_ROOT, "journal": OLD, "at_root": False}),
+        but(WITNESSED, disk={"content_note": "xfs (label backup)"}),
+        but(WITNESSED, spec={"source": Source(device="/dev/disk/by-id/x")}),
     ],
 )
 def test_nothing_is_made_while_anything_is_unknown_of_what_is_given(world: World) -> None:
@@ -137,15 +147,18 @@ def test_nothing_is_made_while_anything_is_unknown_of_what_is_given(world: World
         (GONE, made(OLD)),
         (but(GONE, named_claim=THERE), made(OLD, change(CLAIM, uid="claim-2"))),
         (FOUND, made(OTHER)),
-        (UNKNOWN, made(FRESH, path="/data/disk0")),
-        (
-            but(GONE, disk={"content": Content.DATA, "content_note": "entries of others: x", "tenancy": ""}),
-            made(FRESH, path="/data/disk0"),
-        ),
+        (WITNESSED, made(OTHER, path="/data/disk0")),
+        (but(GONE, disk={**AT_THE_ROOT, "journal": OLD}), made(OLD, path="/data/disk0")),
     ],
 )
 def test_the_volume_of_what_is_on_the_disk_is_made_for_that_claim_alone(world: World, plan: Plan) -> None:
     assert of(world) == plan
+
+
+def test_what_is_at_the_root_is_given_once_the_journal_has_it_as_a_tenancy() -> None:
+    """Nothing on the disk tells, once a claim has it, that it is not what was unknown before."""
+    assert of(UNKNOWN) == Plan()
+    assert not answers.not_taken(UNKNOWN, look(UNKNOWN))
 
 
 @pytest.mark.parametrize("fields", [{}, {"admin": {"cordon": True}}])

@@ -260,6 +260,7 @@ def test_what_ends_by_itself_waits_for_nobody_but_where_two_disks_may_be_one() -
     assert {
         "PolicyRetain",
         "PoolKeeps",
+        "AtTheRoot",
         "GoneByHand",
         "RecordLost",
         "HadSince",
