@@ -38,6 +38,7 @@ class Topic(StrEnum):
     INVENTORY = "inventory"
     BREAKER = "breaker"
     CLASS = "class"
+    SURVEY = "survey"
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -54,7 +55,8 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Key(msgspec.Struct, frozen=True):
-    """One thing to look at: a volume by name, a pool's StorageClass by name, or one of the single ones."""
+    """One thing to look at: a volume, a pool's StorageClass or a node's survey by name, or one of the single
+    ones."""
 
     topic: Topic
     name: str = ""
@@ -257,6 +259,9 @@ class Cluster:
         self.queue.add(BREAKER)
         for volume in self.volumes.all():
             self.queue.add(Key(Topic.VOLUME, volume.metadata.name), Priority.LISTED)
+        for report in self.reports.all():
+            if self.nodes.get(report.metadata.name) is None:
+                self.queue.add(Key(Topic.SURVEY, report.metadata.name), Priority.LISTED)
 
     def look_at_edited(self, volumes: Set[str], *, at_start: bool = False) -> None:
         """Have the volumes looked at that an edit concerns. Of a mass, each stays behind what others wait for
@@ -296,6 +301,8 @@ class Cluster:
         old, new, name = change.old, change.new, change.key[1]
         spoken = old is not None and new is not None and old.spec.admin != new.spec.admin
         self._add(Key(Topic.VOLUME, name), change, Priority.LIVE if spoken else self.priority(name))
+        if old is not None and new is None and self.nodes.get(old.spec.node_name) is None:
+            self._look_at_survey(old.spec.node_name, change)
 
     def _pv_told(self, change: Change[Pv]) -> None:
         old, new = change.old, change.new
@@ -336,6 +343,7 @@ class Cluster:
             self._add(INVENTORY, change, Priority.WIDE)
         if old is None or new is None:
             self._look_at_facts(_report_facts(self.reports.get(change.key[1])), change)
+            self._look_at_survey(change.key[1], change)
         for node in (old, new):
             if node is None:
                 continue
@@ -386,6 +394,13 @@ class Cluster:
     def _report_changed(self, change: Change[VolumeNode]) -> None:
         self._look_at(self.volumes.by_index(BY_NODE, change.key[1]), change)
         self._look_at_facts(_report_facts(change.old) ^ _report_facts(change.new), change)
+        if self.nodes.get(change.key[1]) is None:
+            self._look_at_survey(change.key[1], change)
+
+    def _look_at_survey(self, node: str, change: Change[Any]) -> None:
+        """Of a node that goes, comes back, or is gone: what was seen of it may be nobody's any more."""
+        if self.reports.get(node) is not None:
+            self._add(Key(Topic.SURVEY, node), change, Priority.WIDE)
 
     def _pv_of_others_changed(self, change: Change[Pv]) -> None:
         old, new = change.old, change.new

@@ -26,6 +26,7 @@ from volume_controller.act import Actor, NotLeading
 from volume_controller.classes import ClassKeeper
 from volume_controller.cluster import Cluster, Key, Topic
 from volume_controller.inventory import InventoryKeeper
+from volume_controller.surveys import SurveyKeeper
 from volume_controller.tell import Teller
 
 STEPS = 20
@@ -64,6 +65,7 @@ class Term:
         self._actor = Actor(api, cluster, self._memory, teller, self._leads)
         self._inventory = InventoryKeeper(api, cluster, recorder, self._leads)
         self._classes = ClassKeeper(api, cluster, recorder, self._leads)
+        self._surveys = SurveyKeeper(api, cluster, self._leads, wall)
         self._threads = [
             threading.Thread(target=self._work, name=f"worker-{number}") for number in range(workers)
         ]
@@ -119,6 +121,10 @@ class Term:
                     self._actor.reset_breaker()
                 case Topic.CLASS:
                     self._classes.look(key.name)
+                case Topic.SURVEY:
+                    again_s = self._surveys.look(key.name)
+                    if again_s:
+                        self._queue.add_after(key, again_s, Priority.WIDE)
             self._queue.forget(key)
         except NotLeading:
             _log.info("not leading any more; left to the next leader", topic=key.topic.value, name=key.name)

@@ -14,6 +14,7 @@ from tests.api.bench import Bench, until
 from tidb_volume import names
 from tidb_volume.kube import codec, kinds
 from tidb_volume.value import Phase, Volume
+from volume_controller import surveys
 
 pytestmark = pytest.mark.api
 
@@ -191,3 +192,20 @@ def test_a_node_that_shows_many_disks_of_another_is_put_aside(bench: Bench, othe
         bench.wait(folder, Phase.AVAILABLE)
     bench.inventory(text=text.replace(f"{bench.word}: [", f"{other.word}: [/data/new, "))
     other.wait("/data/new", Phase.AVAILABLE)
+
+
+def test_what_was_seen_of_a_machine_that_is_gone_is_deleted_once_no_record_of_it_is_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surveys, "GONE_S", 1.0)
+    bench.inventory("/data/a")
+    bench.start()
+    bench.wait("/data/a", Phase.AVAILABLE)
+    bench.disks.close()
+    bench.api.delete(kinds.NODE, bench.word)
+    time.sleep(3)
+    assert bench.api.find(kinds.TIDB_VOLUME_NODE, bench.word) is not None
+    bench.inventory(text=f"pools: {{{bench.word}: {{onRelease: wipe}}}}")
+    until("the record to go", lambda: bench.api.find(kinds.TIDB_VOLUME, bench.name("/data/a")) is None)
+    until("the survey to go", lambda: bench.api.find(kinds.TIDB_VOLUME_NODE, bench.word) is None)
+    bench.api.create(kinds.NODE, {"metadata": {"name": bench.word}})

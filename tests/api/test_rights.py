@@ -464,6 +464,16 @@ def test_who_may_update_a_volume_for_another_reason_says_nothing_of_its_disk(
     merge(kubectl, "tv node-1-data-a", {"metadata": {"labels": {"c": "d"}}}, f"--as={writer}")
 
 
+def test_what_was_seen_of_a_machine_is_the_daemon_s_to_write_and_the_controller_s_to_clear_away(
+    kubectl: Kubectl, daemon: Kubectl
+) -> None:
+    seen = f"{{apiVersion: {names.API_VERSION}, kind: TidbVolumeNode, metadata: {{name: node-1}}}}"
+    daemon("create", "-f", "-", stdin=seen)
+    with pytest.raises(RefusedError, match="forbidden"):
+        daemon("delete", "tidbvolumenodes", "node-1")
+    kubectl("delete", "tidbvolumenodes", "node-1", f"--as={CONTROLLER}")
+
+
 def test_the_controller_says_nothing_for_people(kubectl: Kubectl) -> None:
     with pytest.raises(RefusedError, match="volume-controller may not say this"):
         merge(kubectl, "tv node-1-data-a", {"spec": {"admin": {"hold": True}}}, f"--as={CONTROLLER}")

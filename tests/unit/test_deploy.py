@@ -82,6 +82,8 @@ def test_the_controller_touches_no_pod_claim_or_node_and_not_the_stop_button() -
     writes = {right for right in rights("controller") if right[1] not in {"get", "list", "watch"}}
     people = {"pods", "persistentvolumeclaims", "nodes", "tidbvolumefleets"}
     assert {what for what, _ in writes} & people == set()
+    surveys = {verb for what, verb in writes if what.startswith("tidbvolumenodes")}
+    assert surveys == {"create", "delete", "update", "patch"}, "what outlives a volume is written there"
 
 
 def test_the_controller_is_confined() -> None:
