@@ -31,6 +31,8 @@ class Mount(Value):
     parent: int = 0
     """The id of the mount that it is mounted on."""
     fs_type: str = ""
+    source: str = ""
+    """What was mounted, by the word of who did: a device's name, or anything."""
     options: tuple[str, ...] = ()
     shared: bool = False
     """Unmounting it here unmounts it elsewhere too."""

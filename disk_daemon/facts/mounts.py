@@ -53,7 +53,7 @@ def parse(table: bytes) -> Iterator[Mount]:
             continue
         fields = os.fsdecode(line).split(" ")
         rest = fields.index("-", 6)
-        fs_type, _, own, *_ = fields[rest + 1 :]
+        fs_type, source, own, *_ = fields[rest + 1 :]
         yield Mount(
             id=int(fields[0]),
             parent=int(fields[1]),
@@ -61,6 +61,7 @@ def parse(table: bytes) -> Iterator[Mount]:
             root=plain(fields[3]),
             target=plain(fields[4]),
             fs_type=fs_type,
+            source=plain(source),
             options=(*fields[5].split(","), *own.split(",")),
             shared=any(field.startswith("shared:") for field in fields[6:rest]),
         )

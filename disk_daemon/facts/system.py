@@ -2,6 +2,9 @@
 
 Asked of the kernel by device number, for each folder that a node cannot do without, so that a kubelet whose
 folder is a link to `/data/kubelet` is found as well. A folder that is not there asks for nothing.
+
+Files of a btrfs or an overlay have a number that is no device's. What such a folder lies on is found by its
+mount: the device that was mounted, with all others of its btrfs, or what the layers lie on in turn.
 """
 
 from __future__ import annotations
@@ -9,8 +12,14 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
 
-from disk_daemon.facts import mounts
+from disk_daemon import kernel
+from disk_daemon.facts import hardware, mounts
+from disk_daemon.known import Mount
 from disk_daemon.shown import escaped
 
 VITAL = (
@@ -47,15 +56,84 @@ def serves(device: int, also: tuple[str, ...] = ()) -> str:
     return lives(device, also) or (f"swap {found}" if found else "")
 
 
-def lives(device: int, also: tuple[str, ...] = ()) -> str:
+def _mount_of(path: str) -> Mount | None:
+    """The mount that a path lies on."""
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return mounts.by_id(mounts.read(), kernel.mount_id(fd))
+    finally:
+        os.close(fd)
+
+
+class Host(NamedTuple):
+    """Who is asked about the paths of the machine."""
+
+    stat: Callable[[str], os.stat_result] = os.stat
+    mount_of: Callable[[str], Mount | None] = _mount_of
+    btrfs: Path = hardware.SYS / "fs" / "btrfs"
+
+
+_HOST = Host()
+_LAYERS = ("lowerdir", "lowerdir+", "upperdir", "workdir", "datadir+")
+"""Options of an overlay that name folders (Documentation/filesystems/overlayfs.rst)."""
+_DEEPEST = 4
+"""An overlay may lie on another, two deep; each may be on a btrfs."""
+
+
+def lives(device: int, also: tuple[str, ...] = (), host: Host = _HOST) -> str:
     """The folder of the system's that lies on a device number; empty: none known."""
     for path in (*VITAL, *also):
-        try:
-            if os.stat(path).st_dev == device:
-                return path
-        except FileNotFoundError:
-            continue
+        if device in _under(path, host, _DEEPEST):
+            return path
     return ""
+
+
+def _under(path: str, host: Host, deep: int) -> Iterator[int]:
+    """The numbers of the devices that a path lies on: none where there is nothing by that name."""
+    try:
+        about = host.stat(path)
+        yield about.st_dev
+        if os.major(about.st_dev) or not deep:
+            return
+        mount = host.mount_of(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if mount is None:
+        return
+    for each in made_of(mount):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            kind = host.stat(each)
+            if stat.S_ISBLK(kind.st_mode):
+                yield kind.st_rdev
+                yield from _fellows(kind.st_rdev, host.btrfs)
+            elif not stat.S_ISDIR(kind.st_mode) or mount.fs_type == "overlay":
+                # Of anything but an overlay a folder is a name that a server or a hypervisor knows it by.
+                yield from _under(each, host, deep - 1)
+
+
+def made_of(mount: Mount) -> tuple[str, ...]:
+    """The paths of what a mount without a number of its own is made of: devices, an image, an overlay's
+    layers."""
+    if mount.fs_type == "overlay":
+        named = (option.partition("=") for option in mount.options)
+        paths = [each for name, _, value in named if name in _LAYERS for each in value.split(":")]
+    else:
+        paths = mount.source.split(":") if mount.fs_type == "bcachefs" else [mount.source]
+    return tuple(mounts.plain(each) for each in paths if each.startswith("/"))
+
+
+def _fellows(device: int, btrfs: Path) -> tuple[int, ...]:
+    """All devices of the mounted btrfs that a device is one of."""
+    for devices in btrfs.glob("*/devices"):
+        numbers = tuple(_number(each) for each in devices.iterdir())
+        if device in numbers:
+            return numbers
+    return ()
+
+
+def _number(entry: Path) -> int:
+    major, minor = (entry / "dev").read_text().split(":")
+    return os.makedev(int(major), int(minor))
 
 
 def swapped_to(table: bytes) -> tuple[str, ...]:
