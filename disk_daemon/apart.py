@@ -20,7 +20,7 @@ from contextlib import suppress
 
 from disk_daemon.facts import mounts, process
 from disk_daemon.known import Mount
-from disk_daemon.observe import said
+from disk_daemon.shown import said
 from tidb_volume.value import Value
 
 NAME = "tidb-volume"

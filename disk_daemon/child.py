@@ -9,13 +9,15 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
 from disk_daemon import alone, kernel, mounting, survey, witness, zygote
 from disk_daemon.facts.folder import Rules
-from disk_daemon.jobs import Ask, Hangs, Job, Message, Recalled, Tell
+from disk_daemon.jobs import Ask, Crashed, Hangs, Job, Message, Recalled, Tell
 from disk_daemon.known import Live
+from disk_daemon.shown import escaped, said
 from disk_daemon.wipe import carry, frame
 from tidb_volume.value import Work
 
@@ -58,6 +60,16 @@ def _at(job: Job, link: Line, rules: Rules) -> Message:
             return witness.observe(job, rules)
 
 
+def _with(rules: Rules, job: Job, lock: int | None) -> Rules:
+    """The rules for one job, with what is so just now of the daemon's own folder."""
+    why = alone.unwritable(rules.state, job.volume)
+    return msgspec.structs.replace(rules, kept=() if lock is None else (lock,), unwritable=why)
+
+
+def _said(error: BaseException) -> str:
+    return said(error) if isinstance(error, OSError) else escaped(f"{type(error).__name__}: {error}")
+
+
 def worker(rules: Rules, host_pid: int) -> zygote.Work:
     """The work of every child of this daemon. host_pid: a process in the host's mount namespace."""
 
@@ -79,8 +91,10 @@ def worker(rules: Rules, host_pid: int) -> zygote.Work:
                             begun = frame.known_as_begun(here.state, job)
                             link.say(msgspec.structs.replace(lock, begun=begun))
                         else:
-                            link.say(_at(job, link, msgspec.structs.replace(here, kept=(lock,))))
-        except BaseException:
+                            link.say(_at(job, link, _with(here, job, lock)))
+        except BaseException as error:
+            with suppress(OSError):
+                Line(line).say(Crashed(said=_said(error)))
             traceback.print_exc(file=sys.stderr)
             sys.stderr.flush()
             raise

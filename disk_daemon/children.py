@@ -7,6 +7,7 @@ and the zygote has reaped it, its disk gets no other.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 
@@ -38,10 +39,21 @@ class Child:
         self.patience_s = patience_s
         self.was_killed = False
         self.silence_told = False
+        self.last_words = ""
+        """What it said of the error that it ends by."""
 
     def heard(self, now: float) -> None:
         """It said something."""
         self.heard_at, self.silence_told = now, False
+
+    def ended_how(self, status: int) -> str:
+        """How it ended without its last word, for people. status: what wait(2) gave."""
+        if self.last_words:
+            return f"with {self.last_words}"
+        code = os.waitstatus_to_exitcode(status)
+        if code >= 0:
+            return f"with exit status {code}, and the daemon's log may say why"
+        return f"by {signal.Signals(-code).name}; if nobody sent that, for want of memory"
 
     def answer(self, live: Live) -> None:
         """Give the child the reading that it waits for; one that is gone needs none.

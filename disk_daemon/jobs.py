@@ -56,6 +56,8 @@ class Record(Value):
     """What a device was made into (tidb_volume/shape.py)."""
     at_root: bool = False
     """The tenancy handed over lies at the mount's own root."""
+    unwritable: str = ""
+    """Why nothing can be journalled now, for people."""
 
 
 class Ended(Value, frozen=True, tag="ended"):
@@ -105,7 +107,13 @@ class Hangs(Value, frozen=True, tag="hangs"):
     begun: bool = False
 
 
-Message = Ask | Tell | Ended | Surveyed | Recalled | Mounted | Hangs
+class Crashed(Value, frozen=True, tag="crashed"):
+    """The child ends by an error that nobody thought of. `said`: which, for people."""
+
+    said: str
+
+
+Message = Ask | Tell | Ended | Surveyed | Recalled | Mounted | Hangs | Crashed
 
 
 class Link(Protocol):

@@ -18,7 +18,7 @@ import msgspec
 from disk_daemon import kernel, minded, news
 from disk_daemon.children import NEVER, Child, Children
 from disk_daemon.facts import mounts
-from disk_daemon.jobs import Ask, Ended, Hangs, Job, Message, Mounted, Recalled, Surveyed, Tell
+from disk_daemon.jobs import Ask, Crashed, Ended, Hangs, Job, Message, Mounted, Recalled, Surveyed, Tell
 from disk_daemon.known import Facts, Live
 from disk_daemon.loop import READ
 from disk_daemon.minded import Minded
@@ -221,6 +221,8 @@ class Keeper:
                 self._hangs(known, child, message)
             case Hangs():
                 _log.warning("mount", volume=child.job.volume, said=message.said)
+            case Crashed():
+                child.last_words = message.said
 
     def exited(self, child: Child, status: int) -> None:
         """A child is gone, after all that it said."""
@@ -367,7 +369,7 @@ class Keeper:
         self._teller.write(known)
 
     def _ended(self, known: Minded, child: Child, ended: Ended) -> None:
-        known.ended = ended
+        known.ended, known.crash_pause_s = ended, 0.0
         if not minded.is_mountable(known):
             known.not_mounted = ""
         known.observe_at = self._clock() + minded.OBSERVE_EVERY_S
@@ -434,12 +436,21 @@ class Keeper:
         known.holders = ()
 
     def _crashed(self, known: Minded, child: Child, status: int) -> None:
-        if child.job.kind == "observe":
-            known.observe_at = self._clock() + minded.FIRST_RETRY_S["crash"]
-            return
-        minded.wait(known, "crash", self._clock())
-        said = f"its process ended with status {status}; it is tried again"
-        self._told(known, self._work(known, WorkState.RUNNING, "Interrupted", said))
+        said, now = f"its process ended {child.ended_how(status)}; it is tried again", self._clock()
+        match child.job.kind:
+            case "mount" if not child.was_killed:
+                self._mount_tried(known, child, Mounted(ok=False, said=said))
+            case "observe" if child.was_killed:  # that it gave no answer is told
+                known.observe_at = now + minded.FIRST_RETRY_S["crash"]
+            case "observe":
+                again = known.crash_pause_s > 0  # one may have been ended by hand, or for memory
+                minded.crashed(known, now)
+                if again:
+                    self._unanswered(known, f"it cannot be looked at: {said}", Presence.HINDERED)
+                    self._report_all()
+            case "order":
+                minded.wait(known, "crash", now)
+                self._told(known, self._work(known, WorkState.RUNNING, "Interrupted", said))
 
     def _kill(self, child: Child) -> None:
         assert self._children is not None
@@ -477,10 +488,10 @@ class Keeper:
         self._follow(known, found.pids)
         self._report_all()
 
-    def _unanswered(self, known: Minded, said: str) -> None:
+    def _unanswered(self, known: Minded, said: str, presence: Presence = Presence.STUCK) -> None:
         """The disk is as it was seen last, but does not answer."""
-        before = known.ended or Ended(seen_at=0.0, facts=Facts(presence=Presence.STUCK))
-        facts = msgspec.structs.replace(before.facts, presence=Presence.STUCK, message=said)
+        before = known.ended or Ended(seen_at=0.0, facts=Facts(presence=presence))
+        facts = msgspec.structs.replace(before.facts, presence=presence, message=said)
         known.ended = msgspec.structs.replace(before, facts=facts, seen_at=kernel.boottime())
 
     def _work(self, known: Minded, state: WorkState, reason: str, message: str) -> Work:

@@ -71,6 +71,8 @@ class Minded(msgspec.Struct):
     changed: bool = False
     """Something that bears on the order is another since the child at work was made, which may not have seen
     it: what it found to wait for may be over."""
+    crash_pause_s: float = 0.0
+    """How long the next look is put off, since the last one ended without an answer."""
     holders: tuple[int, ...] = ()
     """Descriptors (pidfd) of processes whose end may end the wait."""
     answered: tuple[str, bool] = ("", False)
@@ -185,6 +187,12 @@ def wait(minded: Minded, until: Until, now: float) -> None:
     pause = min(longest, minded.retry_pause_s * 2) if minded.waits_until == until else FIRST_RETRY_S[until]
     minded.waits_until, minded.retry_pause_s = until, pause
     minded.retry_at = now + pause
+
+
+def crashed(minded: Minded, now: float) -> None:
+    """Note that a look ended without an answer: each further one comes later."""
+    minded.crash_pause_s = min(LONGEST_RETRY_S, minded.crash_pause_s * 2 or FIRST_RETRY_S["crash"])
+    minded.observe_at = now + minded.crash_pause_s
 
 
 def found_waiting(minded: Minded, until: Until, now: float) -> None:

@@ -18,7 +18,7 @@ from disk_daemon.facts import device, folder, hardware, mounts
 from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.jobs import Job, Mounted
 from disk_daemon.known import Entry, Made
-from disk_daemon.observe import said
+from disk_daemon.shown import said
 from tidb_volume import mount_options, names
 from tidb_volume.identity import same_hardware
 from tidb_volume.value import Identity, VolumeMode

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
+
+import msgspec
 
 from disk_daemon import journal, kernel
 from disk_daemon.facts import device, folder
 from disk_daemon.jobs import Ended, Job, Record
 from disk_daemon.known import Broken, Facts, Journal
-from disk_daemon.shown import escaped, shown
+from disk_daemon.shown import said
 from tidb_volume.value import Presence
 
 Look = Callable[[int, str, folder.Rules], Facts]
@@ -59,7 +60,8 @@ def _stuck(error: OSError | ValueError, rules: folder.Rules) -> Facts:
 
 def record_of(facts: Facts, rules: folder.Rules) -> Record:
     """What a report shows of the journal's entry for the disk that was seen."""
-    return recorded(journal.load(rules.state, facts.identity) if facts.identity else None)
+    found = recorded(journal.load(rules.state, facts.identity) if facts.identity else None)
+    return msgspec.structs.replace(found, unwritable=rules.unwritable)
 
 
 def recorded(known: Journal) -> Record:
@@ -76,14 +78,4 @@ def recorded(known: Journal) -> Record:
         claims=claims,
         made=journal.shape(known),
         at_root=known.at_root,
-    )
-
-
-def said(error: OSError) -> str:
-    """An error of the system for people, its name first."""
-    name = errno.errorcode.get(error.errno or 0, "OSError")
-    where: object = error.filename
-    what = escaped(str(error.strerror or error))
-    return (
-        f"{name}: {what}: '{shown(where)}'" if where and isinstance(where, str | bytes) else f"{name}: {what}"
     )

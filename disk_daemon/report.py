@@ -53,6 +53,8 @@ def disk_report(
     if recorded is not None and facts.identity is not None and not same(recorded, facts.identity):
         presence = Presence.WRONG_DISK
         message = f"recorded is {words(recorded)}, there is {words(facts.identity)}"
+    elif record.unwritable:
+        presence, message = Presence.HINDERED, record.unwritable
     content, tenancy = facts.content, facts.tenancy
     return DiskReport(
         presence=presence,

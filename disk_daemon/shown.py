@@ -7,6 +7,8 @@ as they are.
 
 from __future__ import annotations
 
+import errno
+
 LONGEST = 80
 _ELLIPSIS = "…"
 _SURROGATES = range(0xDC80, 0xDD00)
@@ -45,3 +47,13 @@ def carried(path: str) -> str:
     except UnicodeEncodeError:
         return escaped(path)
     return path
+
+
+def said(error: OSError) -> str:
+    """An error of the system for people, its name first."""
+    name = errno.errorcode.get(error.errno or 0, "OSError")
+    where: object = error.filename
+    what = escaped(str(error.strerror or error))
+    return (
+        f"{name}: {what}: '{shown(where)}'" if where and isinstance(where, str | bytes) else f"{name}: {what}"
+    )

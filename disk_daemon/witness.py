@@ -12,12 +12,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from disk_daemon import journal, kernel, mounting
+import msgspec
+
+from disk_daemon import alone, journal, kernel, mounting
 from disk_daemon.claims import news
 from disk_daemon.facts import device, folder
 from disk_daemon.jobs import Ended, Job
 from disk_daemon.known import Entry, Facts
 from disk_daemon.observe import look_at, record_of
+from disk_daemon.shown import said
 from tidb_volume.obs.log import Log
 
 _log = Log(__name__)
@@ -33,6 +36,9 @@ def observe(job: Job, rules: folder.Rules) -> Ended:
         pass  # an order is at work on it, and who had it is no news then; else the next look comes
     except (OSError, folder.Absent) as error:
         _log.warning("a claim is not journalled", volume=job.volume, error=str(error))
+        if isinstance(error, OSError) and str(error.filename).startswith(rules.state):
+            why = alone.words(rules.state, f"{said(error)}: a claim is not journalled")
+            rules = msgspec.structs.replace(rules, unwritable=rules.unwritable or why)
     return Ended(seen_at=seen_at, facts=facts, record=record_of(facts, rules))
 
 

@@ -105,6 +105,8 @@ class Presence(StrEnum):
     OCCUPIED = "Occupied"
     """Part of something else: partitions, LVM, RAID, encryption, a file system that machines share."""
     STUCK = "Stuck"
+    HINDERED = "Hindered"
+    """It may well be as it should, and the daemon cannot do its work on it: the message says why."""
 
 
 class DiskReport(Value):

@@ -80,6 +80,11 @@ _ALL = [
         "the disk does not answer{note}",
         "look at the kernel's log of {node}; a disk that hangs is usually dying: replace it",
     ),
+    Reason(
+        "Hindered",
+        "the daemon of {node} cannot do its work on it{note}; meanwhile it is neither offered nor wiped",
+        "put right what it says; nothing has to be answered",
+    ),
     Reason("Never", "the glob {note} under `never` forbids it", "remove the glob or the entry"),
     Reason(
         "HasData",

@@ -32,6 +32,7 @@ _WARNINGS = frozenset(
         "Foreign",
         "HasData",
         "Stuck",
+        "Hindered",
         "NotMounted",
         "NotPresent",
         "GoneByHand",

@@ -53,6 +53,8 @@ class Rules(msgspec.Struct, frozen=True):
     """The mount namespace that our programs are in, as a descriptor; -1: this one."""
     kept: tuple[int, ...] = ()
     """Descriptors of locks that our programs inherit (alone.py)."""
+    unwritable: str = ""
+    """Why `state` cannot be written just now, for people; empty: as far as is known, it can."""
 
     def place(self, volume: str) -> str:
         """Where the file system of a device entry is mounted."""

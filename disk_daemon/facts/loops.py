@@ -86,7 +86,7 @@ def _answered(loop: Path, nodes: str, state: str, server: Mount) -> Backing:
     return found or Backing(device=os.makedev(*map(int, server.device.split(":"))), inode=0, node=0)
 
 
-def _within(seconds: float, loop: Path, nodes: str, lock: int) -> Backing | None:
+def _within(seconds: float, loop: Path, nodes: str, lock: int | None) -> Backing | None:
     """Ask in a process of its own, which keeps the lock and nothing else: the disk that is looked at would be
     in use as long as it hangs. None: there is no answer."""
     answers, told = os.pipe()

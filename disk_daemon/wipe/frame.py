@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from disk_daemon import audit, guards, journal, kernel, observe, step
+from disk_daemon import audit, guards, journal, kernel, observe, shown, step
 from disk_daemon.facts import folder
 from disk_daemon.guards import When
 from disk_daemon.jobs import Ended, Job, Link
@@ -124,7 +124,7 @@ class Carrier:
         except ForeignMount as error:
             return self._failed("ForeignMount", str(error))
         except OSError as error:
-            return self._failed(errno.errorcode.get(error.errno or 0, "OSError"), observe.said(error))
+            return self._failed(errno.errorcode.get(error.errno or 0, "OSError"), shown.said(error))
 
     # --- reading and looking -----------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ def settled(world: World) -> World:
     return change(world, volume=change(world.volume, status=status))
 
 
-@pytest.mark.parametrize("presence", ["NotPresent", "WrongDisk", "Stuck", "NotMounted"])
+@pytest.mark.parametrize("presence", ["NotPresent", "WrongDisk", "Stuck", "Hindered", "NotMounted"])
 def test_the_trouble_of_a_disk_that_a_claim_has_is_told_on_volume_and_claim_once(presence: str) -> None:
     world = but(settled(BOUND), disk={"presence": Presence(presence), "message": "so it is"})
     events, counts = told(world)

@@ -27,6 +27,7 @@ PERSON = (
     "NotMadeReady",
     "WrongDisk",
     "Stuck",
+    "Hindered",
     "Terminating",
     "HasData",
     "GoneByHand",

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from disk_daemon import journal, kernel, nvme, observe, tools, uevents, zygote
+from disk_daemon import journal, kernel, nvme, observe, shown, tools, uevents, zygote
 from disk_daemon.children import Child, Children
 from disk_daemon.facts import build, hardware, loops, mounts, openers, process, system
 from disk_daemon.facts.folder import Rules
@@ -409,7 +409,7 @@ def test_whatever_mkfs_prints_is_told_in_one_line(err: str, status: int, kind: s
         pytest.raises(OSError, match=f"mkfs.{kind} ended with {status}") as failed,
     ):
         tools.make_filesystem(-1, 0, kind, "u")
-    assert observe.said(failed.value).isprintable()
+    assert shown.said(failed.value).isprintable()
 
 
 def test_what_a_look_does_not_understand_is_told_of_the_disk(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_what_is_not_said_otherwise() -> None:
     known = Minded(volume(order()))
     assert (known.name, known.uid) == ("v", "uid-1")
     assert (known.writing, known.waits_until, known.answered) == (False, "", ("", False))
-    assert known.not_mounted == ""
+    assert (known.not_mounted, known.crash_pause_s) == ("", 0)
 
 
 # --- which order is still to be carried out ---
@@ -384,3 +384,10 @@ def test_tenancies_are_those_of_the_journal_and_of_the_order(
     known: Minded | None, given: Order | None, found: tuple[str, ...]
 ) -> None:
     assert minded.tenancies(known, given) == found
+
+
+def test_looks_that_crash_come_later_each_time_and_not_later_than_that() -> None:
+    known = of()
+    for pause in (1, 2, 4, 8, 16, 30, 30, 30):
+        minded.crashed(known, NOW)
+        assert (known.crash_pause_s, known.observe_at) == (pause, NOW + pause)

@@ -111,6 +111,15 @@ def test_why_a_journal_cannot_be_read_is_told() -> None:
     assert told().message == ""
 
 
+def test_while_nothing_can_be_journalled_a_disk_is_told_with_all_that_is_seen_of_it() -> None:
+    cannot = msgspec.structs.replace(KNOWN, unwritable="EROFS")
+    report = told(cannot)
+    assert report == msgspec.structs.replace(told(), presence=Presence.HINDERED, message="EROFS")
+    recorded = msgspec.structs.replace(DISK, serial="S2")
+    assert disk_report(facts(), cannot, recorded, None).presence is Presence.WRONG_DISK
+    assert told(cannot, presence=Presence.STUCK, message="why").message == "why"
+
+
 def test_a_tenant_who_writes_does_not_change_the_report() -> None:
     report = told(used_bytes=52, capacity_bytes=100)
     assert report.used_bytes == 50
