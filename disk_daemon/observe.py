@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 import msgspec
@@ -10,7 +11,7 @@ from disk_daemon import journal, kernel
 from disk_daemon.facts import device, folder
 from disk_daemon.jobs import Ended, Job, Record
 from disk_daemon.known import Broken, Facts, Journal
-from disk_daemon.shown import said
+from disk_daemon.shown import said, shown
 from tidb_volume.value import Presence
 
 Look = Callable[[int, str, folder.Rules], Facts]
@@ -54,8 +55,27 @@ def look(path: str, rules: folder.Rules, how: Look = folder.look) -> Facts:
 
 def _stuck(error: OSError | ValueError, rules: folder.Rules) -> Facts:
     """A ValueError: something that the kernel or the disk says is not understood."""
+    found = _in_the_way(error)
+    if found:
+        return Facts(presence=Presence.HINDERED, message=found, boot=folder.boot_id(rules))
     what = said(error) if isinstance(error, OSError) else folder.why(error)
     return Facts(presence=Presence.STUCK, message=what, boot=folder.boot_id(rules))
+
+
+_IN_THE_WAY = {
+    errno.EXDEV: "something is mounted at {name} on the disk: unmount it",
+    errno.ELOOP: "{name} on the disk is a symlink and no folder: remove it",
+    errno.ENOTDIR: "{name} on the disk is a file or a symlink and no folder: move it away",
+}
+
+
+def _in_the_way(error: OSError | ValueError) -> str:
+    """What somebody put where a folder of the disk should be, and the way out; empty: it is not that. What is
+    opened below the disk's root is named without a path."""
+    name: object = error.filename if isinstance(error, OSError) else None
+    if not isinstance(name, str) or name.startswith("/"):
+        return ""
+    return _IN_THE_WAY.get(getattr(error, "errno", 0), "").format(name=f"'{shown(name)}'")
 
 
 def record_of(facts: Facts, rules: folder.Rules) -> Record:

@@ -184,9 +184,16 @@ def test_a_virtual_disk_is_refused_unless_they_are_accepted(disk: Disk, rules: R
     assert "--virtual-disks" in facts.message
 
 
-@pytest.mark.parametrize("kind", ["symlink", "file", "mount"])
-def test_our_folder_replaced_by_something_else_is_never_entered(
-    disk: Disk, other_disk: Disk, rules: Rules, kind: str
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("symlink", "'.tidb-volume' on the disk is a file or a symlink and no folder: move it away"),
+        ("file", "'.tidb-volume' on the disk is a file or a symlink and no folder: move it away"),
+        ("mount", "something is mounted at '.tidb-volume' on the disk: unmount it"),
+    ],
+)
+def test_our_folder_replaced_by_something_else_is_never_entered_and_what_lies_there_is_said(
+    disk: Disk, other_disk: Disk, rules: Rules, kind: str, said: str
 ) -> None:
     identity = identity_of(disk, rules)
     victim = other_disk.path / OLD
@@ -199,7 +206,9 @@ def test_our_folder_replaced_by_something_else_is_never_entered(
     else:
         disk.ours.mkdir()
         subprocess.run(["mount", "--bind", other_disk.path, disk.ours], check=True)
-    assert facts_of(disk, rules).presence is Presence.STUCK
+    facts = facts_of(disk, rules)
+    assert facts.presence is Presence.HINDERED, "it answers, and is not to be replaced"
+    assert facts.message == said
     ended = obey(disk, reclaim(identity), rules)
     assert works(ended.work)[0] == "failed"
     assert (victim / "file").read_text() == "stays"

@@ -74,6 +74,11 @@ def said(world: World) -> str:
     assert disk is not None, "what is missing is missing on a disk"
     other = f"tenancy {disk.tenancy}" if disk.tenancy else "nothing that we made"
     text = f"tenancy {status.tenancy} is not to be seen on it, there is {disk.content_note or other}"
+    if disk.journal_broken and disk.message:
+        # While there is a journal that may say otherwise, no order takes the disk up.
+        text = f"{text}; {disk.message}; look at it, then move it away on {world.volume.spec.node_name}"
+        if world.volume.spec.volume_mode != "Block":
+            text = f"{text}: where none is, the tenancy is found on the disk itself, and mounted by an order"
     text = f"{text}; nothing is wiped; if it is not to come back, delete the claim: the pod gets another disk"
     if world.volume.spec.volume_mode == "Block":
         node = names.block_node(status.tenancy)

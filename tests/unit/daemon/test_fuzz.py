@@ -7,6 +7,7 @@ may reach a terminal as it is.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -410,6 +411,25 @@ def test_whatever_mkfs_prints_is_told_in_one_line(err: str, status: int, kind: s
     ):
         tools.make_filesystem(-1, 0, kind, "u")
     assert shown.said(failed.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("error", "presence"),
+    [
+        (OSError(errno.EXDEV, "so", ".tidb-volume"), Presence.HINDERED),
+        (OSError(errno.ENOTDIR, "so", "lost+found"), Presence.HINDERED),
+        (OSError(errno.ENOTDIR, "so", "/dev/x"), Presence.STUCK),
+        (OSError(errno.EIO, "so", ".tidb-volume"), Presence.STUCK),
+        (OSError(errno.EIO, "so"), Presence.STUCK),
+    ],
+)
+def test_what_lies_in_the_way_on_a_disk_is_told_from_one_that_does_not_answer(
+    tmp_path: Path, error: OSError, presence: Presence
+) -> None:
+    def how(fd: int, path: str, rules: Rules) -> Facts:
+        raise error
+
+    assert observe.look(str(tmp_path), Rules(), how).presence is presence
 
 
 def test_what_a_look_does_not_understand_is_told_of_the_disk(tmp_path: Path) -> None:

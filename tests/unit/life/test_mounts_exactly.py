@@ -175,6 +175,25 @@ SAID = (
     ("world", "said"),
     [
         (LOST, SAID.format("xfs (u1)")),
+        (
+            but(LOST, disk={"journal_broken": True, "message": "the journal j is damaged"}),
+            SAID.format(
+                "xfs (u1); the journal j is damaged; look at it, then move it away on node-1: where none is,"
+                " the tenancy is found on the disk itself, and mounted by an order"
+            ),
+        ),
+        (
+            but(
+                LOST,
+                spec={"volume_mode": "Block"},
+                disk={"journal_broken": True, "message": "the journal j is damaged"},
+            ),
+            SAID.format("xfs (u1); the journal j is damaged; look at it, then move it away on node-1")
+            + f"; nothing on a raw device says whose it is: if it is right, make its"
+            f" node /dev/tidb-volume/{OLD} by hand",
+        ),
+        (but(LOST, disk={"journal_broken": True}), SAID.format("xfs (u1)")),
+        (but(LOST, disk={"message": "m"}), SAID.format("xfs (u1)")),
         (but(LOST, disk={"content_note": ""}), SAID.format("nothing that we made")),
         (but(LOST, disk={"content_note": "", "tenancy": OTHER}), SAID.format(f"tenancy {OTHER}")),
         (ORDERED, SAID.format("xfs (u1)")),
