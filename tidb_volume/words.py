@@ -26,9 +26,15 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 def _answer(word: str) -> str:
-    """How to answer a question for which the CLI has no verb of its own; braces stand for `str.format`."""
-    patch = f'{{{{"spec":{{{{"admin":{{{{"{word}":{{{{"question":"ID"}}}}}}}}}}}}}}}}'
-    return f"kubectl patch tv {{volume}} --type merge -p '{patch}', ID being its status.question.id"
+    """How to answer a question for which the CLI has no verb of its own; braces stand for `str.format`.
+
+    What decides over data is signed (deploy/admission/words.yaml); giving it back to its owner need not be.
+    """
+    signed = "" if word == "restore" else ',"by":"ME"'
+    who = " and ME your name (kubectl auth whoami)" if signed else ""
+    patch = f'{{"spec":{{"admin":{{"{word}":{{"question":"ID"{signed}' + "}" * 4
+    patch = patch.replace("{", "{{").replace("}", "}}")
+    return f"kubectl patch tv {{volume}} --type merge -p '{patch}', ID being its status.question.id{who}"
 
 
 def how_to_answer(volume: str, word: str) -> str:

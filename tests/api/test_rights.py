@@ -408,6 +408,7 @@ def test_the_marks_of_others_are_theirs_and_a_finalizer_may_go(kubectl: Kubectl)
 # --- people -------------------------------------------------------------------------------------------------
 
 Q = {"question": "q"}
+SIGNED = {**Q, "by": "destroy"}
 OPERATE: list[dict[str, Any]] = [
     {"cordon": True},
     {"retire": True},
@@ -417,13 +418,13 @@ OPERATE: list[dict[str, Any]] = [
     {"restore": Q},
 ]
 DESTROY: list[dict[str, Any]] = [
-    {"adopt": {**Q, "action": "Wipe"}},
-    {"adopt": {**Q, "action": "Keep", "claim": {"namespace": "a", "name": "b"}}},
-    {"wipeNow": Q},
-    {"approve": Q},
-    {"acceptIdentity": Q},
-    {"forget": Q},
-    {"restore": {**Q, "claim": {"namespace": "a", "name": "b"}}},
+    {"adopt": {**SIGNED, "action": "Wipe"}},
+    {"adopt": {**SIGNED, "action": "Keep", "claim": {"namespace": "a", "name": "b"}}},
+    {"wipeNow": SIGNED},
+    {"approve": SIGNED},
+    {"acceptIdentity": SIGNED},
+    {"forget": SIGNED},
+    {"restore": {**SIGNED, "claim": {"namespace": "a", "name": "b"}}},
 ]
 
 
@@ -446,11 +447,16 @@ def test_who_decides_over_data_needs_more(kubectl: Kubectl, word: dict[str, Any]
 
 
 @pytest.mark.parametrize("word", ["adopt", "wipeNow", "approve", "acceptIdentity", "forget", "restore"])
-def test_nobody_answers_under_another_s_name(kubectl: Kubectl, word: str) -> None:
-    said = {**Q, **({"action": "Wipe"} if word == "adopt" else {})}
-    jane, destroy = ({"spec": {"admin": {word: {**said, "by": by}}}} for by in ("jane", "destroy"))
-    with pytest.raises(RefusedError, match="by names who says it"):
-        merge(kubectl, "tv node-1-data-a", jane, "--as=destroy")
+def test_nobody_answers_under_another_s_name_or_under_none(kubectl: Kubectl, word: str) -> None:
+    more: dict[str, Any] = {
+        "adopt": {"action": "Wipe"},
+        "restore": {"claim": {"namespace": "a", "name": "b"}},
+    }
+    said = {**Q, **more.get(word, {})}
+    destroy = {"spec": {"admin": {word: {**said, "by": "destroy"}}}}
+    for by in ({"by": "jane"}, {"by": ""}, {}):
+        with pytest.raises(RefusedError, match='by names who says it, for the record: "by":"destroy"'):
+            merge(kubectl, "tv node-1-data-a", {"spec": {"admin": {word: {**said, **by}}}}, "--as=destroy")
     merge(kubectl, "tv node-1-data-a", destroy, "--as=destroy")
     merge(kubectl, "tv node-1-data-a", {"spec": {"admin": {"hold": True}}}, "--as=operate")
     merge(kubectl, "tv node-1-data-a", {"spec": {"admin": None}}, "--as=operate")

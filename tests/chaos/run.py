@@ -331,7 +331,8 @@ class Chaos:
         if volume is None or volume.status.question is None:
             return
         question = volume.status.question.id
-        answers = {"wipeNow": {"question": question}, "adopt": {"question": question, "action": "Wipe"}}
+        said = {"question": question, "by": self.lab.api.whoami()}
+        answers = {"wipeNow": said, "adopt": {**said, "action": "Wipe"}}
         self.lab.patch("tv", name, {"spec": {"admin": {**answers, "restore": None}}})
 
     def _secrets(self, listed: Listed) -> set[str]:

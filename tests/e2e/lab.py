@@ -171,7 +171,8 @@ class Lab:
         found = self.volume(volume)
         assert found is not None
         assert found.status.question is not None, f"{volume} asks nothing"
-        self.patch("tv", volume, {"spec": {"admin": {field: {"question": found.status.question.id, **more}}}})
+        said = {"question": found.status.question.id, "by": self.api.whoami(), **more}
+        self.patch("tv", volume, {"spec": {"admin": {field: said}}})
 
     def keep_daemon(self, node: Node, *, away: bool) -> None:
         """Have the DaemonSet leave one node out, or not."""

@@ -325,9 +325,15 @@ _OF_A_DISK = {
 """What accepting a disk means, by the kind of the question."""
 
 
+WHO = "kubectl auth whoami -o jsonpath={.status.userInfo.username}"
+"""The name that the server knows one by."""
+
+
 def _answer(volume: str, word: str, question: str) -> str:
-    """Answer a question for which there is no verb. volume: quoted for a shell."""
-    patch = f'{{"spec":{{"admin":{{"{word}":{{"question":"{question}"}}}}}}}}'
+    """Answer a question for which there is no verb, signed where it decides over data. volume: quoted for a
+    shell."""
+    signed = "" if word == "restore" else f',"by":"\'"$({WHO})"\'"'
+    patch = f'{{"spec":{{"admin":{{"{word}":{{"question":"{question}"{signed}' + "}" * 4
     return f"kubectl patch tv {volume} --type merge -p '{patch}'"
 
 

@@ -189,7 +189,9 @@ def test_a_disk_that_others_show_too_can_be_told_apart_and_one_with_two_names_ca
     told = tell(sim)
     assert told.reason == "Conflict"
     assert "volume w of node m" in told.message
-    patch = f'{{"spec":{{"admin":{{"acceptIdentity":{{"question":"{sim.answer()}"}}}}}}}}'
+    who = "kubectl auth whoami -o jsonpath={.status.userInfo.username}"
+    signed = f'{{"question":"{sim.answer()}","by":"\'"$({who})"\'"}}'
+    patch = f'{{"spec":{{"admin":{{"acceptIdentity":{signed}}}}}}}'
     assert commands(told) == [f"kubectl patch tv {NAME} --type merge -p '{patch}'"]
     assert "no other machine can reach it" in told.may[0].does
     sim.controller.around = Around(twin="the same disk as /data/b of volume b")

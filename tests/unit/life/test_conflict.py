@@ -231,7 +231,7 @@ def test_of_two_volumes_of_one_node_the_first_by_name_is_told() -> None:
 
 
 def test_the_way_out_of_two_disks_with_the_same_facts_is_an_answer_and_of_one_disk_it_is_not() -> None:
-    way = """-p '{"spec":{"admin":{"acceptIdentity":{"question":"ID"}}}}'"""
+    way = """-p '{"spec":{"admin":{"acceptIdentity":{"question":"ID","by":"ME"}}}}'"""
     said = conflict.twin(NEW, [ELSEWHERE], nobody)
     assert "remove its entry, then forget it; where they are two disks with the same facts" in said
     assert way in said
