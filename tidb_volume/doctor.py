@@ -7,9 +7,9 @@ What could not be read is never taken for healthy: it is a finding too.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
-from tidb_volume import names
+from tidb_volume import names, policies
 from tidb_volume.fleet import Fleet
 from tidb_volume.life.daemon import is_ready
 from tidb_volume.units import format_duration, parse_instant
@@ -26,6 +26,7 @@ POLICIES = {
     "tidb-volume-words": "who may hold a disk may also have it wiped, and answer under another's name",
 }
 """The admission policies of deploy/, and what is not stopped without each."""
+SEVERITIES = ("error", "unknown", "warning")
 SILENT_S = 60.0
 """Seconds without a renewed lease after which nobody leads: four times its length."""
 
@@ -34,6 +35,8 @@ class Installation(Value):
     """What was read; None where the right to read it is missing."""
 
     now: float
+    namespace: str
+    """In which our programs run."""
     fleet: Fleet | None
     volumes: tuple[Volume, ...]
     pvs: tuple[Pv, ...] | None
@@ -50,13 +53,14 @@ class Finding(Value):
     """One thing that is wrong."""
 
     code: str
-    severity: Literal["error", "warning"]
+    severity: Literal["error", "unknown", "warning"]
+    """unknown: what could not be read, which may be an error."""
     what: str
     way_out: str
 
 
 def examine(seen: Installation) -> tuple[Finding, ...]:
-    """Every finding, errors first; none: nothing is wrong by what was looked at. Pure."""
+    """Every finding, the worst first; none: nothing is wrong by what was looked at. Pure."""
     found = [
         *_fleet(seen),
         *_leader(seen),
@@ -66,7 +70,7 @@ def examine(seen: Installation) -> tuple[Finding, ...]:
         *_classes(seen),
         *_orphans(seen),
     ]
-    return tuple(sorted(found, key=lambda each: each.severity != "error"))
+    return tuple(sorted(found, key=lambda each: SEVERITIES.index(each.severity)))
 
 
 def _error(code: str, what: str, way_out: str) -> Finding:
@@ -76,7 +80,7 @@ def _error(code: str, what: str, way_out: str) -> Finding:
 def _unread(code: str, what: str) -> Finding:
     return Finding(
         code=code,
-        severity="warning",
+        severity="unknown",
         what=f"{what} could not be read, so nobody knows",
         way_out="run this with the rights of a cluster admin",
     )
@@ -118,23 +122,37 @@ def _policies(seen: Installation) -> Iterator[Finding]:
     if seen.policies is None or seen.bindings is None:
         yield _unread("PoliciesUnknown", "the admission policies")
         return
-    strict = {each.metadata.name for each in seen.policies if each.spec.failure_policy == "Fail"}
-    there = {each.metadata.name for each in seen.policies}
-    denied = {each.spec.policy_name for each in seen.bindings if "Deny" in each.spec.validation_actions}
+    there = {each.metadata.name: each.spec for each in seen.policies}
+    bound: dict[str, list[dict[str, Any]]] = {}
+    for each in seen.bindings:
+        bound.setdefault(each.spec.get("policyName", ""), []).append(each.spec)
     for name, harm in POLICIES.items():
-        problem = ""
-        if name not in there:
-            problem = "is missing"
-        elif name not in strict:
-            problem = "lets through what it cannot judge (failurePolicy)"
-        elif name not in denied:
-            problem = "is bound nowhere, or only warns"
+        bindings, digest = bound.get(name, []), policies.DIGESTS[name]
+        code, problem = _weakness(there.get(name), bindings, digest, seen.namespace)
         if problem:
             yield _error(
-                code="PolicyMissing" if name not in there else "PolicyWeak",
+                code=code,
                 what=f"admission policy {name} {problem}: {harm}",
                 way_out="kubectl apply -k deploy/",
             )
+
+
+def _weakness(
+    spec: dict[str, Any] | None, bindings: list[dict[str, Any]], digest: str, namespace: str
+) -> tuple[str, str]:
+    """The code of what is wrong with a policy, and what; empty: it is this version's, and in force."""
+    if spec is None:
+        return "PolicyMissing", "is missing"
+    if spec.get("failurePolicy", "Fail") != "Fail":
+        return "PolicyWeak", "lets through what it cannot judge (failurePolicy)"
+    denies = [each for each in bindings if "Deny" in each.get("validationActions", ())]
+    if not denies:
+        return "PolicyWeak", "is bound nowhere, or only warns"
+    if all(each.get("matchResources") or each.get("paramRef") for each in denies):
+        return "PolicyWeak", "is bound to some objects alone (matchResources, paramRef)"
+    if policies.digest(spec, namespace) != digest:
+        return "PolicyDiffers", "is not the one of this version: changed, or older or newer than this tool"
+    return "", ""
 
 
 def _daemons(seen: Installation) -> Iterator[Finding]:

@@ -5,6 +5,8 @@ As in `value`, a struct names only the fields that somebody reads, and so is nev
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from tidb_volume.value import Meta, Ref, SlimMeta, Value
@@ -198,28 +200,15 @@ class StorageClass(Value):
     reclaim_policy: str = "Delete"
 
 
-class AdmissionPolicySpec(Value):
-    """What of a ValidatingAdmissionPolicy can be weakened without taking it away."""
-
-    failure_policy: str = "Fail"
-
-
 class AdmissionPolicy(Value):
-    """A ValidatingAdmissionPolicy."""
+    """A ValidatingAdmissionPolicy, with all that it says: each part of it may weaken it."""
 
     metadata: SlimMeta
-    spec: AdmissionPolicySpec = AdmissionPolicySpec()
-
-
-class AdmissionBindingSpec(Value):
-    """Which policy is in force, and what it does."""
-
-    policy_name: str = ""
-    validation_actions: tuple[str, ...] = ()
+    spec: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class AdmissionBinding(Value):
-    """A ValidatingAdmissionPolicyBinding."""
+    """A ValidatingAdmissionPolicyBinding, alike."""
 
     metadata: SlimMeta
-    spec: AdmissionBindingSpec = AdmissionBindingSpec()
+    spec: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import copy
 from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
+from deploy import policies
 from tests.unit.life.worlds import BOUND
 from tidb_volume import doctor, names
 from tidb_volume.doctor import Installation, examine
@@ -16,9 +16,7 @@ from tidb_volume.fleet import Fleet, FleetStatus, InventoryStatus
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.upstream import (
     AdmissionBinding,
-    AdmissionBindingSpec,
     AdmissionPolicy,
-    AdmissionPolicySpec,
     ConditionOnly,
     ConditionsOnly,
     DaemonPod,
@@ -33,12 +31,20 @@ VOLUME = BOUND.volume
 NODE, POOL = VOLUME.spec.node_name, VOLUME.spec.pool
 
 
-def policy(name: str, failure: str = "Fail") -> AdmissionPolicy:
-    return AdmissionPolicy(metadata=SlimMeta(name=name), spec=AdmissionPolicySpec(failure_policy=failure))
+SPECS = {each["metadata"]["name"]: each["spec"] for each in policies.deployed()}
 
 
-def binding(name: str, *actions: str) -> AdmissionBinding:
-    spec = AdmissionBindingSpec(policy_name=name, validation_actions=actions)
+def policy(name: str, **changed: Any) -> AdmissionPolicy:
+    """As the API server tells it: with its defaults filled in."""
+    spec = copy.deepcopy(SPECS[name])
+    spec["matchConstraints"] |= {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}}
+    for rule in spec["matchConstraints"]["resourceRules"]:
+        rule["scope"] = "*"
+    return AdmissionPolicy(metadata=SlimMeta(name=name), spec=spec | changed)
+
+
+def binding(name: str, *actions: str, **more: Any) -> AdmissionBinding:
+    spec = {"policyName": name, "validationActions": list(actions), **more}
     return AdmissionBinding(metadata=SlimMeta(name=f"b-{name}"), spec=spec)
 
 
@@ -62,6 +68,7 @@ def storage_class(mode: str = "WaitForFirstConsumer") -> StorageClass:
 
 HEALTHY = Installation(
     now=NOW,
+    namespace="tidb-volume",
     fleet=fleet(),
     volumes=(VOLUME,),
     pvs=BOUND.pvs,
@@ -73,6 +80,14 @@ HEALTHY = Installation(
     renewed=format_instant(Instant(NOW - 10)),
 )
 FIRST, *REST = doctor.POLICIES
+
+
+def weakened(**changed: Any) -> tuple[AdmissionPolicy, ...]:
+    return policy(FIRST, **changed), *map(policy, REST)
+
+
+def bound(**more: Any) -> tuple[AdmissionBinding, ...]:
+    return binding(FIRST, "Deny", **more), *(binding(name, "Deny") for name in REST)
 
 
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
@@ -87,13 +102,31 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
         ({"renewed": ""}, "NoLeader", "no volume-controller leads:"),
         ({"renewed": format_instant(Instant(NOW - 61))}, "NoLeader", "leads since"),
         ({"policies": tuple(map(policy, REST))}, "PolicyMissing", FIRST),
-        ({"policies": (policy(FIRST, "Ignore"), *map(policy, REST))}, "PolicyWeak", "failurePolicy"),
+        (
+            {"policies": (policy(FIRST, failurePolicy="Ignore"), *map(policy, REST))},
+            "PolicyWeak",
+            "failurePolicy",
+        ),
         ({"bindings": tuple(binding(name, "Deny") for name in REST)}, "PolicyWeak", "bound nowhere"),
         (
             {"bindings": (binding(FIRST, "Warn"), *(binding(name, "Deny") for name in REST))},
             "PolicyWeak",
             "only warns",
         ),
+        ({"policies": weakened(validations=[{"expression": "true"}])}, "PolicyDiffers", FIRST),
+        (
+            {"policies": weakened(matchConditions=[{"name": "a", "expression": "false"}])},
+            "PolicyDiffers",
+            FIRST,
+        ),
+        ({"policies": weakened(matchConstraints={"resourceRules": []})}, "PolicyDiffers", FIRST),
+        ({"policies": weakened(variables=[])}, "PolicyDiffers", "or older or newer than this tool"),
+        (
+            {"bindings": bound(matchResources={"objectSelector": {"matchLabels": {"a": "b"}}})},
+            "PolicyWeak",
+            "some",
+        ),
+        ({"bindings": bound(paramRef={"name": "a"})}, "PolicyWeak", "is bound to some objects alone"),
         ({"daemons": ()}, "DaemonMissing", NODE),
         ({"daemons": (daemon(NODE, "False"), daemon("another"))}, "DaemonMissing", NODE),
         ({"classes": ()}, "ClassMissing", POOL),
@@ -125,7 +158,7 @@ def test_what_is_wrong_is_told_with_whom_it_hurts_and_the_way_out(
 )
 def test_what_could_not_be_read_is_not_taken_for_healthy(field: str, code: str) -> None:
     (found,) = examine(msgspec.structs.replace(HEALTHY, **{field: None}))
-    assert (found.code, found.severity) == (code, "warning")
+    assert (found.code, found.severity) == (code, "unknown")
     assert "nobody knows" in found.what
 
 
@@ -153,12 +186,22 @@ def test_how_many_disks_are_virtual_is_told_and_is_no_error() -> None:
     assert "--virtual-disks" in found.way_out
 
 
-def test_every_policy_that_is_deployed_is_looked_for() -> None:
-    files = (Path(__file__).parents[2] / "deploy").rglob("*.yaml")
-    documents = [each for file in files for each in yaml.safe_load_all(file.read_text()) if each]
-    kind = "ValidatingAdmissionPolicy"
-    deployed = {each["metadata"]["name"] for each in documents if each.get("kind") == kind}
-    assert deployed == set(doctor.POLICIES)
+def test_every_policy_that_is_deployed_is_looked_for_as_it_is_there() -> None:
+    assert set(SPECS) == set(doctor.POLICIES)
+    text = policies.MODULE.read_text()
+    assert policies.filled(text) == text, "run python -m deploy.policies"
+
+
+def test_a_policy_that_was_installed_elsewhere_names_the_accounts_of_there() -> None:
+    moved = {
+        name: msgspec.json.decode(
+            msgspec.json.encode(spec).replace(b"serviceaccount:tidb-volume:", b"serviceaccount:elsewhere:")
+        )
+        for name, spec in SPECS.items()
+    }
+    found = tuple(AdmissionPolicy(metadata=SlimMeta(name=name), spec=spec) for name, spec in moved.items())
+    assert examine(msgspec.structs.replace(HEALTHY, namespace="elsewhere", policies=found)) == ()
+    assert len(examine(msgspec.structs.replace(HEALTHY, policies=found))) > 1
 
 
 def test_the_label_of_a_disk_is_what_makes_a_volume_one_of_ours() -> None:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 EPILOG = """\
 It reads, and changes nothing. What it may not read is named, and not taken for healthy.
 
-exit codes: 0 nothing is wrong; 1 something is; 6 the API server cannot be reached
+exit codes: 0 nothing is wrong; 1 something is, or could not be read; 6 the API server cannot be reached
 
 examples:
   {prog} doctor
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
             screen.show([line("       ", each.way_out)])
         if not found:
             screen.say("nothing is wrong by what was looked at")
-    return Exit.ERROR if any(each.severity == "error" for each in found) else Exit.OK
+    return Exit.OK if all(each.severity == "warning" for each in found) else Exit.ERROR
 
 
 def _read(api: Reader) -> Installation:
@@ -59,6 +59,7 @@ def _read(api: Reader) -> Installation:
     renewed = next((each.spec.renew_time or "" if each is not None else "" for each in leases), None)
     return Installation(
         now=touch.now(),
+        namespace=api.namespace,
         fleet=api.fleet(),
         volumes=api.volumes(),
         pvs=api.optional(api.pvs, None),
