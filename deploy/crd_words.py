@@ -45,11 +45,11 @@ SAID: Mapping[str, str] = {
     "Order.pv_name": "The PersistentVolume that this order ends.",
     "Order.pv_uid": "Its UID.",
     "Order.claim_uid": "The UID of the claim that had it.",
-    "Admin.cordon": "Not offered any more; reversible. A released disk is still wiped.",
-    "Admin.retire": "Cordon, and leave when released.",
-    "Admin.hold": "This volume is not wiped for now.",
-    "Admin.gates": "Gates by name, with the reason: no wipe begins while one stands.",
-    "Admin.gates_passed": (
+    "Words.cordon": "Not offered any more; reversible. A released disk is still wiped.",
+    "Words.retire": "Cordon, and leave when released.",
+    "Words.hold": "This volume is not wiped for now.",
+    "Words.gates": "Gates by name, with the reason: no wipe begins while one stands.",
+    "Words.gates_passed": (
         "The pool's gates that were passed, by name, each with the tenancy that it was passed for."
     ),
     "Admin.adopt": "What to do with data that was found on the disk.",
@@ -143,12 +143,12 @@ SAID: Mapping[str, str] = {
     "SeenDisk.content": "What was found on it, for people.",
     "Fleet.spec": "What people say of the whole fleet.",
     "Fleet.status": "The controller's account of the whole fleet.",
-    "FleetSpec.paused": (
+    "FleetWords.paused": (
         "The stop button: true stops every wipe within seconds, also one that runs. Pods go on."
     ),
-    "FleetSpec.mode": "auto, or manual: every destructive action waits for an approve of its question.",
-    "FleetSpec.budget": "How much may be destroyed in an hour before the circuit breaker trips.",
-    "FleetSpec.approvals": "Inventory edits that were approved, by hash.",
+    "FleetWords.mode": "auto, or manual: every destructive action waits for an approve of its question.",
+    "FleetWords.budget": "How much may be destroyed in an hour before the circuit breaker trips.",
+    "FleetWords.approvals": "Inventory edits that were approved, by hash.",
     "Budget.wipes_per_hour": "Wipes an hour.",
     "Budget.claims_per_hour": "Claims deleted an hour.",
     "Budget.percent": "The share of the fleet's volumes that may be wiped in an hour, in percent.",

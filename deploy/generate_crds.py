@@ -256,13 +256,14 @@ def object_schema(struct: type[msgspec.Struct]) -> Json:
     required: list[str] = []
     properties: Json = {}
     for field in msgspec.structs.fields(struct):
-        named_in = next(each for each in struct.__mro__ if field.name in each.__annotations__)
-        key = f"{named_in.__name__}.{field.name}"
+        key = f"{struct.__name__}.{field.name}"
         if hints[field.name] is value.Meta:
             continue  # the API server knows its own metadata
         if field.required and key not in NOT_REQUIRED:
             required.append(field.encode_name)
-        properties[field.encode_name] = field_schema(key, hints[field.name])
+        named_in = next(each for each in struct.__mro__ if field.name in each.__annotations__)
+        said = description(f"{named_in.__name__}.{field.name}", hints[field.name])
+        properties[field.encode_name] = field_schema(key, hints[field.name], said)
     if required:
         schema["required"] = required
     if struct.__name__ in WHOLE:
@@ -273,9 +274,9 @@ def object_schema(struct: type[msgspec.Struct]) -> Json:
     return schema
 
 
-def field_schema(key: str, hint: Any) -> Json:
+def field_schema(key: str, hint: Any, said: str) -> Json:
     """The schema of one field, its description first."""
-    schema: Json = {"description": description(key, hint)}
+    schema: Json = {"description": said}
     if key in DEFAULTS:
         schema["default"] = DEFAULTS[key]
     schema |= type_schema(key, hint)

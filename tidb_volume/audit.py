@@ -22,7 +22,19 @@ LOGGER = "audit"
 Did = Literal["begun", "done", "refused", "withdrawn", "failed"]
 """What the daemon says."""
 Decided = Literal[
-    "ordered", "recalled", "deleted", "committed", "offered", "given", "accepted", "forgotten", "removed"
+    "ordered",
+    "recalled",
+    "deleted",
+    "committed",
+    "offered",
+    "given",
+    "accepted",
+    "forgotten",
+    "removed",
+    "said",
+    "tripped",
+    "reset",
+    "listed",
 ]
 """What the controller says, besides refused."""
 What = Literal[Did, Decided]
@@ -41,11 +53,14 @@ class AuditLine(Value):
     whose word. recalled: the order is taken back; whether in time, the daemon says. deleted: `pvName` is, and
     with an order that commits it. committed: the point of no return. offered: `pvName` is there, for whoever
     claims it. given: the data goes to `claim`. accepted: another disk is taken for this one. refused: an
-    answer is not taken. forgotten: the record ends, NOT WIPED. removed: no entry lists it, nobody had it."""
+    answer is not taken. forgotten: the record ends, NOT WIPED. removed: no entry lists it, nobody had it.
+    said: a word that holds until it is taken back (hold, cordon, retire, a gate, a gate passed; of the fleet
+    pause, mode, budget, approvals) is there, or is no more. tripped, reset: the breaker. listed: what an
+    inventory's ConfigMap says is in force from now on."""
     node: str
-    """The node that has the disk."""
+    """The node that has the disk; empty where it is about the whole fleet."""
     volume: str
-    """The TidbVolume."""
+    """The TidbVolume; empty where it is about the whole fleet."""
     leader: str = ""
     """The controller that decided. Empty: the node's daemon wrote the line."""
     order: str = ""
@@ -89,9 +104,9 @@ class AuditLine(Value):
     attempt: int = 0
     """How many orders for the same wipe failed before."""
     reason: str = ""
-    """Why it was refused or failed, in one word."""
+    """Why it was refused or failed, in one word; which word was said."""
     message: str = ""
-    """Why, for people."""
+    """Why, or what was said, for people."""
     boot: str = ""
     """The boot id of the machine."""
     uid: str = ""

@@ -20,15 +20,25 @@ class Budget(Value):
     at_least: int = 5
 
 
-class FleetSpec(Value):
-    """What people say of the whole fleet."""
+class FleetWords(Value):
+    """What people say of the whole fleet that holds until it is taken back."""
 
     paused: bool = False
     mode: Literal["auto", "manual"] = "auto"
     budget: Budget = Budget()
+    approvals: tuple[str, ...] = ()
+
+
+class FleetSpec(FleetWords):
+    """What people say of the whole fleet."""
+
     breaker_reset: int = 0
     """The epoch that a person ends: the breaker is closed again once this reaches `status.breaker.epoch`."""
-    approvals: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> FleetWords:
+        """What holds until it is taken back."""
+        return FleetWords(**{name: getattr(self, name) for name in FleetWords.__struct_fields__})
 
 
 class Spent(Value):
@@ -67,6 +77,8 @@ class FleetStatus(Value):
     inventories: tuple[InventoryStatus, ...] = ()
     breaker: Breaker = Breaker()
     counts: dict[str, int] = msgspec.field(default_factory=dict)
+    heard: FleetWords = FleetWords()
+    """What of `spec` is on record (docs/audit.md)."""
 
 
 class Fleet(Value):

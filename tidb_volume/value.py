@@ -265,20 +265,30 @@ class Answer(Value):
     by: str = ""
 
 
-class Admin(Value):
-    """`spec.admin`: what people said. Written by people and the CLI, never by a program of ours."""
+class Words(Value):
+    """What people and programs said that holds until it is taken back."""
 
     cordon: bool = False
     retire: bool = False
     hold: bool = False
     gates: dict[str, str] = {}
     gates_passed: dict[str, str] = {}
+
+
+class Admin(Words):
+    """`spec.admin`: what people said. Written by people and the CLI, never by a program of ours."""
+
     adopt: Adopt | None = None
     approve: Approve | None = None
     restore: Restore | None = None
     wipe_now: Answer | None = None
     accept_identity: Answer | None = None
     forget: Answer | None = None
+
+    @property
+    def words(self) -> Words:
+        """What holds until it is taken back, without the answers."""
+        return Words(**{name: getattr(self, name) for name in Words.__struct_fields__})
 
 
 # --- TidbVolume --------------------------------------------------------------------------------------
@@ -423,6 +433,8 @@ class VolumeStatus(Value):
     identity: Identity | None = None
     """The disk as first seen; what is seen later is compared with it."""
     question: Question | None = None
+    heard: Words = Words()
+    """What of `spec.admin` is on record (docs/audit.md): what differs goes there as it is written here."""
     history: tuple[Record, ...] = ()
     conditions: tuple[Condition, ...] = ()
     disk: DiskReport | None = None

@@ -22,7 +22,7 @@ from tidb_volume.life.actions import Action
 from tidb_volume.life.world import Annotated
 from tidb_volume.units import Instant, format_instant, parse_instant
 from tidb_volume.value import Order, Phase, Volume
-from volume_controller import record
+from volume_controller import record, said
 from volume_controller.cluster import Cluster
 from volume_controller.snapshot import Memory
 from volume_controller.tell import Teller
@@ -76,6 +76,8 @@ class Actor:
         match action:
             case actions.PatchStatus():
                 self._patch_status(volume, action)
+                for word in said.of_volume(volume, action.status.heard):
+                    self._teller.said(volume, word, self._who(kinds.TIDB_VOLUME, name, word.field), now)
             case actions.WriteOrder(order=order):
                 order = self._asked(order, now)
                 action = msgspec.structs.replace(action, order=order)
@@ -167,8 +169,8 @@ class Actor:
         for pv in self._api.list(kinds.PV, labels=f"{names.LABEL_DISK}={volume}")[0]:
             self._cluster.pvs.put(pv)
 
-    def reset_breaker(self) -> None:
-        """Close the breaker where a person has ended its epoch."""
+    def look_at_fleet(self, now: Instant) -> None:
+        """Close the breaker where a person has ended its epoch, and put on record what is said of all."""
         with self._fleet_lock:
             fleet = self._cluster.fleet
             after = breaker.reset(fleet) if fleet is not None else None
@@ -176,6 +178,25 @@ class Actor:
                 if not self._leading():
                     raise NotLeading
                 self._write_breaker(fleet, after)
+                by = self._who(kinds.TIDB_VOLUME_FLEET, names.FLEET, ("spec", "breakerReset"))
+                self._teller.reset(fleet, by, now)
+            fleet = self._cluster.fleet
+            words = said.of_fleet(fleet) if fleet is not None else []
+            if fleet is not None and words:
+                if not self._leading():
+                    raise NotLeading
+                heard = difference(_plain(fleet.status.heard), _plain(fleet.spec.words))
+                self._write_fleet(fleet, {"heard": heard})
+                for word in words:
+                    by = self._who(kinds.TIDB_VOLUME_FLEET, names.FLEET, word.field)
+                    self._teller.said_of_fleet(fleet, word, by, now)
+
+    def _who(self, kind: kinds.Kind[Any], name: str, field: tuple[str, ...]) -> str:
+        """Which program set a field, and when, for the record alone; empty: it is gone, or nobody knows."""
+        with contextlib.suppress(transport.ApiError, transport.NoAnswer, codec.Undecodable):
+            who = self._api.manager_of(kind, name, *field)
+            return f"set by {who.manager}, {who.time}" if who is not None else ""
+        return ""
 
     def _patch_status(self, volume: Volume, action: actions.PatchStatus) -> None:
         patch = difference(_plain(volume.status), {"phase": action.status.phase, **_plain(action.status)})
@@ -243,18 +264,21 @@ class Actor:
             if after != fleet.status.breaker:
                 self._write_breaker(fleet, after)
                 if after.tripped:
-                    self._teller.tripped(fleet, after)
+                    self._teller.tripped(fleet, after, now)
             return not after.tripped
 
     def _write_breaker(self, fleet: Fleet, after: Breaker) -> None:
         patch = difference(_plain(fleet.status.breaker), _plain(after))
         patch.pop("ledger", None)
         wanted = {**patch, "ledger": [_plain(line) for line in after.ledger]}
+        self._write_fleet(fleet, {"breaker": wanted})
+
+    def _write_fleet(self, fleet: Fleet, status: dict[str, Any]) -> None:
         self._cluster.fleets.put(
             self._api.merge_patch(
                 kinds.TIDB_VOLUME_FLEET,
                 names.FLEET,
-                {"status": {"breaker": wanted}},
+                {"status": status},
                 subresource="status",
                 uid=fleet.metadata.uid,
                 resource_version=fleet.metadata.resource_version,

@@ -7,6 +7,7 @@ edit still knows what was in force.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 
@@ -17,7 +18,7 @@ from tidb_volume.fleet import Fleet, InventoryStatus
 from tidb_volume.inventory import expand, merge
 from tidb_volume.inventory.expand import Desired
 from tidb_volume.inventory.marks import Mark
-from tidb_volume.kube import kinds, transport
+from tidb_volume.kube import codec, kinds, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.events import Recorder, about
 from tidb_volume.kube.store import Store
@@ -34,12 +35,19 @@ class InventoryKeeper:
     """Takes up edits of the inventory. One thread at a time calls `look`."""
 
     def __init__(
-        self, api: Client, cluster: Cluster, recorder: Recorder, leading: Callable[[], bool]
+        self,
+        api: Client,
+        cluster: Cluster,
+        recorder: Recorder,
+        leading: Callable[[], bool],
+        listed: Callable[[str, str], None] = lambda _text, _by: None,
     ) -> None:
         self._api = api
         self._cluster = cluster
         self._recorder = recorder
         self._leading = leading
+        self._listed = listed
+        """Puts on record what is in force now, and which program wrote it."""
         self._in_force: dict[str, merge.Accepted] | None = None
         self._took_effect = False
         self._told: dict[str, str] = {}
@@ -60,9 +68,15 @@ class InventoryKeeper:
         seen = {name: dict(source.data) for name, source in sources.items()}
         decision = merge.decide(self._in_force, seen)
         for name, accepted in decision.in_force.items():
-            self._keep(name, merge.store(accepted))
+            if self._keep(name, merge.store(accepted)):
+                if accepted.data:
+                    text = f"ConfigMap {name} is in force as of hash {accepted.hash}"
+                    self._listed(text, self._writer(name))
+                else:
+                    self._listed(f"ConfigMap {name} is gone; what outlives it is in force", "")
         for name in decision.removed:
-            self._forget(name)
+            if self._forget(name):
+                self._listed(f"ConfigMap {name} is gone, and nothing of it is in force", "")
         self._in_force = decision.in_force
         desired = expand.expand(decision.inventory, self._cluster.nodes.all())
         self._take_effect(desired, _unread(decision))
@@ -101,12 +115,20 @@ class InventoryKeeper:
             others = tuple(each for each in fleet.status.inventories if each.name != name)
             self._write_inventories(fleet, (*others, InventoryStatus(name=name, errors=(said,))))
 
-    def _keep(self, name: str, data: dict[str, str]) -> None:
-        """Write the copy of what is in force of one ConfigMap, unless it is there as it should be."""
+    def _writer(self, name: str) -> str:
+        """Which program wrote a ConfigMap last, for the record alone; empty: nobody knows."""
+        with contextlib.suppress(transport.ApiError, transport.NoAnswer, codec.Undecodable):
+            who = self._api.manager_of(kinds.CONFIG_MAP, name, "data", namespace=self._cluster.namespace)
+            return f"set by {who.manager}, {who.time}" if who is not None else ""
+        return ""
+
+    def _keep(self, name: str, data: dict[str, str]) -> bool:
+        """Write the copy of what is in force of one ConfigMap, unless it is there as it should be: whether
+        it had to be written."""
         copy = _copy_name(name)
         existing = self._cluster.kept.get(copy, self._cluster.namespace)
         if existing is not None and existing.data == data:
-            return
+            return False
         if not self._leading():
             raise NotLeading
         labels = {names.LABEL_LAST_GOOD: "true"}
@@ -124,11 +146,13 @@ class InventoryKeeper:
                 uid=existing.metadata.uid,
             )
         self._cluster.kept.put(answer)
+        return True
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: str) -> bool:
+        """Whether there was a copy to delete."""
         existing = self._cluster.kept.get(_copy_name(name), self._cluster.namespace)
         if existing is None:
-            return
+            return False
         if not self._leading():
             raise NotLeading
         try:
@@ -142,6 +166,7 @@ class InventoryKeeper:
             if not error.not_found:
                 raise
         self._cluster.kept.remove(existing)
+        return True
 
     def _take_effect(self, desired: Desired, unread: tuple[str, ...]) -> None:
         cluster = self._cluster

@@ -20,7 +20,8 @@ from tidb_volume.obs.log import Log
 from tidb_volume.obs.metrics import Metrics
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Phase, Ref, Volume, VolumeStatus
-from volume_controller import record
+from volume_controller import record, said
+from volume_controller.said import Said
 
 _log = Log(__name__)
 _record = Log(audit.LOGGER)
@@ -79,7 +80,7 @@ class Teller:
         name = volume.metadata.name
         line = self.line_of(volume, action, now)
         if line is not None:
-            _record.info("on record", **msgspec.to_builtins(line))
+            self._on_record(line)
         match action:
             case actions.PatchStatus(status=status):
                 old = volume.status
@@ -128,6 +129,38 @@ class Teller:
             case _:
                 _log.info("did", volume=name, action=kind)
 
+    def said(self, volume: Volume, word: Said, by: str, now: Instant) -> None:
+        """A word about a disk, or its end, is written down as heard. by: which program set it."""
+        at = format_instant(now)
+        self._on_record(said.about_volume(volume, word, at=at, leader=self._leader, asked=by))
+
+    def said_of_fleet(self, fleet: Fleet, word: Said, by: str, now: Instant) -> None:
+        """So of the whole fleet, which its Events tell too."""
+        self._of_fleet("said", now, by, word)
+        reason = f"{word.word.capitalize()}Changed"
+        if word.word == "paused":
+            reason = "Paused" if fleet.spec.paused else "Resumed"
+        text = f"{word.word}: {word.text}" + (f" ({by})" if by else "")
+        self._recorder.say(about(kinds.TIDB_VOLUME_FLEET, fleet), reason, text)
+
+    def reset(self, fleet: Fleet, by: str, now: Instant) -> None:
+        """A person's reset closed the breaker. fleet: as it was before."""
+        text = said.of_breaker(fleet.status.breaker)
+        self._of_fleet("reset", now, by, Said((), "BreakerReset", text))
+        told = f"closed again; {text}" + (f" ({by})" if by else "")
+        self._recorder.say(about(kinds.TIDB_VOLUME_FLEET, fleet), "BreakerReset", told)
+
+    def listed(self, text: str, by: str, now: Instant) -> None:
+        """What an inventory's ConfigMap says came into force, or is no more."""
+        self._of_fleet("listed", now, by, Said((), "inventory", text))
+
+    def _of_fleet(self, what: audit.What, now: Instant, by: str, word: Said) -> None:
+        at = format_instant(now)
+        self._on_record(said.about_fleet(what, at=at, leader=self._leader, asked=by, said=word))
+
+    def _on_record(self, line: AuditLine) -> None:
+        _record.info("on record", **msgspec.to_builtins(line))
+
     def _alarms(self, volume: Volume, status: VolumeStatus) -> None:
         """What has come around a disk that somebody has, or had: it need not change phase or reason."""
         before = {(each.type, each.reason) for each in volume.status.conditions}
@@ -142,8 +175,9 @@ class Teller:
                 self._recorder.say(_claim(claim), each.type, each.message, warning=True)
             _log.warning("condition", volume=volume.metadata.name, type=each.type, message=each.message)
 
-    def tripped(self, fleet: Fleet, breaker: Breaker) -> None:
+    def tripped(self, fleet: Fleet, breaker: Breaker, now: Instant) -> None:
         """The breaker opened."""
+        self._of_fleet("tripped", now, "", Said((), "BreakerOpen", said.of_breaker(breaker)))
         self._trips.inc()
         text = f"{breaker.reason}; nothing is wiped until a person resets epoch {breaker.epoch}"
         self._recorder.say(about(kinds.TIDB_VOLUME_FLEET, fleet), "BreakerOpen", text, warning=True)

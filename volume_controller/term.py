@@ -59,16 +59,20 @@ class Term:
         self._queue = queue
         self._identity = identity
         self._wall = wall
+        self._teller = teller
         self._memory = snapshot.Memory(missed_until=Instant(wall() if missed else 0.0))
         self._ended = threading.Event()
         self._elected = leading
         self._actor = Actor(api, cluster, self._memory, teller, self._leads)
-        self._inventory = InventoryKeeper(api, cluster, recorder, self._leads)
+        self._inventory = InventoryKeeper(api, cluster, recorder, self._leads, self._listed)
         self._classes = ClassKeeper(api, cluster, recorder, self._leads)
         self._surveys = SurveyKeeper(api, cluster, self._leads, wall)
         self._threads = [
             threading.Thread(target=self._work, name=f"worker-{number}") for number in range(workers)
         ]
+
+    def _listed(self, text: str, by: str) -> None:
+        self._teller.listed(text, by, Instant(self._wall()))
 
     def start(self) -> None:
         """Begin to decide; everything is looked at once."""
@@ -118,7 +122,7 @@ class Term:
                 case Topic.INVENTORY:
                     self._inventory.look()
                 case Topic.BREAKER:
-                    self._actor.reset_breaker()
+                    self._actor.look_at_fleet(Instant(self._wall()))
                 case Topic.CLASS:
                     self._classes.look(key.name)
                 case Topic.SURVEY:

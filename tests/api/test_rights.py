@@ -130,6 +130,7 @@ SAMPLE: dict[str, Any] = {
     "identity": {"serial": "other"},
     "question": {"id": "q", "kind": "adopt", "about": "a", "text": "t"},
     "retry": {"order": "o", "at": "2026-01-01T00:00:00Z"},
+    "heard": {"hold": True},
     "history": [{"at": "2026-01-01T00:00:00Z", "what": "Wiped"}],
     "conditions": [{"type": "A", "status": "True", "reason": "B"}],
 }

@@ -40,9 +40,11 @@ class Rig:
         self.volume = self.make_volume()
         self.pv = self.make_pv()
         queue: Queue[Key] = Queue()
-        teller = Teller(Recorder(self.api, component="test", host="test"), Metrics())
+        self.recorder = Recorder(self.api, component="test", host="test")
+        teller = Teller(self.recorder, Metrics())
         self.memory = Memory()
-        self.actor = Actor(self.api, Cluster(queue, "ns"), self.memory, teller, leading=lambda: True)
+        self.cluster = Cluster(queue, "ns")
+        self.actor = Actor(self.api, self.cluster, self.memory, teller, leading=lambda: True)
 
     def make_volume(self) -> Volume:
         return self.api.create(kinds.TIDB_VOLUME, manifest_of("v1"))

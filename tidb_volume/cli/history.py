@@ -103,7 +103,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     if options.output in ("json", "yaml"):
         screen.document(found, options.output)
     elif options.output == "name":
-        screen.show(line(f"{touch.KIND}/{name}") for name in dict.fromkeys(each.volume for each in found))
+        screen.show(line(f"{touch.KIND}/{name}") for name in _named(found))
     else:
         screen.show(_lines(found, all_of_it=options.output == "wide"))
         if not found:
@@ -184,6 +184,9 @@ _DECIDED = {
     "given": "data given",
     "accepted": "disk accepted",
     "refused": "answer refused",
+    "tripped": "breaker open",
+    "reset": "breaker reset",
+    "listed": "inventory in force",
 }
 """What is no order's deed, in words; what is missing is said as it is."""
 
@@ -289,12 +292,17 @@ _ENDS = ("wiped", "wipe done")
 """What is said of the disk after it is about nobody's data."""
 
 
+def _named(found: Sequence[Happened]) -> list[str]:
+    """The volumes that it is about, each once; what is about the whole fleet has none."""
+    return list(dict.fromkeys(each.volume for each in found if each.volume))
+
+
 def _lines(found: Sequence[Happened], *, all_of_it: bool) -> list[Line]:
     head = ["TIME", "VOLUME", "WHAT", "WHO", "TENANCY", "NOTE"]
     rows: list[list[Piece]] = [
         [
             speak.clock(each.at),
-            each.volume,
+            each.volume or "-",
             span(each.what, "dim" if each.event else "bold"),
             each.who or "-",
             each.tenancy or "-",

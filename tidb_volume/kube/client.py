@@ -69,12 +69,14 @@ class Client:
                 return None
             raise
 
-    def manager_of(self, kind: Kind[Any], name: str, *field: str) -> codec.Manager | None:
+    def manager_of(
+        self, kind: Kind[Any], name: str, *field: str, namespace: str = ""
+    ) -> codec.Manager | None:
         """Who wrote a field of an object last, such as ("spec", "volumeMode"); None where nobody is noted.
 
         A manager is a program's name, which a client may choose freely, and no user.
         """
-        path = kind.path(name)
+        path = kind.path(name, namespace)
         found = codec.decode(self.transport.request("GET", path, timeout=self._timeout).body, codec.Managed)
         owners = []
         for each in found.metadata.managed_fields:

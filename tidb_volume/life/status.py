@@ -63,6 +63,7 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         capacity=capacity,
         used=used,
         question=question,
+        heard=world.volume.spec.admin.words,
         history=show.history(before, old, seen, current, made, given, accepted, format_instant(now)),
         conditions=conditions,
     )

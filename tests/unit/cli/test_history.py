@@ -71,6 +71,14 @@ TOLD: list[tuple[AuditLine, Happened]] = [
         happened("answer refused", note="restore by jane, NotTaken: no"),
     ),
     (line("forgotten", leader="c", message="NOT WIPED"), happened("forgotten", note="NOT WIPED")),
+    (
+        line("said", leader="c", tenancy="t", reason="hold", message="from now on", asked="set by x, T"),
+        happened("said", tenancy="t", note="set by x, T, hold: from now on"),
+    ),
+    (
+        line("reset", leader="c", volume="", reason="BreakerReset", message="epoch 4"),
+        msgspec.structs.replace(happened("breaker reset", note="BreakerReset: epoch 4"), volume=""),
+    ),
     (line("removed", leader="c", message="no entry"), happened("removed", note="no entry")),
 ]
 

@@ -42,6 +42,7 @@ from tidb_volume.value import (
     Record,
     Retry,
     VolumeStatus,
+    Words,
     WorkState,
 )
 
@@ -315,3 +316,10 @@ def test_whoever_had_it_is_named_while_the_data_is_there() -> None:
     assert computed(RELEASED).owner == Owner(claim=CLAIM)
     assert computed(but(RELEASED, status={"tenancy": OTHER})).owner == Owner(claim=CLAIM)
     assert computed(NEW_OFFER).owner is None
+
+
+def test_words_that_hold_are_noted_as_heard_and_answers_are_not() -> None:
+    words = {"hold": True, "gates": {"pd": "up"}, "gates_passed": {"pd": OLD}}
+    admin = {**words, "wipe_now": Answer(question="q")}
+    assert computed(but(RELEASED, admin=admin)).heard == Words(**words)  # type: ignore[arg-type]
+    assert computed(but(RELEASED, status={"heard": Words(hold=True)})).heard == Words()
