@@ -1,5 +1,5 @@
-"""What the admission policies of deploy/ say, as digests: so that `doctor` tells one that was weakened, or is of
-another version, from one that is as it should be.
+"""What the admission policies of deploy/ say, as digests: so that `doctor` tells one that was weakened, or is
+of another version, from one that is as it should be.
 
 A policy whose name, failurePolicy and binding are right may let everything through all the same: a condition
 that never holds, `validations: [true]`. `python -m deploy.policies` brings the digests up to date.
@@ -26,7 +26,7 @@ _DEFAULTS: dict[str, object] = {
 DIGESTS: dict[str, str] = {
     "tidb-volume-claim-ref": "335bd6bb2e95ebff",
     "tidb-volume-controller": "e10a005a8ef3643e",
-    "tidb-volume-daemon": "a0f58b16c0236409",
+    "tidb-volume-daemon": "0aed723b3bf29dc9",
     "tidb-volume-keep-records": "9c2d655361669441",
     "tidb-volume-marks": "a3efb26b959f45db",
     "tidb-volume-orders": "b277713901ab25b8",
