@@ -100,7 +100,7 @@ hw: $(STAMP) ## disks with hardware of their own, real udev, unplugging, in an e
 	@$(BIN)/python -m tests.hw.image && $(BIN)/python -m pytest -v -ra $(HW) $(ARGS)
 
 .PHONY: chaos
-chaos: $(STAMP) ## tenants come and go while everything around them fails: no secret gets out (SECONDS=3600)
+chaos: $(STAMP) ## tenants come and go while everything around them fails (SECONDS=3600; ARGS=--self-test: what it would find)
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(ARGS)
 
 .PHONY: e2e-deployed

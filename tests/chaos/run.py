@@ -110,13 +110,13 @@ class Chaos:
 
     # --- tenants ---
 
-    def begin(self) -> None:
-        """A new tenant, each pool in its turn."""
+    def begin(self) -> bool:
+        """A new tenant, each pool in its turn; whether anybody heard."""
         number = len(self.tenants) + 1
         pool = POOLS[number % len(POOLS)]
         tenant = Tenant(self.cluster, f"t{number}-{self.lab.tag}", pool, block=pool == "chaos-raw")
         self.tenants.append(tenant)
-        self.tried(tenant.begin)
+        return self.tried(tenant.begin)
 
     def begin_in_calm(self) -> list[Tenant]:
         """As many as there may be, one of each kind at least. Those that do not write in time."""
@@ -152,7 +152,8 @@ class Chaos:
                 restored = self.set_back()
             self.storm()
             for _ in range(3):
-                self.tenants_go_on()
+                if not self.tenants_go_on():
+                    break  # nobody answers: the next storm rather than waiting two more times
             time.sleep(self.of.uniform(0.2, EVERY_S))
         self.mend()
         self.cluster.patience_s = calm
@@ -218,27 +219,27 @@ class Chaos:
         self.restores += 1
         return True
 
-    def tenants_go_on(self) -> None:
-        """One begins, one leaves, or one is started anew."""
+    def tenants_go_on(self) -> bool:
+        """One begins, one leaves, or one is started anew; whether that could be done."""
         now = time.monotonic()
         for each in self.tenants:
             if each.over is not None and not each.left and each.stays_until < now:
                 self.tried(each.end)
         staying = [each for each in self.tenants if each.over is None]
         if len(staying) < TENANTS:
-            self.begin()
-            return
+            return self.begin()
         self.tried(self.judge)
         for each in staying:
             if not each.wrote:
                 self.tried(each.begin)  # the call before may have been in vain
         tenant = pick(self.of, self.tenants)
         if tenant is None:
-            return
+            return True
         if self.of.random() < 0.5:
-            self.tried(tenant.restart)
-        elif self.tried(tenant.end):
-            self.rounds += 1
+            return self.tried(tenant.restart)
+        ended = self.tried(tenant.end)
+        self.rounds += ended
+        return ended
 
     def tried(self, does: Callable[[], object]) -> bool:
         """Whether it could be done: in a storm nothing is certain. What has lasted long enough ends before,
