@@ -116,7 +116,9 @@ def test_what_is_on_record_is_said_at_every_level(level: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("main", "words"), [(volume_controller.main, []), (disk_daemon.main, ["--node-name=n"])], ids=str
+    ("main", "words"),
+    [(volume_controller.main, []), (disk_daemon.main, ["--node-name=n"])],
+    ids=["controller", "daemon"],
 )
 def test_no_program_is_told_to_keep_its_record_to_itself(
     main: Callable[[list[str]], int], words: list[str], monkeypatch: pytest.MonkeyPatch
