@@ -25,6 +25,7 @@ from tests.unit.life.worlds import (
     work,
 )
 from tidb_volume.life import actions, answers, give, mounts, orders, release, released, show
+from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import look
 from tidb_volume.life.world import World
 from tidb_volume.upstream import LocalSource
@@ -84,6 +85,10 @@ def test_its_volume_leads_to_the_mount_itself(world: World, *, at_root: bool) ->
 )
 def test_nothing_of_it_is_missing_but_what_a_wipe_has_put_aside(world: World, *, missing: bool) -> None:
     assert mounts.is_missing(world, look(world)) is missing
+
+
+def test_nothing_is_put_back_where_nothing_was_put_aside() -> None:
+    assert give.put_back(NOW, HAS, look(HAS)) is None
 
 
 # --- when it may go ---
@@ -216,6 +221,8 @@ ON_IT = {"order": order(answer="q-1", whole_disk=True, over=LIES)}
     (of(COUNTED), ""),
     (of(COUNTED, admin=WIPE_NOW), "reclaim a>d 0: released, and nothing stands against the wipe"),
     (of(ORDERED), "no order: not now: AtTheRoot"),
+    # An order that the policy asked for stands, where it is in a folder.
+    (but(ORDERED, admin=WIPE_NOW), "delete a: the wipe is ordered"),
     (of(ORDERED, admin=WIPE_NOW, spec=ON_IT), "delete a: the wipe is ordered"),
     (
         of(ORDERED, admin=WIPE_NOW, spec={"order": order(answer="q-0", whole_disk=True)}),
@@ -272,3 +279,8 @@ def test_it_is_asked_for_again_only_after_a_pause_where_the_journal_does_not_hav
     unwitnessed = but(told, disk={"at_root": False})
     plan = give.take_back(NOW, unwitnessed, look(unwitnessed))
     assert isinstance(plan.action, actions.WriteOrder)
+
+
+def test_the_daemon_is_not_asked_about_what_cannot_be_given() -> None:
+    world = but(UNKNOWN, admin=KEEP, disk={"content_note": "xfs (label backup)"})
+    assert give.asked_first(NOW, world, look(world)) == Plan()

@@ -201,6 +201,7 @@ TAKEN_BACK = {"order": order(withdrawn=True)}
     "world",
     [
         ASIDE,
+        but(ASIDE, spec={"order": order()}, status={"work": work(WorkState.REFUSED, "HasData")}),
         # As another leader asked, or as one asked that was answered of another disk.
         but(ASIDE, spec=TAKEN_BACK, status={"work": work(WorkState.REFUSED, "Withdrawn")}),
         but(
