@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import msgspec
 
 from disk_daemon import mounting
 from disk_daemon.facts.folder import Rules
+from disk_daemon.observe import observe
+from disk_daemon.report import disk_report
 from tests.disks.bench import (
     NEXT,
     OLD,
@@ -15,11 +19,12 @@ from tests.disks.bench import (
     RawDisk,
     facts_of,
     identity_of,
+    job_of,
     obey,
     reclaim,
 )
 from tests.disks.device import SECRET, boot, entry_of, prepare, state
-from tidb_volume.value import Content, Identity, Order
+from tidb_volume.value import Content, Identity, Order, Presence
 
 
 def mount_order(identity: Identity, **fields: object) -> Order:
@@ -43,6 +48,30 @@ def test_a_claimed_disk_whose_journal_is_lost_is_mounted_by_an_order_that_names_
     assert state(obey(used, mount_order(identity), rules)) == ("done", "")
     assert (used.ours / OLD / "data").read_bytes() == SECRET
     assert entry_of(used, rules).handed == OLD
+    used.unmount()
+    assert boot(used, rules).ok
+
+
+def test_a_disk_that_grew_is_told_of_and_is_mounted_by_an_order_once_its_journal_is_moved_away(
+    used: RawDisk, rules: Rules
+) -> None:
+    """It keeps its serial, and so its file, which tells of another disk: a person says both."""
+    recorded = identity_of(used, rules)
+    used.unmount()
+    os.truncate(used.image, used.image.stat().st_size + (64 << 20))
+    subprocess.run(["losetup", "-c", used.loop], check=True)
+    assert not boot(used, rules).ok
+    ended = observe(job_of(used), rules)
+    report = disk_report(ended.facts, ended.record, recorded, None)
+    assert report.presence is Presence.WRONG_DISK
+    accepted = disk_report(ended.facts, ended.record, report.identity, None)
+    assert (accepted.presence, accepted.journal_broken) == (Presence.OK, True)
+    (file,) = (Path(rules.state) / "journal").iterdir()
+    assert f"the journal {file} tells of another disk" in accepted.message
+    assert state(obey(used, mount_order(identity_of(used, rules)), rules)) == ("refused", "JournalBroken")
+    file.rename(f"{file}.away")
+    assert state(obey(used, mount_order(identity_of(used, rules)), rules)) == ("done", "")
+    assert (used.ours / OLD / "data").read_bytes() == SECRET
     used.unmount()
     assert boot(used, rules).ok
 
