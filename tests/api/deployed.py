@@ -31,6 +31,25 @@ kind: TidbVolume
 metadata: {name: node-2-nvme-b}
 spec: {nodeName: node-2, pool: tikv, source: {device: /dev/disk/by-id/nvme-B}, volumeMode: Block}
 """
+MACHINE = """
+apiVersion: v1
+kind: Node
+metadata: {name: NODE}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: daemon-NODE, namespace: tidb-volume}
+spec:
+  serviceAccountName: disk-daemon
+  nodeName: NODE
+  containers: [{name: a, image: a}]
+"""
+ANOTHER = """
+apiVersion: tidbvolume.io/v1alpha1
+kind: TidbVolume
+metadata: {name: z}
+spec: {nodeName: node-1, pool: tikv, source: {path: /data/z}}
+"""
 
 PV = """
 apiVersion: v1

@@ -11,7 +11,17 @@ import msgspec
 import pytest
 import yaml
 
-from tests.api.deployed import CONTROLLER, DRY, FREE, PV, Kubectl, RefusedError, deployed
+from tests.api.deployed import (
+    ANOTHER,
+    CONTROLLER,
+    DRY,
+    FREE,
+    MACHINE,
+    PV,
+    Kubectl,
+    RefusedError,
+    deployed,
+)
 from tidb_volume import names, value
 from tidb_volume.kube import kinds, transport
 from tidb_volume.kube.client import Client
@@ -22,28 +32,6 @@ pytestmark = pytest.mark.api
 VOLUME = "node-1-data-a"
 STATUS = "--subresource=status"
 ORDER = {"id": "order-1", "kind": "reclaim", "method": "files"}
-
-MACHINE = """
-apiVersion: v1
-kind: Node
-metadata: {name: NODE}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: daemon-NODE, namespace: tidb-volume}
-spec:
-  serviceAccountName: disk-daemon
-  nodeName: NODE
-  containers: [{name: a, image: a}]
-"""
-
-
-ANOTHER = """
-apiVersion: tidbvolume.io/v1alpha1
-kind: TidbVolume
-metadata: {name: z}
-spec: {nodeName: node-1, pool: tikv, source: {path: /data/z}}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -503,6 +491,24 @@ def test_who_opens_the_fleet_s_gates_needs_more(kubectl: Kubectl, spec: dict[str
     with pytest.raises(RefusedError, match="operate may not decide over data"):
         merge(kubectl, f"tvf {names.FLEET}", {"spec": spec}, "--as=operate")
     merge(kubectl, f"tvf {names.FLEET}", {"spec": spec}, "--as=destroy")
+
+
+def test_who_keeps_the_inventory_edits_that_config_map_and_nothing_else(kubectl: Kubectl) -> None:
+    space = ("-n", "tidb-volume")
+    kubectl("create", "rolebinding", "keeper", "--role=tidb-volume-inventory", "--user=keeper", *space)
+    for name in ("disks", "tidb-volume-last-good-disks"):
+        kubectl("create", "configmap", name, "--from-literal=disks.yaml=", *space)
+    edit = '{"data":{"disks.yaml":"never: []"}}'
+    kubectl.merge("configmap disks", edit, *space, "--as=keeper")
+    for attempt in (
+        lambda: kubectl.merge("configmap tidb-volume-last-good-disks", edit, *space, "--as=keeper"),
+        lambda: kubectl("create", "configmap", "more", *space, "--as=keeper"),
+        lambda: kubectl("delete", "configmap", "disks", *space, "--as=keeper"),
+        lambda: kubectl("run", "shell", "--image=a", *space, "--as=keeper"),
+        lambda: kubectl("get", "secrets", *space, "--as=keeper"),
+    ):
+        with pytest.raises(RefusedError, match="forbidden"):
+            attempt()
 
 
 @pytest.mark.parametrize("role", ["look", "operate", "destroy"])

@@ -97,6 +97,24 @@ def test_the_controller_is_confined() -> None:
     }
 
 
+def test_the_controller_prefers_nodes_whose_kubelet_may_have_its_token() -> None:
+    pod = one("controller", "Deployment")["spec"]["template"]["spec"]
+    (wish,) = pod["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    key = "node-role.kubernetes.io/control-plane"
+    assert wish["preference"]["matchExpressions"] == [{"key": key, "operator": "Exists"}]
+    assert {"key": key, "operator": "Exists", "effect": "NoSchedule"} in pod["tolerations"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("controller", "Deployment"), ("daemon", "DaemonSet")])
+def test_no_pod_reaches_the_metrics_but_from_a_namespace_that_may(name: str, kind: str) -> None:
+    policy = one(name, "NetworkPolicy")["spec"]
+    assert policy["podSelector"] == {"matchLabels": one(name, kind)["spec"]["selector"]["matchLabels"]}
+    assert policy["policyTypes"] == ["Ingress"]
+    (rule,) = policy["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"tidbvolume.io/metrics": "read"}}}]
+    assert rule["ports"] == [{"port": only["name"]} for only in container(name, kind)["ports"]]
+
+
 def test_one_controller_may_go_at_a_time() -> None:
     deployment, budget = one("controller", "Deployment"), one("controller", "PodDisruptionBudget")
     assert deployment["spec"]["replicas"] == 2

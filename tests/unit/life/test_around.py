@@ -7,10 +7,12 @@ import pytest
 from tests.unit.life.machine import Item
 from tests.unit.life.simulate import Sim, change
 from tests.unit.life.stages import bound, on_offer
+from tests.unit.life.worlds import NODE, NOW, RELEASED, but
 from tidb_volume import names
 from tidb_volume.life import actions
 from tidb_volume.life.around import Around
 from tidb_volume.life.foreign import may_be_used_on
+from tidb_volume.life.plan import plan
 from tidb_volume.value import Answer, Condition, Phase, Presence
 
 FOREIGN = Around(foreign="theirs (/data/disk0/x)")
@@ -255,3 +257,11 @@ def test_a_volume_that_a_claim_has_stays_whatever_its_node_is_called() -> None:
     named(sim, "host-2")
     assert sim.status.phase is Phase.BOUND
     assert sim.pvs == before
+
+
+def test_a_node_that_takes_the_hostname_of_another_has_nothing_of_that_one_wiped() -> None:
+    """Its kubelet sets the label of its own Node, so this is what a node that lies can do to others."""
+    for nodes, reason in (((NODE,), "Ordered"), ((NODE, "liar"), "HostnameConflict")):
+        action = plan(NOW, but(RELEASED, node_names_with_hostname=nodes)).action
+        assert isinstance(action, actions.PatchStatus)
+        assert action.status.reason == reason
