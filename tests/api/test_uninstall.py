@@ -57,10 +57,11 @@ def bound(kubectl: Kubectl, volume: str) -> None:
     mode = "Block" if volume == "node-2-nvme-b" else "Filesystem"
     text = PV.replace("NAME", f"{volume}-{TENANCY}").replace("node-1-data-a", volume)
     text = text.replace("/data/a/.tidb-volume", PLACES[volume])
-    named = f"claimRef: {{namespace: default, name: {volume}}}"
+    kubectl("create", "-f", "-", stdin=CLAIM.replace("NAME", volume).replace("MODE", mode))
+    uid = kubectl("get", "pvc", volume, "-n", "default", "-o", "jsonpath={.metadata.uid}")
+    named = f"claimRef: {{namespace: default, name: {volume}, uid: {uid}}}"
     text = text.replace("CLAIM", f"volumeMode: {mode}\n  {named}")
     kubectl("create", "-f", "-", stdin=text)
-    kubectl("create", "-f", "-", stdin=CLAIM.replace("NAME", volume).replace("MODE", mode))
     kubectl("wait", f"pv/{volume}-{TENANCY}", "--for=jsonpath={.status.phase}=Bound", "--timeout=30s")
     identity = {"wwn": f"eui.{volume[-1]}", "sizeBytes": 1 << 30}
     made, uuid = ("Block", "") if mode == "Block" else ("xfs noatime", UUID)
@@ -76,7 +77,9 @@ def test_what_it_says_can_be_done_and_takes_away_what_it_says_and_nothing_else(t
         kubectl("apply", "-f", "-", stdin=VOLUME + DEVICE)
         for volume in PLACES:
             bound(kubectl, volume)
-        kubectl("delete", "pv", "probe", "--wait=false")  # of `deployed`, to see the policies at work
+        kubectl(
+            "delete", "pv", "probe", "unlike", "--wait=false"
+        )  # of `deployed`, to see the policies at work
         done = call(kubectl, "-o", "json", "--records", "--units", str(tmp_path / "files"))
         assert done.returncode == 0, done.stdout + done.stderr
         remains = msgspec.json.decode(done.stdout, type=Remains)
