@@ -68,7 +68,10 @@ def test_what_is_decided_is_on_record_once_and_names_who_set_the_policy(
     told = "\n".join(JsonLines().format(each) for each in caplog.records)
     lines, broken = audit.read(told.encode())
     assert not broken
-    assert [(each.what, each.kind) for each in lines if each.volume == first.metadata.name] == [
+    (edit,) = (each for each in lines if each.what == "listed")
+    assert re.fullmatch(r"set by test, \d{4}-\S+Z", edit.asked)
+    lines = [each for each in lines if each.volume == first.metadata.name]
+    assert [(each.what, each.kind) for each in lines] == [
         ("ordered", "prepare"),
         ("offered", ""),
         ("ordered", "reclaim"),
