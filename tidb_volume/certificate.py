@@ -22,6 +22,8 @@ SAYS_NOT = (
     " or DCO, or of copies in a cache or a snapshot below the disk.",
     "It is what the node's daemon has on record. Who is root on that node can write there what he likes.",
     "Nobody looked with other means than the disk's own answers.",
+    "What the method does and promises is said in the words of the version of tidb-volume that prints this;"
+    " the one that wiped may have been another.",
 )
 """On every certificate."""
 
@@ -57,6 +59,10 @@ class Certificate(Value):
     """How many attempts began: what was cut was carried on."""
     order: str
     """The order that ended it."""
+    done_bytes: int = 0
+    """How much the last attempt deleted or overwrote, in bytes; 0: not on record."""
+    done_files: int = 0
+    """How many files the last attempt deleted; 0: none, or not on record."""
     asked: str = ""
     """What asked for it: a policy and who set it, or a person's answer."""
     answer: str = ""
@@ -153,6 +159,8 @@ def _certificate(line: AuditLine, attempts: Sequence[AuditLine]) -> Certificate:
         done_at=line.at,
         attempts=max(1, len({each.at for each in attempts})),
         order=line.order,
+        done_bytes=line.done_bytes,
+        done_files=line.done_files,
         asked=line.asked,
         answer=line.answer,
         tenancy=line.tenancy,

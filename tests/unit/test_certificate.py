@@ -102,6 +102,24 @@ def test_attempts_are_counted_and_the_first_one_began_it() -> None:
     assert (found.begun_at, found.attempts, found.order, left) == (BEGUN.at, 2, "order-2", ())
 
 
+AMOUNTS: list[tuple[dict[str, Any], list[AuditLine], str]] = [
+    ({}, [BEGUN], ""),
+    ({"done_bytes": 4096}, [BEGUN], "4096 bytes"),
+    ({"done_bytes": 4096, "done_files": 2}, [BEGUN], "4096 bytes, 2 files"),
+    ({"done_files": 2}, [BEGUN, line("begun", at="2026-01-01T00:00:03Z")], "2 files in the last attempt"),
+    ({}, [BEGUN, line("begun", at="2026-01-01T00:00:03Z")], ""),
+]
+
+
+@pytest.mark.parametrize(("said", "begun", "amount"), AMOUNTS)
+def test_how_much_went_is_told_where_it_is_on_record(
+    said: dict[str, Any], begun: list[AuditLine], amount: str
+) -> None:
+    (found,), _ = certify([*begun, line("done", **said)])
+    assert dict(certificate_page.rows(found)).get("amount", "") == amount
+    assert any("the version of tidb-volume that prints this" in each for each in found.says_not)
+
+
 def test_a_line_that_was_written_twice_counts_once() -> None:
     found, left = certify([BEGUN, BEGUN, DONE, DONE])
     assert ([each.attempts for each in found], left) == ([1], ())

@@ -43,6 +43,7 @@ def rows(of: Certificate) -> list[tuple[str, str]]:
         ("SP 800-88", of.nist),
         ("begun", of.begun_at),
         ("done", of.done_at + (f", at the {of.attempts}. attempt" if of.attempts > 1 else "")),
+        ("amount", _amount(of)),
         ("asked for by", of.asked + (f" (question {of.answer})" if of.answer else "")),
         ("had it last", ", ".join(str(each) for each in (of.claim, of.pod) if each is not None)),
         ("volume", " ".join(part for part in (of.pv_name or of.volume, of.pv_uid) if part)),
@@ -50,6 +51,13 @@ def rows(of: Certificate) -> list[tuple[str, str]]:
         ("order", of.order),
     ]
     return [(name, text) for name, text in found if text]
+
+
+def _amount(of: Certificate) -> str:
+    """How much was deleted or overwritten, as far as it is on record; to the byte, since it is a record."""
+    counted = ((of.done_bytes, "bytes"), (of.done_files, "files"))
+    said = ", ".join(f"{number} {what}" for number, what in counted if number)
+    return said + (" in the last attempt" if said and of.attempts > 1 else "")
 
 
 def page(of: Certified) -> str:
