@@ -51,6 +51,14 @@ _WARNINGS = frozenset(
     }
 )
 
+_DECIDED = {
+    "ordered": "WipeOrdered",
+    "recalled": "WipeRecalled",
+    "deleted": "PvDeleted",
+    "given": "GivenBack",
+}
+"""The Event of a decision that shows in no phase of its own."""
+
 _ALARMS = frozenset({"DirtyHandedOut", "Foreign", "Forbidden", "DiskHealthy"})
 
 
@@ -116,7 +124,7 @@ class Teller:
                     text += f": the data of {line.claim}, tenancy {line.tenancy}, is left on {line.source}"
                 self._recorder.say(about(kinds.TIDB_VOLUME, volume), "Forgotten", text, warning=True)
             case _ if line is not None:
-                pass  # the record has it all
+                self._say_decided(volume, line)
             case actions.WriteOrder(order=order, why=why):
                 fields = {"order": order.id, "kind": order.kind, "ends": order.ends} if order else {}
                 _log.info("order", volume=name, why=why, **fields)
@@ -128,6 +136,16 @@ class Teller:
                 _log.warning("annotation put back", volume=name, pv=pv)
             case _:
                 _log.info("did", volume=name, action=kind)
+
+    def _say_decided(self, volume: Volume, line: AuditLine) -> None:
+        """A wipe that is ordered or recalled, a PersistentVolume that is deleted, data that is given, where
+        its user looks; what is made ready for a first use is in the record alone."""
+        reason = _DECIDED.get(line.what, "")
+        if reason and (line.what not in ("ordered", "recalled") or line.kind == "reclaim" or line.answer):
+            to = str(line.claim) if line.what == "given" else ""
+            parts = (line.pv_name, to, line.method, line.asked, line.message)
+            text = ", ".join(part for part in parts if part)
+            self._recorder.say(about(kinds.TIDB_VOLUME, volume), reason, text)
 
     def said(self, volume: Volume, word: Said, by: str, now: Instant) -> None:
         """A word about a disk, or its end, is written down as heard. by: which program set it."""

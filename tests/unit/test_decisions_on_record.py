@@ -523,6 +523,41 @@ def test_what_a_person_has_to_know_of_a_decision_is_an_event(
     assert counted is (said is not None and said[0] == "AnswerNotTaken")
 
 
+OF_ACTS: list[tuple[str, World, Action, tuple[str, str] | None]] = [
+    ("a wipe", RELEASED, written(), ("WipeOrdered", f"{PV_NAME}, files, {ORDER.asked}, because")),
+    ("its end before it began", ORDERED, TAKEN, ("WipeRecalled", f"{PV_NAME}, files, because")),
+    (
+        "an answer",
+        RELEASED,
+        written(kind="prepare", answer=Q, pv_name="", asked="a"),
+        ("WipeOrdered", "files, a, because"),
+    ),
+    ("a first use", BLANK, written(kind="prepare", ends="", asked="", pv_name=""), None),
+    ("a delete", RELEASED, DELETE, ("PvDeleted", f"{PV_NAME}, because")),
+    (
+        "a gift after the commit",
+        but(COMMITTED, admin=ASKED_BACK),
+        made(COMMITTED, OLD, CLAIM),
+        ("GivenBack", f"{PV_NAME}, db/data-0, restore by jane"),
+    ),
+    ("an offer", BLANK, made(BLANK, NEXT), None),
+]
+
+
+@pytest.mark.parametrize(
+    ("world", "action", "said"), [row[1:] for row in OF_ACTS], ids=[row[0] for row in OF_ACTS]
+)
+def test_a_decision_that_shows_in_no_phase_is_an_event(
+    world: World, action: Action, said: tuple[str, str] | None
+) -> None:
+    server = ApiServer()
+    recorder = Recorder(server.client(), component="test", host="test")
+    Teller(recorder, Metrics()).did(world.volume, action, Instant(1_800_000_000.0))
+    recorder.step()
+    found = [(each["type"], each["reason"], each["message"]) for each in server.documents(kinds.EVENT)]
+    assert found == ([("Normal", *said)] if said is not None else [])
+
+
 # --- the log ---
 
 
