@@ -15,6 +15,8 @@ CODE := tidb_volume volume_controller disk_daemon
 QUICK := $(wildcard tests/unit tests/model tests/api tests/disks)
 # In an emulated machine; CI has what a guard stands on, and no reboots.
 HW := $(if $(CI),$(patsubst %,tests/hw/test_%.py,identity holders refused nvme_format),tests/hw)
+# On two cores half of the time two of them wait, for servers and disks.
+WORKERS ?= 3
 K8S ?=
 ROUNDS ?= 100
 SECONDS ?= $(if $(CI),120,3600)
@@ -63,7 +65,7 @@ crds: $(STAMP) ## render the CRDs from tidb_volume/value.py
 test: $(STAMP) ## unit tests, and tests against a real API server (ARGS='-k one' to choose)
 	$(call timed,\
 	  $(for_tests) \
-	  && $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 -q -m 'not long' $(QUICK) $(ARGS))
+	  && $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0 -q -m 'not long' $(QUICK) $(ARGS))
 
 # One at a time: who asks what a loop device lies on has it open for a moment, and another test's look sees that;
 # and a disk that hangs holds up whoever syncs all there are.

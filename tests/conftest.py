@@ -33,7 +33,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # What waits for servers and disks comes first, so that what only computes fills the gaps at the end.
+    items.sort(key=lambda item: not {"api", "disks"}.isdisjoint(item.path.parts), reverse=True)
     if not config.getoption("--without-guards"):
         return
     others = [item for item in items if _breaking(item) is None]
