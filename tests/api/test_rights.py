@@ -181,6 +181,45 @@ def test_what_a_daemon_reads(kubectl: Kubectl, daemon: Kubectl) -> None:
         assert daemon("get", *each.split())
 
 
+# --- a tenant -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tenant(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """kubectl with the token that a pod has in a namespace of its own."""
+    kubectl("create", "namespace", "a-tenant")
+    kubectl("create", "serviceaccount", "app", "-n", "a-tenant")
+    token = kubectl("create", "token", "app", "-n", "a-tenant")
+    return kubectl.with_token(token, tmp_path_factory.mktemp("tenant"))
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "get tv",
+        "get tvn",
+        "get tvf",
+        "get pv",
+        "get nodes",
+        "get configmaps -n tidb-volume",
+        "get secrets -n tidb-volume",
+        "get pods -n tidb-volume",
+        "get leases -n tidb-volume",
+        "create token disk-daemon -n tidb-volume",
+        "delete tv node-1-data-a",
+        "label tv node-1-data-a stolen=yes",
+        "patch tv node-1-data-a --type=merge -p {}",
+        "patch tv node-1-data-a --type=merge --subresource=status -p {}",
+        "patch tvf fleet --type=merge -p {}",
+        "patch pv probe --type=merge -p {}",
+        "delete pv probe",
+    ],
+)
+def test_a_tenant_s_token_opens_nothing_of_ours(kubectl: Kubectl, tenant: Kubectl, attempt: str) -> None:
+    with pytest.raises(RefusedError, match=r"(?i)forbidden"):
+        tenant(*attempt.split())
+
+
 # --- orders -------------------------------------------------------------------------------------------------
 
 
