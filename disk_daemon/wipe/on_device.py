@@ -403,7 +403,7 @@ class DeviceCarrier(Carrier):
         assert entry is not None
         making = entry.making
         assert making is not None
-        blockdev.flush(self._exclusive)
+        Surface(self._exclusive, self._between, self._tick, lambda count: None).clear()
         self._let_go()
         self._tick("mkfs")
         # Of a partition the lock is on the whole disk, which is another descriptor than the one it works on.

@@ -66,6 +66,22 @@ class Surface:
                 near = f" near byte {left[0]}" if left else ""
                 raise NotAsWritten(f"what was written as zero reads otherwise{near}")
 
+    def clear(self) -> None:
+        """Zeroes where labels and copies of them lie that a new file system leaves as they are.
+
+        The head is its own to write over: as long as that stands, a wipe that was cut finds what it was begun
+        over, and who takes the disk as soon as it is let go finds what was there.
+        """
+        _head, *where = blockdev.ends(self._size)
+        self._tick("clear")
+        for start, length in where:
+            blockdev.zero(self._exclusive, start, length)
+        self._settle()
+        with blockdev.Reader(self._exclusive) as reader:
+            for start, length in where:
+                if not reader.is_zero(start, length):
+                    raise NotAsWritten(f"what was written as zero reads otherwise near byte {start}")
+
     def erase(self, erase: Callable[[], None]) -> None:
         """Have something else take away what is on it: what was planted before must be gone afterwards."""
         with blockdev.Reader(self._exclusive) as reader:

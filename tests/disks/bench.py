@@ -154,6 +154,12 @@ class RawDisk(NamedTuple):
         os.sync()
         return secret in self.image.read_bytes()
 
+    def holding(self, secret: bytes, places: tuple[int, ...]) -> tuple[int, ...]:
+        """Where of these places the backing file has a text."""
+        os.sync()
+        with self.image.open("rb") as file:
+            return tuple(each for each in places if os.pread(file.fileno(), len(secret), each) == secret)
+
     def is_zero(self) -> bool:
         """Whether the backing file is zero from end to end."""
         with self.image.open("rb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from disk_daemon import kernel
 from disk_daemon.facts.folder import Rules
 from tests.disks.bench import (
     NEXT,
@@ -44,6 +46,38 @@ def test_a_released_tenancy_is_wiped_and_the_next_one_finds_nothing(
     assert (entry.handed, entry.order, entry.making) == (NEXT, None, None)
     again = obey(used, reclaim(identity_of(used, rules), method=method), rules)
     assert state(again) == ("done", "")
+
+
+@pytest.fixture
+def large(
+    own_mounts: None, tmp_path: Path, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RawDisk]:
+    """With room for labels that lie far in; and it takes no discards, which would hide what mkfs leaves."""
+
+    def trim(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(kernel, "trim", trim)
+    made = RawDisk.make(tmp_path, "large", rules, size=1200 << 20)
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+def test_no_copy_of_a_label_that_lies_far_in_is_left_below_the_new_file_system(
+    large: RawDisk, rules: Rules
+) -> None:
+    """BlueStore keeps one at 1 GiB, btrfs at 64 MiB, and others at the end."""
+    identity = identity_of(large, rules)
+    assert state(obey(large, prepare(identity), rules)) == ("done", "")
+    before, places = large.uuid(), (64 << 20, 1 << 30, (1200 << 20) - 4096)
+    for place in places:
+        large.write(place, SECRET)
+    assert large.holding(SECRET, places) == places
+    assert state(obey(large, reclaim(identity, method="format"), rules)) == ("done", "")
+    assert large.uuid() != before
+    assert large.holding(SECRET, places) == ()
 
 
 def test_an_order_done_is_not_done_again_on_data(used: RawDisk, rules: Rules) -> None:

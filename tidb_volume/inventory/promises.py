@@ -32,14 +32,20 @@ PROMISES: dict[str, Promise] = {
         nist="neither",
     ),
     "format": Promise(
-        does="makes a new file system with a UUID of its own, without a discard",
+        does=(
+            "writes zeroes to the tail and to known places of signatures, and makes a new file system with a "
+            "UUID of its own, without a discard"
+        ),
         gone="nothing of it can be reached through the new file system; a reader of the raw device finds it",
         checked="cache dropped, and the new UUID read back from the disk by libblkid",
         nist="neither",
     ),
     "discard": Promise(
         does="tells the disk that its blocks are free, and writes zeroes where it then reads anything else",
-        gone="all that can be addressed reads as zero; the cells may keep it until the disk reuses them",
+        gone=(
+            "all that can be addressed read as zero once, and does so again where the drive promises it (see "
+            "below); the cells may keep it until the disk reuses them"
+        ),
         checked="every block, past the page cache; where zeroes had to be written, as for `zero`",
         nist="neither: nothing is overwritten",
         reads=1,
