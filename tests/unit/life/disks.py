@@ -11,10 +11,6 @@ from tidb_volume.value import Identity, Order
 change = msgspec.structs.replace
 
 
-AT_ROOT = ""
-"""Where a container is that has all of a folder's disk mounted."""
-
-
 class Item(NamedTuple):
     """A piece of data, and the UID of the claim that wrote it (or a stranger's name)."""
 
@@ -26,6 +22,8 @@ class Disk:
     """One piece of hardware and all that is on it. Whoever holds `lock` works on it."""
 
     lock: object | None = None
+    rooted = ""
+    """The tenancy as which a container got all of a folder's disk."""
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
@@ -47,21 +45,23 @@ class Disk:
 
     def read(self, tenancy: str) -> frozenset[Item]:
         """What whoever has this tenancy finds there."""
-        return frozenset(self.strays if tenancy == AT_ROOT else self.tenancies.get(tenancy, ()))
+        return frozenset(self._of(tenancy) or ())
 
     def write(self, tenancy: str, item: Item) -> None:
         """By whoever has it, as long as it is there."""
-        if tenancy == AT_ROOT:
-            self.strays.add(item)
-        elif tenancy in self.tenancies:
-            self.tenancies[tenancy].add(item)
+        found = self._of(tenancy)
+        if found is not None:
+            found.add(item)
 
     def clear(self, tenancy: str) -> None:
         """By whoever has it: nothing of his is left."""
-        if tenancy == AT_ROOT:
-            self.strays.clear()
-        elif tenancy in self.tenancies:
-            self.tenancies[tenancy].clear()
+        found = self._of(tenancy)
+        if found is not None:
+            found.clear()
+
+    def _of(self, tenancy: str) -> set[Item] | None:
+        """All that is in its folder, or at the root; None: it has neither."""
+        return self.strays if tenancy and tenancy == self.rooted else self.tenancies.get(tenancy)
 
     def shown(self) -> set[str]:
         """The tenancies that are on it."""
@@ -70,7 +70,9 @@ class Disk:
     def places(self) -> list[tuple[str, set[Item]]]:
         """What lies in each tenancy, or was put aside of it."""
         aside = [part for each in self.trash.values() for part in each.items()]
-        return [(place.removeprefix("ours/"), items) for place, items in (*self.tenancies.items(), *aside)]
+        root = [(self.rooted, self.strays)] if self.rooted else []
+        every = (*self.tenancies.items(), *aside, *root)
+        return [(place.removeprefix("ours/"), items) for place, items in every]
 
     def at_stake(self, order: str) -> list[tuple[str, set[Item]]]:
         """What goes once this order begins to delete: whose it is, or where it lay, and what is there."""

@@ -36,7 +36,6 @@ from disk_daemon.verdict import (
     Verify,
     Wait,
 )
-from tests.unit.life.disks import AT_ROOT
 from tests.unit.life.disks import Disk as Disk
 from tests.unit.life.disks import Erased as Erased
 from tests.unit.life.disks import Item as Item
@@ -80,7 +79,7 @@ class Machine:
             return Facts(presence=Presence.NOT_MOUNTED, message="nothing is mounted", boot=str(self.boot))
         empty = len(disk.tenancies) == 1 and not any(disk.tenancies.values())
         users = tuple(
-            User(who=f"pod {pod}", root=f"/.tidb-volume/{at.tenancy}" if at.tenancy != AT_ROOT else "/")
+            User(who=f"pod {pod}", root="/" if at.tenancy == disk.rooted else f"/.tidb-volume/{at.tenancy}")
             for pod, at in (*self.running.items(), *(self.other.running.items() if self.other else ()))
             if at.disk is disk
         )

@@ -17,7 +17,6 @@ from tests.unit.life.cluster import (
     BOUND_BY,
     NAME,
     NODE,
-    SOURCE,
     START,
     Cluster,
     Conflict,
@@ -28,7 +27,6 @@ from tests.unit.life.cluster import (
     spec_of,
 )
 from tests.unit.life.cluster import tenancy as tenancy
-from tests.unit.life.disks import AT_ROOT
 from tests.unit.life.machine import Child, Daemon, Disk, Item, Letter, Machine, Mounted
 from tidb_volume import names
 from tidb_volume.fleet import Fleet
@@ -358,9 +356,14 @@ class Node:
             if claim.status.phase != "Bound" or ref is None or ref.uid != claim.metadata.uid:
                 continue
             path = pv.spec.local.path
-            folder = AT_ROOT if path == SOURCE.path else path.rpartition("/")[2]
-            if disk is not None and machine.mounted and (folder == AT_ROOT or folder in disk.tenancies):
-                machine.running[uid] = Mounted(disk, folder, claim.metadata.uid)
+            at_root = not (path.startswith(names.block_node("")) or f"/{names.FOLDER}/" in path)
+            tenancy = tenancy_of(pv) if at_root else path.rpartition("/")[2]
+            if disk is None or not machine.mounted:
+                continue
+            if at_root:
+                disk.rooted = tenancy
+            if at_root or tenancy in disk.tenancies:
+                machine.running[uid] = Mounted(disk, tenancy, claim.metadata.uid)
 
 
 class Sim:

@@ -44,8 +44,8 @@ def use(sim: Sim) -> None:
     """The claim comes, and its pod writes."""
     claim = sim.bind(CLAIM)
     sim.settle()
-    assert [each.tenancy for each in sim.machine.running.values()] == [""]
-    sim.disk.write("", Item(claim.metadata.uid, "db"))
+    assert [each.tenancy for each in sim.machine.running.values()] == [tenancy(sim)]
+    sim.disk.write(tenancy(sim), Item(claim.metadata.uid, "db"))
     sim.look()
     sim.settle()
     assert sim.phase() is Phase.BOUND
@@ -61,6 +61,10 @@ def released() -> Sim:
 def the_pv(sim: Sim) -> Pv:
     (pv,) = sim.pvs
     return pv
+
+
+def tenancy(sim: Sim) -> str:
+    return the_pv(sim).metadata.name.rpartition("-")[2]
 
 
 def path(sim: Sim) -> str:
@@ -98,7 +102,7 @@ def test_a_pod_on_it_is_nothing_to_worry_about() -> None:
 
 def test_a_tenant_who_has_deleted_all_of_it_is_nothing_to_worry_about_either() -> None:
     sim = bound()
-    sim.disk.clear("")
+    sim.disk.strays.clear()
     sim.look()
     sim.settle()
     assert sim.status.state == "Bound"
@@ -126,7 +130,7 @@ def test_no_policy_wipes_it_and_what_is_shown_is_the_way_out(policy: str) -> Non
 def test_it_is_wiped_on_one_answer_and_offered_again(policy: str, *, empty: bool) -> None:
     sim = bound()
     if empty:
-        sim.disk.clear("")
+        sim.disk.strays.clear()
     sim.release(CLAIM)
     sim.policy(policy)
     sim.settle()
@@ -288,24 +292,24 @@ def test_an_etcd_set_back_to_before_it_was_kept_offers_and_wipes_nothing(
     saved.volume = saved_volume
     keep(sim)
     sim.settle()
-    tenancy = the_pv(sim).metadata.name.rpartition("-")[2]
+    kept = tenancy(sim)
     sim.bind(CLAIM)
     sim.settle()
     if empty:
-        sim.disk.clear("")
+        sim.disk.strays.clear()
     sim.look()
     sim.cluster.etcd, sim.machine.running, sim.daemon = saved, {}, Daemon()
     sim.new_leader()
     sim.settle()
     assert not sim.pvs
     assert (sim.phase(), sim.status.reason) == (Phase.PENDING, "HasData")
-    assert tenancy in sim.status.message
+    assert kept in sim.status.message
     nothing_happens(sim)
     assert not sim.pvs
     keep(sim)
     sim.settle()
     if not empty:
-        assert the_pv(sim).metadata.name.endswith(tenancy)
+        assert the_pv(sim).metadata.name.endswith(kept)
 
 
 def test_an_etcd_set_back_to_when_the_disk_was_blank_offers_nothing_of_it() -> None:
@@ -319,7 +323,7 @@ def test_an_etcd_set_back_to_when_the_disk_was_blank_offers_nothing_of_it() -> N
     keep(sim)
     sim.settle()
     use(sim)
-    sim.disk.clear("")
+    sim.disk.strays.clear()
     sim.cluster.etcd, sim.daemon = saved, Daemon()
     sim.daemon_up = False
     sim.new_leader()

@@ -24,8 +24,7 @@ STRANGER = "stranger"
 
 
 def tenancy_of(pv: Pv) -> str:
-    assert pv.spec.local is not None
-    return pv.spec.local.path.rpartition("/")[2]
+    return pv.metadata.name.rpartition("-")[2]
 
 
 class State(RuleBasedStateMachine):

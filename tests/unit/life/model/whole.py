@@ -29,7 +29,9 @@ BEGIN: dict[str, st.SearchStrategy[Any]] = {
     "after": st.sampled_from(["0s", "0s", "1h"]),
     "spare": st.booleans(),
     "dirty": st.sampled_from([False, False, False, True]),
-    "stage": st.sampled_from(["new", *STAGES, "ordered", "deleted", "committed", "committed", "adopting"]),
+    "stage": st.sampled_from(
+        ["new", *STAGES, "ordered", "deleted", "committed", "committed", "adopting", "kept"]
+    ),
     "saved": st.sampled_from(["never", *STAGES]),
     "frozen": st.sampled_from([0, 0, 0, 1, 2, 3, 4, 5, 6]),
     "between": st.sampled_from(list(OPENINGS)),
@@ -61,7 +63,7 @@ class Life(Hands):
         then: str,
     ) -> None:
         of = pool(on_release="wipe" if wipe else "keep", after=after)
-        self.set_up(self.entry_for(of), dirty=dirty, spare=spare)
+        self.set_up(self.entry_for(of), dirty=dirty or stage == "kept", spare=spare)
         self.node.about_to_begin = self.about_to_begin
         self.node.observed = self.a_daemon_has_seen
         self.come_to(stage, saved)
@@ -85,6 +87,8 @@ class Life(Hands):
                 self.etcd_is_saved()
         if stage == "adopting":
             self.come_to_be_adopting()
+        if stage == "kept":
+            self.come_to_be_kept(saved)
 
     def come_to_be_offered(self) -> None:
         self.settle()
@@ -116,6 +120,17 @@ class Life(Hands):
         self.answer(self.question(), "adopt")
         self.leader_comes_to(actions.WriteOrder)
         self.leader_sees_and_acts(1)
+
+    def come_to_be_kept(self, saved: str) -> None:
+        """What was on it is a claim's, at the root. saved: offered: when a person was asked about it."""
+        self.settle()
+        if saved == "offered":
+            self.etcd_is_saved()
+        self.a_person_gives_it_back("db/data-0", "keep", wait=0)
+        self.settle()
+        self.come_to_be_bound()
+        if saved == "released":
+            self.come_to_be_released()
 
     def come_to_be_wiping(self) -> None:
         self.a_daemon_works(0, 6)
