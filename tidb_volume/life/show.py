@@ -197,8 +197,7 @@ def _is_about(world: World, seen: Seen, old: Question, about: str) -> bool:
         return True
     if old.kind == "adopt":
         # To be kept for a claim it is journalled as a tenancy first: that is the same all the same.
-        kept = answers.named(world.volume) is not None and seen.disk is not None
-        return kept and old.about == _unknown(world, journalled=False)
+        return answers.named(world.volume) is not None and old.about == _unknown(world, journalled=False)
     # Of a disk that is not to be seen nothing else is known, and who wants to have its data back is not
     # asked once more for what lies beside it.
     unseen = seen.disk is None or seen.disk.presence is not Presence.OK
