@@ -67,6 +67,9 @@ def test_a_plain_disk_passes(unlike: dict[str, Any]) -> None:
 
 def test_what_a_folder_is_mounted_from_is_asked_by_no_name_of_a_device() -> None:
     assert fit_disk.RULES.unfit(Disk(name="/data/nvme0")) is None
+    asked = fit_disk.RULES.unfit(Disk(name="/data/nvme0", wanted_serial="S1"))
+    assert asked is not None
+    assert "and has none;" in asked.said
 
 
 def test_of_all_that_is_wrong_the_first_in_the_table_is_told() -> None:

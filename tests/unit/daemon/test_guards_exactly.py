@@ -22,6 +22,7 @@ from tests.unit.daemon.cases import (
     facts,
     order,
     pv,
+    taken,
     with_admin,
     with_live,
     with_order,
@@ -468,3 +469,17 @@ def test_the_last_claim_on_the_data_is_the_one_that_the_order_knows(
 def test_a_journal_that_knows_nobody_speaks_against_no_order() -> None:
     assert check("no_claim_had_it_since", case(journal=None)) is None
     assert check("no_claim_had_it_since", case(journal=Broken(why="damaged"))) is None
+
+
+@pytest.mark.parametrize(
+    ("begun", "way_out"),
+    [(False, ""), (True, "; bytes of its data are gone already: delete it, and the wipe goes on")],
+)
+def test_a_volume_that_stands_in_the_way_of_what_has_begun_is_told_with_the_way_out(
+    begun: bool, way_out: str
+) -> None:
+    made = with_live(case(journal=entry(order=taken(begun=begun))), pvs=(pv(),))
+    found = check("no_pv_remains", made)
+    assert isinstance(found, Refuse)
+    said = f"PersistentVolume {pv().metadata.name} exists; an order stands on none"
+    assert (found.reason, found.message) == ("PvExists", said + way_out)
