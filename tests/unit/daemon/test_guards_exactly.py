@@ -449,6 +449,9 @@ def test_a_look_at_nobody_is_unknown_and_not_nobody() -> None:
         ((Had(tenancy=OLD, claim_uid="c1"), Had(tenancy=OLD, claim_uid="c2")), {}, True),
         ((Had(tenancy=OLD, claim_uid="c2"), Had(tenancy=OLD, claim_uid="c1")), {}, False),
         ((Had(tenancy=OLD, claim_uid="c1"), Had(tenancy=OLD)), {}, False),
+        ((Had(tenancy=OLD, claim_uid="c2"), Had(tenancy=OLD)), {}, True),
+        # What the order ends, and not what is handed over by now.
+        ((Had(tenancy=OTHER, claim_uid="c2"),), {"ends": OTHER}, True),
         ((Had(tenancy=OTHER, claim_uid="c2"),), {}, False),
         ((Had(tenancy=OLD, claim_uid="c2"),), {"had_since": "c2"}, False),
         ((Had(tenancy=OLD, claim_uid="c2"),), {"had_since": "c3"}, True),
