@@ -7,6 +7,7 @@ more), the elector (which gives the Lease back), reflectors, Events, HTTP.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -129,9 +130,10 @@ class App:
 
     def _begin_term(self) -> None:
         with self._term_lock:
-            missed = self._elector.idle_s > MISSED_S
-            if missed:
-                _log.warning("nobody led for long: countdowns begin anew", seconds=self._elector.idle_s)
+            idle_s = self._elector.idle_s
+            missed = idle_s > MISSED_S
+            if missed and idle_s != math.inf:  # else there was no Lease: nobody has ever led
+                _log.warning("nobody led for long: countdowns begin anew", seconds=round(idle_s))
             self._term = self._new_term(missed=missed)
             self._term.start()
 
