@@ -94,10 +94,7 @@ class Observer(State):
             self.committed[volume.status.committed] = self.cluster.now
 
     def note_claims(self) -> None:
-        """Since when which PersistentVolume is released, and who has one; which claims have let go."""
-        here = {claim.metadata.uid for claim in self.cluster.etcd.claims.values()}
-        self.let_go |= self.here - here
-        self.here = here
+        """Since when which PersistentVolume is released, and who has one."""
         now, pvs = self.cluster.now, self.cluster.etcd.pvs.values()
         ended = {pv.metadata.uid for pv in pvs if pv.status.phase in ("Released", "Failed")}
         self.released = {uid: self.released.get(uid, now) for uid in ended}
@@ -139,8 +136,9 @@ class Observer(State):
             assert item.owner != STRANGER, "wiped unknown data"
             assert item.owner not in living, "wiped the data of a claim that is there"
         entry = self.machine.journal_of(disk.identity)
-        seen = {had.claim_uid for had in entry.had} if isinstance(entry, Entry) else set()
-        kept = {item.owner for item in going} & seen - self.let_go
+        # Of several the last; who got it after one that is forgotten was told so, and let go of all of it.
+        seen = {had.tenancy: had.claim_uid for had in entry.had} if isinstance(entry, Entry) else {}
+        kept = {item.owner for item in going} & set(seen.values()) & self.forgotten
         assert not kept, f"wiped what {kept} never let go, though the journal has seen it"
 
     def check_action(self, who: Controller, volume: Volume, action: Action, late: bool) -> None:

@@ -84,10 +84,8 @@ class State(RuleBasedStateMachine):
         """UIDs of PersistentVolumes that are released, and since when."""
         self.was_bound: set[tuple[str, str]] = set()
         """(tenancy, UID of a claim that was bound to it)."""
-        self.here: set[str] = set()
-        """UIDs of the claims that there are."""
-        self.let_go: set[str] = set()
-        """UIDs of claims that somebody deleted, and that are not only forgotten by an older etcd."""
+        self.forgotten: set[str] = set()
+        """UIDs of claims that were there when etcd was set back, and of which that one knows nothing."""
         self.given: set[tuple[str, str]] = set()
         """(tenancy, claim that a controller pointed its PersistentVolume at, or made it for)."""
         self.unrecorded: set[str] = set()

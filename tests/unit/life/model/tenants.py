@@ -97,8 +97,8 @@ class Tenants(Observer):
         daemon begins on a reading from before is as if it had begun before.
         """
         self.cluster.now = Instant(self.cluster.now + LIVE_FOR_S + 1)
-        self.note_claims()
-        self.here = {claim.metadata.uid for claim in self.saved.claims.values()}
+        known = {claim.metadata.uid for claim in self.saved.claims.values()}
+        self.forgotten |= {each.metadata.uid for each in self.cluster.etcd.claims.values()} - known
         self.cluster.etcd, self.released = self.saved.copy(), dict(self.saved_released)
         self.taken_back = dict(self.saved_taken_back)
         self.late.clear()
