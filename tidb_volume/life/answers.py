@@ -125,8 +125,9 @@ def may_be_given_at_the_root(world: World) -> bool:
     """What others put at the root of a folder's mount may be given to a claim; back to the former owner only
     where the journal has it as his."""
     disk, recorded = world.volume.status.disk, world.volume.status.tenancy
-    if disk is None or not world.volume.spec.source.path or not found_at_the_root(world):
+    if not world.volume.spec.source.path or not found_at_the_root(world):
         return False
+    assert disk is not None, "something was found on it"
     return not restores(world) or (disk.at_root and disk.journal == recorded)
 
 
@@ -298,7 +299,7 @@ def _why_not_yet(world: World, seen: Seen, to: Ref) -> str:
         )
     if may_be_given_at_the_root(world):
         return ""
-    if restores(world) and world.volume.spec.source.path and found_at_the_root(world):
+    if world.volume.spec.source.path and found_at_the_root(world):
         other = f"what is at the mount's root ({disk.content_note}) is not known as tenancy {given}"
         return f"not given to {to}: {other}; adopt with Keep gives what is there"
     said = f"not given to {to}: nothing that could be is on the disk"

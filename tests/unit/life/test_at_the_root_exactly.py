@@ -205,6 +205,40 @@ def test_what_is_given_is_the_tenancy_that_the_journal_has(world: World, tenancy
     assert answers.given_tenancy(world) == tenancy
 
 
+KNOWN_AS = f"not given to db/data-0: what is at the mount's root ({NOTE}) is not known as tenancy {OLD}"
+NOTHING = "not given to db/data-0: nothing that could be is on the disk"
+BACK = but(LEFT, pvs=(), admin=RESTORE)
+"""Deleted by hand, and asked back."""
+
+
+@pytest.mark.parametrize(
+    ("world", "may_be", "why"),
+    [
+        (but(UNKNOWN, admin=KEEP), True, ""),
+        (but(UNKNOWN, admin=KEEP, disk={"at_root": False}), True, ""),
+        (BACK, True, ""),
+        (but(BACK, disk={"at_root": False}), False, f"{KNOWN_AS}; adopt with Keep gives what is there"),
+        (but(BACK, disk={"journal": OTHER}), False, f"{KNOWN_AS}; adopt with Keep gives what is there"),
+        (
+            but(BACK, spec={"source": Source(device="/dev/x")}),
+            False,
+            f"{NOTHING} ({NOTE}); {answers.NOT_FOR_DEVICES}",
+        ),
+        (
+            but(BACK, disk={"content_note": "xfs"}),
+            False,
+            f"{NOTHING} (xfs)",
+        ),
+        (but(BACK, status={"disk": None}), False, ""),
+    ],
+)
+def test_it_is_given_back_as_what_the_journal_has_it_and_to_whom_a_person_keeps_it_for(
+    world: World, why: str, *, may_be: bool
+) -> None:
+    assert answers.may_be_given_at_the_root(world) is may_be
+    assert answers.not_taken(world, look(world)) == why
+
+
 # --- what is ordered ---
 
 
