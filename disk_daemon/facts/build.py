@@ -7,6 +7,7 @@ content is wanted at all.
 from __future__ import annotations
 
 import os
+import string
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,7 +102,8 @@ def _driver(name: str) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(errors="replace").strip()
+        # What Python takes for white space besides is a value that the kernel does not write: no "nothing".
+        return path.read_text(errors="replace").strip(string.whitespace)
     except OSError:
         return ""
 

@@ -202,6 +202,7 @@ def test_whatever_a_vendor_wrote_into_a_disk_can_be_told_and_shown(
 
 
 @files
+@example(name="removable", text=b"\x1c")
 @given(
     name=st.sampled_from(["size", "dev", "removable", "device/type"]),
     text=st.binary(max_size=12) | st.integers(-(10**30), 10**30).map(lambda number: b"%d:1\n" % number),
