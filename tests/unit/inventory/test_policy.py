@@ -110,6 +110,7 @@ def test_every_method_that_fits_somewhere_has_a_strength() -> None:
         ("discard", "zero", Kind.BLOCK, False),
         ("format", "discard", Kind.BLOCK, False),
         ("overwrite:3", "zero", Kind.BLOCK, True),
+        ("overwrite:1", "zero", Kind.BLOCK, True),
         ("overwrite:2", "overwrite:3", Kind.BLOCK, False),
         ("overwrite:99", "zero", Kind.BLOCK, False),
         ("overwrite", "zero", Kind.BLOCK, False),
