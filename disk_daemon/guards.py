@@ -412,12 +412,10 @@ def no_claim_had_it_since(case: Case) -> Objection | None:
     order, entry = case.order, case.journal
     if not isinstance(entry, Entry):
         return None
-    seen = [
-        had.claim_uid for had in entry.had if had.tenancy == (order.ends or entry.handed) and had.claim_uid
-    ]
-    if not seen or seen[-1] in (order.claim_uid, order.had_since):
+    last = entry.last_claim(order.ends or entry.handed)
+    if last in ("", order.claim_uid, order.had_since):
         return None
-    said = f"the journal has seen claim {seen[-1]} on it, and the order knows nothing of that one"
+    said = f"the journal has seen claim {last} on it, and the order knows nothing of that one"
     return Refuse("HasData", f"{said}; say what is to become of it")
 
 

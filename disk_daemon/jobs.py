@@ -52,6 +52,8 @@ class Record(Value):
     order: Taken | None = None
     claims: tuple[str, ...] = ()
     """The UIDs of the claims that were seen on the tenancy handed over."""
+    last_claim: str = ""
+    """The UID of the last one that was seen on the tenancy on the disk, else on the one handed over."""
     made: str = ""
     """What a device was made into (tidb_volume/shape.py)."""
     at_root: bool = False

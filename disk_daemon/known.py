@@ -377,6 +377,11 @@ class Entry(Value):
     unmounted: bool = False
     """An order had it unmounted: it is not mounted again by itself."""
 
+    def last_claim(self, tenancy: str) -> str:
+        """The UID of the last claim that was seen on a tenancy; empty: none whose UID is known."""
+        seen = (had.claim_uid for had in reversed(self.had) if had.tenancy == tenancy and had.claim_uid)
+        return next(seen, "") if tenancy else ""
+
 
 class Broken(Value):
     """There is a record, and it cannot be read: never the same as none."""

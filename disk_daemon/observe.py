@@ -80,12 +80,13 @@ def _in_the_way(error: OSError | ValueError) -> str:
 
 def record_of(facts: Facts, rules: folder.Rules) -> Record:
     """What a report shows of the journal's entry for the disk that was seen."""
-    found = recorded(journal.load(rules.state, facts.identity) if facts.identity else None)
+    known = journal.load(rules.state, facts.identity) if facts.identity else None
+    found = recorded(known, facts.tenancy)
     return msgspec.structs.replace(found, unwritable=rules.unwritable)
 
 
-def recorded(known: Journal) -> Record:
-    """What a report shows of an entry."""
+def recorded(known: Journal, tenancy: str = "") -> Record:
+    """What a report shows of an entry. tenancy: the one that is on the disk, which may be another."""
     if isinstance(known, Broken):
         return Record(broken=known.why)
     if known is None:
@@ -96,6 +97,7 @@ def recorded(known: Journal) -> Record:
         known=True,
         order=known.order,
         claims=claims,
+        last_claim=known.last_claim(tenancy or known.handed),
         made=journal.shape(known),
         at_root=known.at_root,
     )

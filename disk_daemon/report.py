@@ -110,9 +110,8 @@ def _others(record: Record, claim_uid: str) -> tuple[str, ...]:
 
 
 def _since(record: Record, claim_uid: str) -> str:
-    """The claim that was seen on the tenancy last, if it is not the one on record."""
-    last = next((each for each in reversed(record.claims) if each), "")
-    return last if last != claim_uid else ""
+    """The claim that was seen on what is there last, if it is not the one on record."""
+    return record.last_claim if record.last_claim != claim_uid else ""
 
 
 def _in_use(facts: Facts) -> str:

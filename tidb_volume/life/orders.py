@@ -209,8 +209,9 @@ def _over(world: World, seen: Seen, answer: str) -> str:
 def _told_of(seen: Seen, answer: str) -> str:
     """The claim that the person was told of who answered, beside the one on record; as `_over` has it."""
     order = seen.order
-    stands = order is not None and order.answer == answer and not seen.undecided
-    return order.had_since if order is not None and stands else release.had_since(seen)
+    if order is not None and order.answer == answer and not seen.undecided:
+        return order.had_since
+    return release.had_since(seen)
 
 
 def _owner(world: World) -> str:

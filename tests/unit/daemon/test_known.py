@@ -26,6 +26,7 @@ from disk_daemon.known import (
     tenancy_as_trash,
     trash_of,
 )
+from disk_daemon.observe import recorded
 from tests.unit.daemon.cases import DISK, NEXT, OLD, OTHER, case, entry, facts, order, taken
 from tidb_volume.value import Content, Presence, Value
 
@@ -335,3 +336,30 @@ def test_the_orders_of_a_wipe_are_all_that_the_journal_has_of_the_same(
     journal: Any, orders: set[str]
 ) -> None:
     assert case(journal=journal).orders == orders
+
+
+@pytest.mark.parametrize(
+    ("had", "tenancy", "last"),
+    [
+        ((), OLD, ""),
+        (((OLD, "a"),), OLD, "a"),
+        (((OLD, "a"), (OLD, "b")), OLD, "b"),
+        (((OLD, "a"), (OLD, "")), OLD, "a"),
+        (((OLD, "a"), (OTHER, "b")), OLD, "a"),
+        (((OTHER, "b"),), OLD, ""),
+        ((("", "a"),), "", ""),
+    ],
+)
+def test_the_last_claim_on_a_tenancy_is_one_whose_uid_is_known(
+    had: tuple[tuple[str, str], ...], tenancy: str, last: str
+) -> None:
+    seen = tuple(Had(tenancy=of, claim_uid=claim) for of, claim in had)
+    assert entry(had=seen).last_claim(tenancy) == last
+
+
+def test_a_report_tells_of_the_claim_on_what_is_there_and_not_on_what_was_handed_over() -> None:
+    """An order for the one would be refused for ever, were a person told of the other."""
+    had = (Had(tenancy=OLD, claim_uid="a"), Had(tenancy=NEXT, claim_uid="b"))
+    known = entry(handed=NEXT, had=had)
+    assert [recorded(known, each).last_claim for each in (OLD, NEXT, "", OTHER)] == ["a", "b", "b", ""]
+    assert recorded(None).last_claim == recorded(Broken(why="x"), OLD).last_claim == ""

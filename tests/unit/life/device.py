@@ -213,7 +213,7 @@ class DeviceMachine(Machine):
     def report_of(self, job: Job, volume: Volume, claim_uid: str) -> DiskReport:
         """What the daemon tells of the slot."""
         facts = self.look(self.slot, job)
-        record = observe.recorded(self.journal_of(facts.identity) if facts.identity else None)
+        record = observe.recorded(self.journal_of(facts.identity) if facts.identity else None, facts.tenancy)
         status = volume.status
         claimed = status.phase is Phase.BOUND
         return report.disk_report(facts, record, status.identity, None, claimed=claimed, claim_uid=claim_uid)

@@ -108,7 +108,7 @@ class Machine:
     def report(self, recorded: Identity | None, claim_uid: str = "") -> DiskReport:
         """What the daemon tells of the slot."""
         facts = self.facts(self.slot)
-        record = observe.recorded(self.journal_of(facts.identity) if facts.identity else None)
+        record = observe.recorded(self.journal_of(facts.identity) if facts.identity else None, facts.tenancy)
         return report.disk_report(facts, record, recorded, None, claim_uid=claim_uid)
 
     def note(self, job: Job) -> None:
