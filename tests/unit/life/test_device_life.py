@@ -313,8 +313,7 @@ def test_what_was_given_back_is_not_wiped_by_an_order_from_before(shape: str) ->
     etcd = sim.cluster.etcd.copy()
     sim.admin(restore=Restore(question=sim.answer()))
     sim.settle()
-    claim = sim.bind()
-    sim.settle()
+    claim = sim.bind()  # no daemon looks meanwhile, and the journal knows nothing of the claim
     sim.cluster.etcd.pods.clear()
     set_back(sim, etcd)
     sim.settle()
