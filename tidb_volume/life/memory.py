@@ -282,5 +282,5 @@ def wipe_from(world: World, seen: Seen, now: Instant) -> str:
     status = world.volume.status
     if release.decision(world, seen) is not None or (status.wipe_at and not status.wipe_from):
         return ""
-    begun = status.wipe_from or format_instant(now)
-    return format_instant(world.missed_until) if parse_instant(begun) < world.missed_until else begun
+    begun = parse_instant(status.wipe_from) if status.wipe_from else now
+    return format_instant(max(begun, world.missed_until))

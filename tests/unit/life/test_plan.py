@@ -187,6 +187,10 @@ WHOLE = change(BASE, kind="prepare", answer="q-1", whole_disk=True, asked="adopt
     [
         (COUNTED, change(BASE, pv_name=PV_OLD, pv_uid="pv-a", claim_uid=CLAIM.uid)),
         (
+            but(COUNTED, status={"owner": None}),
+            change(BASE, pv_name=PV_OLD, pv_uid="pv-a", claim_uid=CLAIM.uid),
+        ),
+        (
             but(COUNTED, admin=WIPE_NOW),
             change(BASE, pv_name=PV_OLD, pv_uid="pv-a", claim_uid=CLAIM.uid, answer="q-1", asked="wipe-now"),
         ),
@@ -226,3 +230,20 @@ WHOLE = change(BASE, kind="prepare", answer="q-1", whole_disk=True, asked="adopt
 )
 def test_what_an_order_names(world: World, made: Order) -> None:
     assert ordered(world) == made
+
+
+def test_what_must_be_remembered_of_a_volume_comes_before_what_is_done_about_it() -> None:
+    """Which PersistentVolume it is that was seen, too: another one of its name has another."""
+    world = settled(COUNTED)
+    unseen = but(world, status={"volume_uid": ""})
+    action = plan(NOW, unseen).action
+    assert isinstance(action, actions.PatchStatus)
+    assert action.status.volume_uid == "pv-a"
+    assert isinstance(plan(NOW, world).action, actions.WriteOrder)
+
+
+def test_what_was_put_aside_under_a_claim_is_asked_back() -> None:
+    aside = but(BOUND, disk={"content": Content.DATA, "tenancy": "", "trash": ("order-1",)})
+    order = ordered(aside)
+    assert order is not None
+    assert (order.withdrawn, order.ends) == (True, OLD)
