@@ -76,9 +76,9 @@ def in_place_of(volume: Volume, report: NodeReport | None) -> str:
     if report is None or recorded is None or seen is None or seen.presence is not Presence.WRONG_DISK:
         return ""
     is_at = [each for each in report.disks if each.identity and same_hardware(recorded, each.identity)]
-    there = [each for each in report.disks if each.device == seen.device]
-    said = ["the recorded one is " + (told(is_at[0]) if is_at else f"no disk of {volume.spec.node_name}")]
-    return "; ".join(said + [f"the one there is {told(each)}" for each in there[:1]])
+    there = next((each for each in report.disks if each.device == seen.device), None)
+    said = "the recorded one is " + (told(is_at[0]) if is_at else f"no disk of {volume.spec.node_name}")
+    return f"{said}; the one there is {told(there)}" if there is not None else said
 
 
 def normal(path: str) -> str:
