@@ -24,7 +24,7 @@ from tests.unit.life.worlds import (
     with_pv,
     work,
 )
-from tidb_volume.life.look import is_known, look, pick_pv, pv_state, tenancy_of
+from tidb_volume.life.look import is_known, look, pick_pv, presence_note, pv_state, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.upstream import Claim, Pv, PvcSpec
 from tidb_volume.value import Content, Owner, Presence, Ref, SlimMeta, Source, WorkState
@@ -405,3 +405,20 @@ def test_the_facts_that_are_passed_on_as_they_are() -> None:
     seen = look(OFFERED)
     assert seen.pv is OFFERED.pvs[0]
     assert seen.disk is OFFERED.volume.status.disk
+
+
+@pytest.mark.parametrize(
+    ("world", "note"),
+    [
+        (BLANK, ""),
+        (but(BLANK, disk={"message": "slow"}), " (slow)"),
+        (
+            but(BLANK, disk={"message": "slow"}, around={"moved": "it is at /dev/x"}),
+            " (slow; it is at /dev/x)",
+        ),
+        (but(BLANK, status={"disk": None}), ""),
+        (but(BLANK, status={"disk": None}, around={"moved": "it is at /dev/x"}), " (it is at /dev/x)"),
+    ],
+)
+def test_what_its_daemon_says_and_where_it_is_stand_behind_a_disks_trouble(world: World, note: str) -> None:
+    assert presence_note(world) == note
