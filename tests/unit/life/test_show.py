@@ -322,6 +322,7 @@ def fresh(kind: str, about: str, text: str) -> Question:
 
 
 NO = {"question": None}
+SINCE = {"had_since": "c7"}
 RELEASE = "wipe it now, give it back, or leave it to the policy?"
 GONE = "wipe it, give it back to a claim, or keep it?"
 WITH_ITS_DATA = f", with tenancy:{OLD}::"
@@ -351,6 +352,20 @@ DELETED = but(RELEASED, spec={"order": order()}, mine={"deleted": frozenset({"pv
         (
             but(RELEASED, status=NO, disk=WRONG, spec={"wipe": KEEP}),
             fresh("release", f"{OLD}{PLACE}, kept", RELEASE),
+        ),
+        # The journal knows of a claim that had it since.
+        (but(RELEASED, status=NO, disk=SINCE), fresh("release", f"{OLD}, had since by c7", RELEASE)),
+        (
+            but(RELEASED, status=NO, disk=SINCE, spec={"wipe": KEEP}),
+            fresh("release", f"{OLD}, had since by c7, kept", RELEASE),
+        ),
+        (
+            but(RELEASED, status=NO, pvs=(), disk=SINCE),
+            fresh("gone", f"gone:{OLD}, had since by c7{WITH_ITS_DATA}", GONE),
+        ),
+        (
+            but(DATA, status=NO, disk=SINCE),
+            fresh("adopt", f"data::xfs (label backup):, had since by c7 on {FACTS}", ADOPTION),
         ),
         (but(COMMITTED, status=NO), fresh("release", OLD, RELEASE)),
         (but(COMMITTED, status={**NO, "volume_uid": "", "volume_name": ""}), fresh("release", OLD, RELEASE)),
