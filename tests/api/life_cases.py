@@ -320,7 +320,10 @@ def test_a_write_that_changes_something_makes_a_new_version(kube: Kube, scene: S
 def test_a_new_order_has_nothing_of_the_one_before(kube: Kube, scene: Scene) -> None:
     kube.do(scene.volume, order(ends="e", answer="q", withdrawn=True, attempt=3))
     kube.do(scene.now(), actions.WriteOrder(order=Order(id="o2", kind="prepare", next="n"), why="w"))
-    assert scene.now().spec.order == Order(id="o2", kind="prepare", next="n")
+    written = scene.now().spec.order
+    assert written is not None
+    # When it was written is the server's word, which the model's leaves out.
+    assert msgspec.structs.replace(written, at="") == Order(id="o2", kind="prepare", next="n")
     assert scene.now().spec.pool == kube.spec.pool
     kube.do(scene.now(), actions.WriteOrder(order=None, why="w"))
     assert scene.now().spec.order is None
