@@ -445,6 +445,7 @@ def test_a_look_at_nobody_is_unknown_and_not_nobody() -> None:
     ("had", "fields", "objects"),
     [
         ((), {}, False),
+        ((), {"had_since": "c3"}, False),
         ((Had(tenancy=OLD, claim_uid="c1"),), {}, False),
         ((Had(tenancy=OLD, claim_uid="c1"), Had(tenancy=OLD, claim_uid="c2")), {}, True),
         ((Had(tenancy=OLD, claim_uid="c2"), Had(tenancy=OLD, claim_uid="c1")), {}, False),
