@@ -39,6 +39,8 @@ LASTS_S = (1.0, 25.0)
 """For how long what is frozen, killed or off stays so; longer than the controller's lease now and then."""
 PATIENCE_S = 8.0
 """How long anybody waits for an answer while it storms."""
+LOOKED_S = 30.0
+"""In so long a new leader leads, and has heard what each daemon sees."""
 SET_BACK_S = 120.0
 """How long the API server may take to answer after etcd was set back."""
 BEGIN_S = 180.0
@@ -216,6 +218,11 @@ class Chaos:
             if tenant.name not in bound or tenant.over is not None:
                 tenant.is_over(moment)
                 tenant.left = False
+        # What the snapshot has on offer may have been used since: nobody makes a claim before it is taken back.
+        for program in ("deployment/volume-controller", "daemonset/disk-daemon"):
+            rollout = ("-n", NAMESPACE, "rollout", "status", program, f"--timeout={SET_BACK_S:.0f}s")
+            self.cluster.kubectl(*rollout, timeout=SET_BACK_S)
+        time.sleep(LOOKED_S)
         self.restores += 1
         return True
 
