@@ -218,7 +218,7 @@ class Chaos:
             if tenant.name not in bound or tenant.over is not None:
                 tenant.is_over(moment)
                 tenant.left = False
-        # What the snapshot has on offer may have been used since: nobody makes a claim before it is taken back.
+        # What the snapshot has on offer may have been used since: nobody claims it before it is taken back.
         for program in ("deployment/volume-controller", "daemonset/disk-daemon"):
             rollout = ("-n", NAMESPACE, "rollout", "status", program, f"--timeout={SET_BACK_S:.0f}s")
             self.cluster.kubectl(*rollout, timeout=SET_BACK_S)

@@ -50,7 +50,6 @@ def step(now: Instant, world: World, seen: Seen) -> Plan:
         if order.attempt and again is not None:
             return Plan(again_at=again)
         attempt = order.attempt + 1
-    claim_ref = seen.pv.spec.claim_ref
     return orders.write(
         world,
         seen,
@@ -58,7 +57,6 @@ def step(now: Instant, world: World, seen: Seen) -> Plan:
         ends=tenancy,
         pv_name=seen.pv.metadata.name,
         pv_uid=seen.pv.metadata.uid,
-        claim_uid=claim_ref.uid if claim_ref else "",
         answer=said,
         whole=seen.at_root,
         why="released, and nothing stands against the wipe",
