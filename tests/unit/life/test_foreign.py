@@ -440,3 +440,11 @@ def test_a_newcomers_twin_is_told_and_whether_they_may_be_two() -> None:
 
 def test_a_disk_that_the_survey_does_not_show_is_unsurveyed() -> None:
     assert of(volume(), report=None) == Around(unsurveyed=True)
+
+
+def test_where_the_recorded_disk_is_by_now_is_told() -> None:
+    other = msgspec.structs.replace(NVME.identity, serial="S-other")
+    wrong = volume(recorded=other, presence=Presence.WRONG_DISK)
+    moved = of(wrong).moved
+    assert moved == places.in_place_of(wrong, SURVEY)
+    assert moved.startswith("the recorded one is no disk of")
