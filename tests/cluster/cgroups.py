@@ -34,6 +34,16 @@ def remove(name: str) -> None:
         until(f"{group} to be empty", partial(_remove_tree, group), timeout=20)
 
 
+def thaw(name: str) -> None:
+    """Lets go whatever stands still in the group and below it."""
+    for top in _hierarchies():
+        group = top / name.strip("/")
+        for knob, word in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+            for file in group.rglob(knob):
+                with contextlib.suppress(OSError):
+                    file.write_text(word)
+
+
 def exists(name: str) -> bool:
     """Whether any hierarchy has the group."""
     return any((top / name.strip("/")).exists() for top in _hierarchies())

@@ -206,6 +206,10 @@ class Node:
 
         Programs end as in a power cut, but what they had written reaches the disks.
         """
+        # A runc that is cut while it ends a container leaves that frozen, and what is frozen no SIGKILL ends.
+        if self.record.init is not None:
+            send(self.record.init, signal.SIGKILL)
+        until(f"what runs on {self.name} to end", self._is_over, timeout=40)
         end(self.record.init)
         end(self.record.keeper)
         # A kubelet that finds the last boot's groups asks for each container in vain, 3 s each.
@@ -215,6 +219,10 @@ class Node:
         for number in (self.record.system_loop, *(one.loop for one in self.record.disks)):
             until(f"/dev/loop{number} of {self.name} to be let go", partial(disks.unheld, number), timeout=20)
         shutil.rmtree(self.devices, ignore_errors=True)
+
+    def _is_over(self) -> bool:
+        cgroups.thaw(self._cgroup)
+        return self.record.init is None or not alive(self.record.init)
 
     def reboot(self, *, mounts: bool = True, wait: bool = True) -> None:
         """Turns the node off and on, with a new boot id; with `mounts=False` the fstab is left out."""

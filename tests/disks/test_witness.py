@@ -72,7 +72,10 @@ def test_what_a_person_keeps_at_the_root_is_journalled_before_the_order_is_answe
     assert state(obey(disk, before, rules, answered(disk, before))) == ("refused", "HasData")
     assert (disk.path / "backup").exists()
 
-    now = msgspec.structs.replace(before, id="order-3", kind="reclaim", ends=OLD, over=f"data:{OLD}:{lies}:")
+    over = f"data:{OLD}:{lies}:"
+    now = msgspec.structs.replace(before, id="order-3", kind="reclaim", ends=OLD, over=over)
+    assert state(obey(disk, now, rules, answered(disk, now))) == ("refused", "HasData")
+    now = msgspec.structs.replace(now, id="order-4", claim_uid="a")
     assert state(obey(disk, now, rules, answered(disk, now))) == ("done", "")
     assert not (disk.path / "backup").exists()
     assert (entry_of(disk, rules).handed, entry_of(disk, rules).at_root) == (NEXT, False)
