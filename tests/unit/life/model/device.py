@@ -138,10 +138,8 @@ class DeviceLife(Life):
             disk.reformat(f"fs-{next(self.cluster.ids)}")
 
     def put_on(self, disk: Device, item: Item) -> None:  # type: ignore[override]
-        """Into what is mounted, or on a disk that is as good as new. What a hand adds to other people's data
-        on a device, no look tells from what was there; nor what it writes to a raw one from its tenant's."""
-        known = self.machine.entry_of(disk)
-        if self.is_half_gone(disk) or (known is not None and known.block):
+        """Into what is mounted, or on a disk that is as good as new."""
+        if self.tells_nothing(disk):
             return
         if self.machine.place is disk:
             super().put_on(disk, item)
@@ -149,16 +147,23 @@ class DeviceLife(Life):
             disk.reformat(f"fs-{next(self.cluster.ids)}")
             super().put_on(disk, item)
 
+    def tells_nothing(self, disk: Device) -> bool:
+        """What a hand adds to other people's data on a device, no look tells from what was there; nor what it
+        writes to a raw one from its tenant's."""
+        known = self.machine.entry_of(disk)
+        return self.is_half_gone(disk) or (known is not None and known.block)
+
     @rule()
     def the_machine_is_restored_from_a_snapshot(self) -> None:
         """A wipe that its older records have as begun goes on, over all that came to lie on the disk since:
         nothing tells the file system of then from the one that this wipe has made. Nothing on a raw device
-        contradicts them, should etcd go back as well (0302)."""
+        contradicts them, should etcd go back as well, nor tells of a wipe that they have forgotten (0302)."""
         super().the_machine_is_restored_from_a_snapshot()
-        handed = {each.handed for each in self.machine.journals.values() if isinstance(each, Entry)}
+        entries = [each for each in self.machine.journals.values() if isinstance(each, Entry)]
+        self.unproven |= {each.handed for each in entries if each.block and each.order is None}
         for disk in self.disks:
-            self.unwitnessed |= disk.raw.keys() - handed
-            if self.is_half_gone(disk):
+            self.unwitnessed |= disk.raw.keys() - {each.handed for each in entries}
+            if self.tells_nothing(disk):
                 disk.strays = {each for each in disk.strays if not each.what.startswith("put-")}
 
     @rule(which=st.integers(0, 1))

@@ -100,8 +100,6 @@ class Machines(Controllers):
         for entry in self.machine.journals.values():
             if isinstance(entry, Entry) and entry.order is not None and not entry.order.begun:
                 self.unproven.add(entry.order.ends)
-            if isinstance(entry, Entry) and entry.block and entry.order is None:
-                self.unproven.add(entry.handed)  # a raw device has no trash that tells of a wipe (0302)
         self.witnessed.clear()
         self.no_journal_knows_what_was_given()
 
