@@ -100,6 +100,7 @@ def _shown(of: VolumeStatus) -> tuple[object, ...]:
         of.capacity,
         of.identity,
         of.conditions,
+        of.heard,
     )
 
 

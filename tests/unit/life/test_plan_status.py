@@ -213,3 +213,15 @@ def test_a_disk_that_a_person_took_for_this_one_is_written_before_anything_is_do
     action = plan(NOW, but(before, admin={"accept_identity": Answer(question="q-1")})).action
     assert isinstance(action, actions.PatchStatus)
     assert action.status.identity == new
+
+
+@pytest.mark.parametrize("said", [{"hold": True}, {"gates": {"g": "by x"}}, {"gates_passed": {"g": OLD}}])
+def test_a_word_about_a_disk_in_use_is_written_down_as_heard_though_nothing_else_changes(
+    said: dict[str, Any],
+) -> None:
+    """By that it goes on record (docs/decisions/0210), also where nothing is to be wiped."""
+    world = but(settled(BOUND), admin=said)
+    action = plan(NOW, world).action
+    assert isinstance(action, actions.PatchStatus)
+    assert action.status.heard == world.volume.spec.admin.words
+    assert change(action.status, heard=world.volume.status.heard) == world.volume.status
