@@ -65,34 +65,27 @@ def stand(fd: int, job: Job, rules: Rules) -> Facts:
     """
     name, device = job.source.device, hardware.number(os.fstat(fd).st_rdev)
     built = build.gather(device, (rules.state,))
-    objection = fit.unfit(built, tenants=True)
-    if objection is not None:
-        raise _absent(name, objection)
+    _stop_at(name, fit.unfit(built, tenants=True))
     size = blockdev.size_of(fd)
     identity, virtual = Identity(size_bytes=size), ""
     try:
         identity = hardware.identity(device, virtual_disks=rules.virtual_disks)
     except hardware.Virtual as error:
         virtual = str(error)
-    objection = fit_disk.RULES.unfit(
-        Disk(
-            name=name,
-            virtual=virtual,
-            unique=has_unique_fact(identity),
-            told_bytes=identity.size_bytes,
-            opened_bytes=size,
-            wanted_serial=" ".join(job.source.serial.split()),
-            serial=identity.serial,
-        )
+    disk = Disk(
+        name=name,
+        virtual=virtual,
+        unique=has_unique_fact(identity),
+        told_bytes=identity.size_bytes,
+        opened_bytes=size,
+        wanted_serial=" ".join(job.source.serial.split()),
+        serial=identity.serial,
     )
-    if objection is not None:
-        raise _absent(name, objection)
+    _stop_at(name, fit_disk.RULES.unfit(disk))
     entry = journal.load(rules.state, identity)
     if _has_to_be_told_from_others(job, entry):
         built = msgspec.structs.replace(built, alike=hardware.alike(device))
-    objection = fit.unfit(built, tenants=_is_a_tenants(entry))
-    if objection is not None:
-        raise _absent(name, objection)
+    _stop_at(name, fit.unfit(built, tenants=_is_a_tenants(entry)))
     return Facts(
         presence=Presence.OK,
         boot=folder.boot_id(rules),
@@ -115,9 +108,11 @@ def wanted(job: Job) -> str:
     return shape(job.volume_mode, job.fs_type or FS_TYPE, job.mount_options)
 
 
-def _absent(name: str, objection: fit.Unfit) -> Absent:
-    said = objection.said
-    return Absent(objection.presence, said if said.startswith(f"{name} ") else f"{name}: {said}")
+def _stop_at(name: str, objection: fit.Unfit | None) -> None:
+    """Raises Absent where there is one."""
+    if objection is not None:
+        said = objection.said
+        raise Absent(objection.presence, said if said.startswith(f"{name} ") else f"{name}: {said}")
 
 
 def _has_to_be_told_from_others(job: Job, entry: Journal) -> bool:
@@ -229,12 +224,7 @@ class _Sight(NamedTuple):
         return is_shown(self.fd, tenancy, self.rules)
 
     def refuse_shared(self, facts: Facts) -> None:
-        _refuse_shared(self.fd, facts, self.rules)
-
-
-def _refuse_shared(fd: int, facts: Facts, rules: Rules) -> None:
-    """Before an order ends what a tenant left: it is not what other machines may have mounted."""
-    _judged(fd, facts, rules, tenants=True)
+        _probed(self.fd, facts, self.rules, tenants=True)
 
 
 def is_shown(fd: int, tenancy: str, rules: Rules) -> bool:
@@ -252,19 +242,13 @@ def partition_numbers(fd: int) -> tuple[int, ...]:
     return tuple(int((each / "partition").read_text()) for each in build.parts(own))
 
 
-def _probed(fd: int, facts: Facts, rules: Rules, *, making: bool) -> tools.Found:
-    """What is on the device, unless that alone says that it is not to be used. Raises Absent.
-
-    making: a file system was being made, so that contradictions are what a cut mkfs leaves, and so is what it
-    has overwritten in part.
-    """
-    return _judged(fd, facts, rules, making=making)
-
-
-def _judged(
+def _probed(
     fd: int, facts: Facts, rules: Rules, *, tenants: bool = False, making: bool = False
 ) -> tools.Found:
-    """Raises Absent where what is on the device alone says that it is not to be used.
+    """What is on the device, unless that alone says that it is not to be used. Raises Absent.
+
+    tenants: an order ends what a tenant left there. making: a file system was being made, so that
+    contradictions are what a cut mkfs leaves, and so is what it has overwritten in part.
 
     libblkid passes over what has a wrong checksum, and a member of something does not end with that. A whole
     superblock of a file system is newer than a damaged one of anything else.
@@ -277,9 +261,7 @@ def _judged(
         built = msgspec.structs.replace(built, ambivalent=False)
     elif not found.fs_type and not found.ambivalent:
         built = msgspec.structs.replace(built, damaged=tools.damaged(rules.tools, fd, rules.kept))
-    objection = fit.unfit(built, tenants=tenants)
-    if objection is not None:
-        raise _absent(facts.name, objection)
+    _stop_at(facts.name, fit.unfit(built, tenants=tenants))
     return found
 
 
