@@ -158,7 +158,6 @@ def write(
     answer: str = "",
     pv_name: str = "",
     pv_uid: str = "",
-    claim_uid: str = "",
     attempt: int = 0,
     again_of: Order | None = None,
     whole: bool = False,
@@ -168,7 +167,6 @@ def write(
     spec = world.volume.spec
     fleet = world.fleet
     wanted = world.desired is not None and not spec.admin.cordon and not spec.admin.retire
-    ends_data = bool(answer) or kind == "reclaim"
     goes_on = again_of is not None and again_of.whole_disk
     whole = bool(answer) and (whole or goes_on or kind == "prepare")
     order = Order(
@@ -181,7 +179,7 @@ def write(
         offer=again_of.offer if again_of is not None and seen.done else wanted,
         pv_name=pv_name or (again_of.pv_name if again_of else ""),
         pv_uid=pv_uid or (again_of.pv_uid if again_of else ""),
-        claim_uid=claim_uid or (again_of.claim_uid if again_of else _owner(world) if ends_data else ""),
+        claim_uid=again_of.claim_uid if again_of else "",
         answer=answer,
         asked=_asked(world, kind, answer, again_of),
         whole_disk=whole,
@@ -191,6 +189,8 @@ def write(
         attempt=attempt,
         leader=world.leader,
     )
+    if again_of is None and order.destroys:
+        order = msgspec.structs.replace(order, claim_uid=_owner(world))
     return Plan(action=actions.WriteOrder(order=order, why=why))
 
 

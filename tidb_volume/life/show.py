@@ -229,11 +229,11 @@ def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, s
         gone = seen.pv is None and not ours
         if gone:
             there = content.reported(disk) if disk is not None else ""
-            return "gone", f"gone:{status.tenancy}{which}{_had_since(seen)}{_WITH}{there}"
+            return "gone", f"gone:{status.tenancy}{which}{_had_since(disk)}{_WITH}{there}"
         kept = _KEPT if release.is_kept(world, seen) else ""
         # A wipe of what is at the mount's root takes all that lies there: an answer is about that.
         lies = f"{_WITH}{content.reported(disk)}" if seen.at_root and disk is not None else ""
-        return "release", f"{status.tenancy}{which}{_had_since(seen)}{kept}{lies}"
+        return "release", f"{status.tenancy}{which}{_had_since(disk)}{kept}{lies}"
     if which:
         return ("twin" if status.identity is None else "identity"), which
     waits = _adoption_waits(world, seen)
@@ -243,10 +243,9 @@ def _subject(world: World, seen: Seen, current: Phase, why: str) -> tuple[str, s
     return None
 
 
-def _had_since(seen: Seen) -> str:
+def _had_since(disk: DiskReport | None) -> str:
     """Part of what is asked about: who answered before another claim was seen was not told of that one."""
-    claim = release.had_since(seen)
-    return f", had since by {claim}" if claim else ""
+    return f", had since by {disk.had_since}" if disk is not None and disk.had_since else ""
 
 
 def _unknown(world: World, *, journalled: bool = True) -> str:
@@ -255,8 +254,7 @@ def _unknown(world: World, *, journalled: bool = True) -> str:
     disk = world.volume.status.disk
     assert disk is not None, "it was seen"
     lies = content.reported(disk) if journalled else content.found(disk)
-    since = f", had since by {disk.had_since}" if disk.had_since else ""
-    return f"{lies}{since} on {answers.facts(disk.identity)}"
+    return f"{lies}{_had_since(disk)} on {answers.facts(disk.identity)}"
 
 
 def _is_being_committed(world: World, seen: Seen) -> bool:

@@ -333,7 +333,7 @@ def new(world: World, *, of: Order | None = None, **fields: Any) -> Order:
 
 def test_an_order_names_what_it_was_decided_on() -> None:
     assert new(RELEASED) == FRESH_ORDER
-    named = {"pv_name": "v", "pv_uid": "u", "claim_uid": "c", "answer": "q", "attempt": 3}
+    named = {"pv_name": "v", "pv_uid": "u", "answer": "q", "attempt": 3}
     assert new(RELEASED, **named, next_=OTHER) == change(FRESH_ORDER, **named, next=OTHER)
     assert new(but(RELEASED, fleet=None)).epoch == 0
     assert new(but(RELEASED, leader="b")).leader == "b"
@@ -389,7 +389,7 @@ EARLIER = order(method="zero", pv_name="n", pv_uid="u", claim_uid="c", offer=Fal
 def test_what_goes_on_with_another_order_takes_from_there_what_is_not_given() -> None:
     went_on = change(FRESH_ORDER, method="zero", pv_name="n", pv_uid="u", claim_uid="c")
     assert new(RELEASED, of=EARLIER) == went_on
-    given = {"pv_name": "n2", "pv_uid": "u2", "claim_uid": "c2"}
+    given = {"pv_name": "n2", "pv_uid": "u2"}
     assert new(RELEASED, of=EARLIER, **given) == change(went_on, **given)
 
 
