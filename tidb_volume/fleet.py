@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from tidb_volume.value import Meta, Value
+from tidb_volume.value import Meta, Value, part
 
 
 class Budget(Value):
@@ -38,7 +38,7 @@ class FleetSpec(FleetWords):
     @property
     def words(self) -> FleetWords:
         """What holds until it is taken back."""
-        return FleetWords(**{name: getattr(self, name) for name in FleetWords.__struct_fields__})
+        return part(self, FleetWords)
 
 
 class Spent(Value):

@@ -11,7 +11,7 @@ a word of its own (`Content.UNKNOWN`, `DiskReport` being None) and is always the
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal, dataclass_transform
+from typing import Literal, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -265,6 +265,14 @@ class Answer(Value):
     by: str = ""
 
 
+Part = TypeVar("Part", bound=Value)
+
+
+def part(whole: Value, of: type[Part]) -> Part:
+    """What a struct has of one that it extends."""
+    return of(**{name: getattr(whole, name) for name in of.__struct_fields__})
+
+
 class Words(Value):
     """What people and programs said that holds until it is taken back."""
 
@@ -288,7 +296,7 @@ class Admin(Words):
     @property
     def words(self) -> Words:
         """What holds until it is taken back, without the answers."""
-        return Words(**{name: getattr(self, name) for name in Words.__struct_fields__})
+        return part(self, Words)
 
 
 # --- TidbVolume --------------------------------------------------------------------------------------

@@ -55,6 +55,14 @@ def _plain(of: Any) -> dict[str, Any]:
     return plain
 
 
+def set_by(api: Client, kind: kinds.Kind[Any], name: str, field: tuple[str, ...], namespace: str = "") -> str:
+    """Which program set a field, and when, for the record alone; empty: it is gone, or nobody knows."""
+    with contextlib.suppress(transport.ApiError, transport.NoAnswer, codec.Undecodable):
+        who = api.manager_of(kind, name, *field, namespace=namespace)
+        return f"set by {who.manager}, {who.time}" if who is not None else ""
+    return ""
+
+
 class Actor:
     """Carries actions out. `leading` is asked before every write."""
 
@@ -77,7 +85,8 @@ class Actor:
             case actions.PatchStatus():
                 self._patch_status(volume, action)
                 for word in said.of_volume(volume, action.status.heard):
-                    self._teller.said(volume, word, self._who(kinds.TIDB_VOLUME, name, word.field), now)
+                    by = set_by(self._api, kinds.TIDB_VOLUME, name, word.field)
+                    self._teller.said(volume, word, by, now)
             case actions.WriteOrder(order=order):
                 order = self._asked(order, now)
                 action = msgspec.structs.replace(action, order=order)
@@ -178,7 +187,7 @@ class Actor:
                 if not self._leading():
                     raise NotLeading
                 self._write_breaker(fleet, after)
-                by = self._who(kinds.TIDB_VOLUME_FLEET, names.FLEET, ("spec", "breakerReset"))
+                by = set_by(self._api, kinds.TIDB_VOLUME_FLEET, names.FLEET, ("spec", "breakerReset"))
                 self._teller.reset(fleet, by, now)
             fleet = self._cluster.fleet
             words = said.of_fleet(fleet) if fleet is not None else []
@@ -188,15 +197,8 @@ class Actor:
                 heard = difference(_plain(fleet.status.heard), _plain(fleet.spec.words))
                 self._write_fleet(fleet, {"heard": heard})
                 for word in words:
-                    by = self._who(kinds.TIDB_VOLUME_FLEET, names.FLEET, word.field)
+                    by = set_by(self._api, kinds.TIDB_VOLUME_FLEET, names.FLEET, word.field)
                     self._teller.said_of_fleet(fleet, word, by, now)
-
-    def _who(self, kind: kinds.Kind[Any], name: str, field: tuple[str, ...]) -> str:
-        """Which program set a field, and when, for the record alone; empty: it is gone, or nobody knows."""
-        with contextlib.suppress(transport.ApiError, transport.NoAnswer, codec.Undecodable):
-            who = self._api.manager_of(kind, name, *field)
-            return f"set by {who.manager}, {who.time}" if who is not None else ""
-        return ""
 
     def _patch_status(self, volume: Volume, action: actions.PatchStatus) -> None:
         patch = difference(_plain(volume.status), {"phase": action.status.phase, **_plain(action.status)})

@@ -7,7 +7,6 @@ edit still knows what was in force.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 
@@ -18,14 +17,14 @@ from tidb_volume.fleet import Fleet, InventoryStatus
 from tidb_volume.inventory import expand, merge
 from tidb_volume.inventory.expand import Desired
 from tidb_volume.inventory.marks import Mark
-from tidb_volume.kube import codec, kinds, transport
+from tidb_volume.kube import kinds, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.kube.events import Recorder, about
 from tidb_volume.kube.store import Store
 from tidb_volume.life import places
 from tidb_volume.obs.log import Log
 from tidb_volume.upstream import ConfigMap
-from volume_controller.act import NotLeading
+from volume_controller.act import NotLeading, set_by
 from volume_controller.cluster import Cluster, Key, Topic, Wanted
 
 _log = Log(__name__)
@@ -71,7 +70,8 @@ class InventoryKeeper:
             if self._keep(name, merge.store(accepted)):
                 if accepted.data:
                     text = f"ConfigMap {name} is in force as of hash {accepted.hash}"
-                    self._listed(text, self._writer(name))
+                    by = set_by(self._api, kinds.CONFIG_MAP, name, ("data",), self._cluster.namespace)
+                    self._listed(text, by)
                 else:
                     self._listed(f"ConfigMap {name} is gone; what outlives it is in force", "")
         for name in decision.removed:
@@ -114,13 +114,6 @@ class InventoryKeeper:
         if fleet is not None:
             others = tuple(each for each in fleet.status.inventories if each.name != name)
             self._write_inventories(fleet, (*others, InventoryStatus(name=name, errors=(said,))))
-
-    def _writer(self, name: str) -> str:
-        """Which program wrote a ConfigMap last, for the record alone; empty: nobody knows."""
-        with contextlib.suppress(transport.ApiError, transport.NoAnswer, codec.Undecodable):
-            who = self._api.manager_of(kinds.CONFIG_MAP, name, "data", namespace=self._cluster.namespace)
-            return f"set by {who.manager}, {who.time}" if who is not None else ""
-        return ""
 
     def _keep(self, name: str, data: dict[str, str]) -> bool:
         """Write the copy of what is in force of one ConfigMap, unless it is there as it should be: whether

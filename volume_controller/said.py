@@ -30,15 +30,13 @@ class Said(NamedTuple):
 def of_volume(volume: Volume, heard: Words) -> list[Said]:
     """What is said of a disk now and is not on record yet, or not any more; pure."""
     before, found = volume.status.heard, []
-    for name in Words.__struct_fields__:
-        was, now = getattr(before, name), getattr(heard, name)
-        if isinstance(now, bool):
-            if was != now:
-                found.append(Said(("spec", "admin", name), name, "from now on" if now else "no more"))
-            continue
-        key = "gatesPassed" if name == "gates_passed" else name
-        for each, text in _changed(was, now):
-            found.append(Said(("spec", "admin", key, each), key, f"{each}: {text}"))
+    for field in msgspec.structs.fields(Words):
+        was, now, key = getattr(before, field.name), getattr(heard, field.name), field.encode_name
+        if isinstance(now, dict):
+            for each, text in _changed(was, now):
+                found.append(Said(("spec", "admin", key, each), key, f"{each}: {text}"))
+        elif was != now:
+            found.append(Said(("spec", "admin", key), key, "from now on" if now else "no more"))
     return found
 
 
