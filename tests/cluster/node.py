@@ -210,7 +210,6 @@ class Node:
         if self.record.init is not None:
             send(self.record.init, signal.SIGKILL)
         until(f"what runs on {self.name} to end", self._is_over, timeout=40)
-        end(self.record.init)
         end(self.record.keeper)
         # A kubelet that finds the last boot's groups asks for each container in vain, 3 s each.
         cgroups.remove(self._cgroup)
