@@ -15,7 +15,7 @@ CODE := tidb_volume volume_controller disk_daemon
 QUICK := $(wildcard tests/unit tests/model tests/api tests/disks)
 # In an emulated machine; CI has what a guard stands on, and no reboots.
 HW := $(if $(CI),$(patsubst %,tests/hw/test_%.py,identity holders refused nvme_format),tests/hw)
-# On two cores half of the time two of them wait, for servers and disks.
+# One has all disks; on two cores it and another wait half of the time, for disks and servers.
 WORKERS ?= 3
 K8S ?=
 ROUNDS ?= 100
@@ -65,7 +65,7 @@ crds: $(STAMP) ## render the CRDs from tidb_volume/value.py
 test: $(STAMP) ## unit tests, and tests against a real API server (ARGS='-k one' to choose)
 	$(call timed,\
 	  $(for_tests) \
-	  && $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0 -q -m 'not long' $(QUICK) $(ARGS))
+	  && $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -q -m 'not long' $(QUICK) $(ARGS))
 
 # One at a time: who asks what a loop device lies on has it open for a moment, and another test's look sees that;
 # and a disk that hangs holds up whoever syncs all there are.

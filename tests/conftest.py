@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests.guarded import without
 
@@ -33,10 +35,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
+class _OneForDisks(LoadFileScheduling):
+    """File by file, but all tests on disks to one worker: they run one at a time (its conftest.py), and
+    the other workers would wait for it where they could do something else."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/disks" if nodeid.startswith("tests/disks/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    return _OneForDisks(config, log)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # What waits for servers and disks comes first, so that what only computes fills the gaps at the end.
-    items.sort(key=lambda item: not {"api", "disks"}.isdisjoint(item.path.parts), reverse=True)
+    # What waits for disks and servers comes first, so that what only computes fills the gaps at the end.
+    items.sort(key=lambda item: ("disks" in item.path.parts, "api" in item.path.parts), reverse=True)
     if not config.getoption("--without-guards"):
         return
     others = [item for item in items if _breaking(item) is None]

@@ -502,6 +502,7 @@ def test_what_was_seen_of_a_machine_is_the_daemon_s_to_write_and_the_controller_
     kubectl: Kubectl, daemon: Kubectl
 ) -> None:
     seen = f"{{apiVersion: {names.API_VERSION}, kind: TidbVolumeNode, metadata: {{name: node-1}}}}"
+    kubectl("delete", "tidbvolumenodes", "node-1", "--ignore-not-found")  # of another test
     daemon("create", "-f", "-", stdin=seen)
     with pytest.raises(RefusedError, match="forbidden"):
         daemon("delete", "tidbvolumenodes", "node-1")

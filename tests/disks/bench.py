@@ -19,6 +19,7 @@ from disk_daemon.jobs import Ended, Job
 from disk_daemon.known import Entry, Facts, Live
 from disk_daemon.observe import look, observe
 from disk_daemon.wipe.carry import carry
+from tests.disks import backing
 from tidb_volume import names
 from tidb_volume.fleet import Breaker, Fleet, FleetSpec, FleetStatus
 from tidb_volume.upstream import Pv
@@ -152,7 +153,7 @@ class RawDisk(NamedTuple):
     def holds(self, secret: bytes) -> bool:
         """Whether the backing file has a text anywhere."""
         os.sync()
-        return secret in self.image.read_bytes()
+        return backing.holds(self.image, secret)
 
     def holding(self, secret: bytes, places: tuple[int, ...]) -> tuple[int, ...]:
         """Where of these places the backing file has a text."""
@@ -162,8 +163,14 @@ class RawDisk(NamedTuple):
 
     def is_zero(self) -> bool:
         """Whether the backing file is zero from end to end."""
-        with self.image.open("rb") as file:
-            return all(part == bytes(len(part)) for part in iter(lambda: file.read(1 << 20), b""))
+        return backing.is_zero(self.image)
+
+    def content(self) -> dict[int, bytes]:
+        """What is on it, to compare: also what was written and has not reached the backing file yet."""
+        fd = os.open(self.loop, os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
+        return backing.content(self.image)
 
     def write(self, start: int, data: bytes) -> None:
         """Straight onto the device."""

@@ -37,6 +37,15 @@ def alone() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def same_umask() -> Iterator[None]:
+    """A daemon's child takes its own away, and here that child is the process of all tests."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def own_mounts() -> None:
     """Take this process into a mount namespace of its own."""

@@ -81,9 +81,9 @@ def test_a_file_system_that_was_made_since_is_not_wiped(raw: RawDisk, rules: Rul
     written(raw, "ext4")
     order = for_all_of(raw, rules, prepare(identity_of(raw, rules), answer="q"), **how)
     subprocess.run(["mkfs.ext4", "-q", "-F", raw.loop], check=True)
-    before = raw.image.read_bytes()
+    before = raw.content()
     assert state(obey(raw, order, rules, answered(raw, order), job=how)) == ("refused", "HasData")
-    assert raw.image.read_bytes() == before
+    assert raw.content() == before
 
 
 @pytest.mark.parametrize("block", [False, True], ids=["filesystem", "block"])
@@ -105,11 +105,11 @@ def test_a_file_system_that_was_made_after_a_wipe_was_cut_is_not_wiped_on_an_ans
     in_child(lambda: obey(raw, order, rules, answered(raw, order), job=how, tick=die))
     assert is_begun()
     subprocess.run(["mkfs.ext4", "-q", "-F", raw.loop], check=True)
-    before = raw.image.read_bytes()
+    before = raw.content()
     newer = msgspec.structs.replace(order, id="order-2", answer="q-2")
     for each in (order, newer):
         assert state(obey(raw, each, rules, answered(raw, each), job=how)) == ("refused", "HasData")
-        assert raw.image.read_bytes() == before
+        assert raw.content() == before
     told = for_all_of(raw, rules, newer, **how)
     assert state(obey(raw, told, rules, answered(raw, told), job=how)) == ("done", "")
 

@@ -331,10 +331,10 @@ def test_a_name_that_moves_to_another_disk_in_mid_work_takes_the_work_nowhere(
 
     try:
         other.write(0, SECRET)
-        before = other.image.read_bytes()
+        before = other.content()
         assert state(obey(used, order, rules, tick=tick)) == ("done", "")
         os.sync()
-        assert other.image.read_bytes() == before
+        assert other.content() == before
     finally:
         other.remove()
     used.by_id.unlink()

@@ -61,14 +61,14 @@ def test_part_of_something_else_is_told_and_no_answer_wipes_it(
     identity = identity_of(raw, rules)
     put(raw, SIGNATURES[kind])
     assert kind_of(raw) == kind, "blkid does not know the signature, so the test would test nothing"
-    before = raw.image.read_bytes()
+    before = raw.content()
     facts = facts_of(raw, rules, **job)
     assert (facts.presence, facts.content) == (Presence.OCCUPIED, Content.UNKNOWN)
     assert kind in facts.message
     assert "wipefs -a" in facts.message
     assert state(obey(raw, prepare(identity), rules, job=job)) == ("refused", "Occupied")
     assert adopted(raw, identity, rules, job) == ("refused", "Occupied")
-    assert raw.image.read_bytes() == before
+    assert raw.content() == before
     subprocess.run(["wipefs", "-q", "-a", raw.loop], check=True)
     assert facts_of(raw, rules, **job).presence is Presence.OK, "the way out is none"
 
@@ -100,11 +100,11 @@ def test_a_member_whose_label_is_damaged_is_a_member(
         file.seek(at)
         file.write(bytes([byte ^ 1]))
     assert kind_of(raw) == "", "blkid sees it as it is, so the test would test nothing"
-    before = raw.image.read_bytes()
+    before = raw.content()
     facts = facts_of(raw, rules, **job)
     assert (facts.presence, f"a damaged {kind}" in facts.message) == (Presence.OCCUPIED, True)
     assert adopted(raw, identity, rules, job) == ("refused", "Occupied")
-    assert raw.image.read_bytes() == before
+    assert raw.content() == before
     subprocess.run(["wipefs", "-q", "-a", raw.loop], check=True)
     assert facts_of(raw, rules, **job).presence is Presence.OK, "the way out is none"
 
@@ -147,7 +147,8 @@ def test_signatures_that_contradict_each_other_are_a_refusal(
 ) -> None:
     identity = identity_of(raw, rules)
     subprocess.run(["mkfs.xfs", "-q", "-K", raw.loop], check=True)
-    superblock = raw.image.read_bytes()[:512]
+    with raw.image.open("rb") as file:
+        superblock = file.read(512)
     subprocess.run(["mkfs.ext4", "-q", "-F", raw.loop], check=True)
     raw.write(0, superblock)
     assert subprocess.run(["blkid", "-p", raw.loop], check=False, capture_output=True).returncode == 8
@@ -163,9 +164,9 @@ def test_a_released_file_system_that_became_a_member_is_not_made_anew(raw: RawDi
     raw.write(0, bytes(1 << 20))
     put(raw, SIGNATURES["LVM2_member"])
     assert kind_of(raw) == "LVM2_member"
-    before = raw.image.read_bytes()
+    before = raw.content()
     assert state(obey(raw, reclaim(identity), rules)) == ("refused", "Occupied")
-    assert raw.image.read_bytes() == before
+    assert raw.content() == before
 
 
 # --- what is made of it, and who uses it ------------------------------------------------------------------

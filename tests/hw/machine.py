@@ -21,6 +21,7 @@ import msgspec
 
 from disk_daemon import kernel
 from tests.cluster.system import ClusterError, run, tail, until
+from tests.disks import backing
 from tests.hw import image
 from tests.hw.messages import Answer, Failed, Identified, Identify, Ran, Ready, Request, Run
 from tests.hw.qmp import Qmp
@@ -98,7 +99,7 @@ class Disk(msgspec.Struct, frozen=True):
 
     def holds(self, secret: bytes) -> bool:
         """Whether the file behind it has a text anywhere; the machine has to have written all."""
-        return secret in self.image.read_bytes()
+        return backing.holds(self.image, secret)
 
     def head(self, length: int) -> bytes:
         """The first bytes of the file behind it."""
@@ -107,8 +108,7 @@ class Disk(msgspec.Struct, frozen=True):
 
     def is_zero(self) -> bool:
         """Whether the file behind it is zero from end to end."""
-        with self.image.open("rb") as file:
-            return all(part == bytes(len(part)) for part in iter(lambda: file.read(1 << 20), b""))
+        return backing.is_zero(self.image)
 
 
 class Machine:
