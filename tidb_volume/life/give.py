@@ -88,10 +88,12 @@ def take_back(now: Instant, world: World, seen: Seen) -> Plan:
 
 def _asked(world: World, seen: Seen, attempt: int = 0) -> Plan:
     """A fresh order that is withdrawn from the first, so that the daemon says how the disk stands."""
-    fresh = orders.go_on(world, seen, ASKED_BACK, attempt).action
-    assert isinstance(fresh, actions.WriteOrder)
-    assert fresh.order is not None
-    return orders.withdraw(fresh.order, ASKED_BACK)
+    plan = orders.go_on(world, seen, ASKED_BACK, attempt)
+    if plan.action is None:
+        return plan  # the order is gone by a hand, and the disk that tells what it was for is not to be seen
+    assert isinstance(plan.action, actions.WriteOrder)
+    assert plan.action.order is not None
+    return orders.withdraw(plan.action.order, ASKED_BACK)
 
 
 def _anew(world: World, seen: Seen, to: Ref) -> Plan:

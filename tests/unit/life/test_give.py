@@ -12,6 +12,7 @@ from tests.unit.life.worlds import (
     BOUND,
     CAPACITY,
     CLAIM,
+    COMMITTED,
     FRESH,
     NEXT,
     NOW,
@@ -35,6 +36,7 @@ from tidb_volume.upstream import Claim, PvcSpec
 from tidb_volume.value import (
     Adopt,
     Content,
+    Presence,
     Ref,
     Restore,
     Retry,
@@ -195,6 +197,16 @@ def test_what_is_done_or_undone_by_others_is_asked_of_by_an_order_for_nothing_el
 ASIDE = but(BOUND, disk={"content": Content.DATA, "tenancy": "", "trash": ("order-1",)})
 """A claim has it, and what was his lies in the trash of an order that is gone."""
 TAKEN_BACK = {"order": order(withdrawn=True)}
+
+
+@pytest.mark.parametrize("fields", [{"disk": {"presence": Presence.NOT_MOUNTED}}, {"status": {"disk": None}}])
+def test_where_the_order_is_gone_it_waits_until_the_disk_tells_what_that_was_for(
+    fields: dict[str, Any],
+) -> None:
+    over_all = but(COMMITTED, spec={"order": None}, status={"committed_on": "q-0", "committed_over": "then"})
+    assert give.take_back(NOW, over_all, look(over_all)).action is not None
+    world = but(over_all, **fields)
+    assert give.take_back(NOW, world, look(world)) == Plan()
 
 
 @pytest.mark.parametrize(

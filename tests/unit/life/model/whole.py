@@ -235,6 +235,8 @@ class Life(Hands):
             if self.cluster.etcd.volume.status.phase is Phase.AVAILABLE:
                 break
             self.cluster.now = Instant(self.cluster.now + 4000)
+            if self.cluster.etcd.volume.status.reason == "NotMadeReady" and self.machine.slot is not None:
+                self.machine.slot.strays.clear()  # a person moves it elsewhere, as he is told to
             self.a_person_takes_every_answer_back()
             if turn >= 1 and self.question():
                 disk = self.cluster.etcd.volume.status.disk
