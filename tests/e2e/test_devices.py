@@ -48,20 +48,23 @@ class Tenant:
             self.volume = names.volume_name(node.name, Source(device=self.disk.by_id))
             entry = f"device: {self.disk.by_id}, {_shape(mode)}"
         self.pool = {"onRelease": "wipe", "wipeAfter": "0s", **pool}
-        self._list(entry)
+        self._entry = entry
+        self.lists()
         lab.wait(self.volume, Phase.AVAILABLE, seconds=120)
         self.namespace = lab.namespace(f"{word}-{mode.lower()}")
 
     def becomes(self, mode: str) -> None:
         """Edit the device's entry to another shape; a pod that has it keeps what it has."""
-        self._list(f"device: {self.disk.by_id}, {_shape(mode)}")
+        self._entry = f"device: {self.disk.by_id}, {_shape(mode)}"
+        self.lists()
 
-    def _list(self, entry: str) -> None:
+    def lists(self) -> None:
+        """Write its entry and pool into the inventory, as they are by now."""
         settings = ", ".join(f"{key}: {text}" for key, text in self.pool.items())
         self.lab.inventory(
             self.word,
             f"pools: {{{self.word}: {{{settings}}}}}\n"
-            f"nodes:\n  {self.node.name}:\n  - {{{entry}, pool: {self.word}}}\n",
+            f"nodes:\n  {self.node.name}:\n  - {{{self._entry}, pool: {self.word}}}\n",
         )
 
     def start(self) -> None:

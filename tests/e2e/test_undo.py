@@ -1,8 +1,6 @@
-"""What can be undone, and until when: hands that delete, names that are taken, deadlines that pass."""
+"""What can be undone: hands that delete, names that are taken, StatefulSets at work."""
 
 from __future__ import annotations
-
-import time
 
 import pytest
 
@@ -10,9 +8,7 @@ from tests.cluster import Node
 from tests.e2e.lab import Lab, never, until
 from tests.e2e.test_offer import listing
 from tests.e2e.test_release import Tenant
-from tidb_volume.kube import kinds
-from tidb_volume.units import parse_instant
-from tidb_volume.value import Phase, Volume
+from tidb_volume.value import Phase
 
 pytestmark = pytest.mark.cluster
 
@@ -115,62 +111,3 @@ def not_taken(lab: Lab, volume: str) -> str:
     found = lab.volume(volume)
     assert found is not None
     return next((each.message for each in found.status.conditions if each.type == "AnswerNotTaken"), "")
-
-
-BEFORE_THE_END_S = (1.5, 0.3, 0.1, 0.03, 0.0, -0.03, -0.1, -3.0)
-
-
-def test_a_restore_in_the_second_in_which_the_countdown_ends_has_all_of_it_or_comes_too_late(
-    lab: Lab, node: Node
-) -> None:
-    """Never a part of the data, never a wiped disk given to him, and never a wait without an end."""
-    tenant = Tenant(lab, "second", node, wipeAfter="3s")
-    ends = [race(tenant, f"s3cret-{early}", early) for early in BEFORE_THE_END_S]
-    assert ends[0] == "given back"
-    assert ends[-1] == "wiped"
-
-
-def race(tenant: Tenant, secret: str, early: float) -> str:
-    """Ask for the data so many seconds before its countdown ends; how that ended, with the disk on offer."""
-    lab = tenant.lab
-    tenant.start()
-    tenant.write(secret)
-    tenant.stop()
-    found = lab.wait(tenant.volume, Phase.RELEASED, "Countdown")
-    assert found.status.question is not None
-    time.sleep(max(0.0, parse_instant(found.status.wipe_at) - early - time.time()))
-    restore = {"spec": {"admin": {"restore": {"question": found.status.question.id}}}}
-    lab.api.merge_patch(kinds.TIDB_VOLUME, tenant.volume, restore)
-    ended = until("it to end", lambda: end(tenant, found), 60, lambda: lab.story(tenant.volume))
-    if ended == "given back":
-        tenant.start()
-        lab.reads(tenant.namespace, "db-0", "/data/plain", secret)
-        everything = lab.sh(tenant.namespace, "db-0", "ls -A /data").split()
-        assert sorted(everything) == [".dot", ".hidden", "plain"]
-        tenant.stop()
-        until("its wipe", lambda: wiped(lab, tenant.volume, found), 60, lambda: lab.story(tenant.volume))
-    return ended
-
-
-def wiped(lab: Lab, volume: str, old: Volume) -> bool:
-    """Whether it is on offer again; what was made again after the commit is Retain, and waits for a word."""
-    now = lab.volume(volume)
-    assert now is not None
-    if now.status.phase is Phase.RELEASED and now.status.reason == "PolicyRetain":
-        lab.answer(volume, "wipeNow")
-    return now.status.phase is Phase.AVAILABLE and now.status.tenancy != old.status.tenancy
-
-
-def end(tenant: Tenant, old: Volume) -> str:
-    """How a restore has ended: given back whole, or too late and wiped; empty: it has not."""
-    lab, now = tenant.lab, tenant.lab.volume(tenant.volume)
-    assert now is not None
-    if now.status.phase is Phase.AVAILABLE and now.status.tenancy != old.status.tenancy:
-        assert lab.entries(tenant.node, f"{tenant.mount}/.tidb-volume") == [now.status.tenancy]
-        return "wiped"
-    settled = now.status.reason in ("RestoreAsked", "Reserved") and not now.status.committed
-    pvs = [pv for pv in lab.pvs(tenant.volume) if pv.status.phase == "Available"]
-    if settled and pvs:
-        assert pvs[0].metadata.name.endswith(old.status.tenancy)
-        return "given back"
-    return ""
