@@ -13,6 +13,9 @@ from typing import Literal, Protocol
 from disk_daemon.known import Facts, Live, Taken
 from tidb_volume.value import NodeReport, Order, Source, Value, VolumeMode, Work
 
+INTERRUPTED = "Interrupted"
+"""Why an order is tried again: its process ended without its last word."""
+
 
 class Job(Value):
     """What one child is to do for one volume."""
@@ -29,6 +32,8 @@ class Job(Value):
     tenancy: str = ""
     """While a claim has the disk: the tenancy on record, and the claim's UID."""
     claim_uid: str = ""
+    interrupted: str = ""
+    """How the process before at this order ended, for people; empty: with a word, or nobody saw it."""
 
 
 class Ask(Value, frozen=True, tag="ask"):

@@ -18,7 +18,19 @@ import msgspec
 from disk_daemon import kernel, minded, news
 from disk_daemon.children import NEVER, Child, Children
 from disk_daemon.facts import mounts
-from disk_daemon.jobs import Ask, Crashed, Ended, Hangs, Job, Message, Mounted, Recalled, Surveyed, Tell
+from disk_daemon.jobs import (
+    INTERRUPTED,
+    Ask,
+    Crashed,
+    Ended,
+    Hangs,
+    Job,
+    Message,
+    Mounted,
+    Recalled,
+    Surveyed,
+    Tell,
+)
 from disk_daemon.known import Facts, Live
 from disk_daemon.loop import READ
 from disk_daemon.minded import Minded
@@ -337,6 +349,7 @@ class Keeper:
             order=order,
             tenancy=known.volume.status.tenancy,
             claim_uid=claim_of(known.volume),
+            interrupted=minded.interrupted(known) if kind == "order" else "",
         )
         if kind == "observe":
             known.observe_at = self._clock() + minded.OBSERVE_EVERY_S
@@ -450,7 +463,7 @@ class Keeper:
                     self._report_all()
             case "order":
                 minded.wait(known, "crash", now)
-                self._told(known, self._work(known, WorkState.RUNNING, "Interrupted", said))
+                self._told(known, self._work(known, WorkState.RUNNING, INTERRUPTED, said))
 
     def _kill(self, child: Child) -> None:
         assert self._children is not None

@@ -21,7 +21,7 @@ from disk_daemon.jobs import Ended, Job, Link
 from disk_daemon.known import Broken, Case, Entry, Facts, Journal, Live
 from disk_daemon.verdict import AlreadyDone, DeviceVerdict, Dropped, Refuse, Wait
 from disk_daemon.wipe.files import ForeignMount, Tick
-from tidb_volume.audit import What
+from tidb_volume.audit import AuditLine, What
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Order, Presence, Work, WorkState
 
@@ -246,13 +246,19 @@ class Carrier:
         at = now()
         if is_start:
             self.on_record_since = at
-        line = audit.line_of(
+        line = self._line(what, facts, at=at, method=self.does, reason=reason, message=message)
+        audit.append(self._rules.state, line, synced=not is_start)
+
+    def _line(
+        self, what: What, facts: Facts, *, at: str, method: str, reason: str = "", message: str = ""
+    ) -> AuditLine:
+        return audit.line_of(
             what,
             self._job,
             self._order,
             self._live.volume,
             facts,
-            method=self.does,
+            method=method,
             at=at,
             begun_at=self.on_record_since,
             bytes_gone=self._begun,
@@ -261,7 +267,25 @@ class Carrier:
             reason=reason,
             message=message,
         )
-        audit.append(self._rules.state, line, synced=not is_start)
+
+    def _cut_on_record(self, case: Case) -> None:
+        """What became of an attempt before this one whose process was killed, or went down with the machine:
+        nobody else can tell. What this one does is judged without it, so that it goes on where that fails."""
+        entry = case.journal
+        if self.on_record_since or not isinstance(entry, Entry) or entry.order is None:
+            return
+        with contextlib.suppress(OSError):
+            last = audit.last_of(self._rules.state, entry.order.id)
+            today = self._line("cut", case.disk, at=now(), method="")
+            line = audit.cut_of(last, entry.order, today, self._job.interrupted)
+            if line is not None:
+                audit.append(self._rules.state, line)
+
+    def _stop_on_record(self, ended: Ended, reason: str, message: str) -> None:
+        """What was begun stops here, and waits or is somebody else's."""
+        if self.on_record_since:
+            with contextlib.suppress(OSError):
+                self._on_record("cut", ended.facts, reason=reason, message=message)
 
     def _end_on_record(self, ended: Ended) -> None:
         """What became of an order that was not done. The answer is more than its record: it is given in any
@@ -335,8 +359,10 @@ class Carrier:
     def _ended(self, conclusion: Conclusion, *, begun: bool, facts: Facts | None = None) -> Ended:
         ended = self._told(facts)
         if isinstance(conclusion, Dropped):
+            self._stop_on_record(ended, "Dropped", "the order is not the current one any more")
             return msgspec.structs.replace(ended, dropped=True)
         if isinstance(conclusion, Wait):
+            self._stop_on_record(ended, conclusion.reason, conclusion.message)
             work = self._measured(self._running(conclusion), begun=begun)
             return msgspec.structs.replace(ended, work=work, until=conclusion.until, pids=conclusion.pids)
         if isinstance(conclusion, Refuse):

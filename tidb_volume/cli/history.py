@@ -191,6 +191,9 @@ _DECIDED = {
 """What is no order's deed, in words; what is missing is said as it is."""
 
 
+_GONE = {"refused": "bytes are gone", "failed": "bytes are gone", "cut": "bytes may be gone"}
+
+
 def _of_record(line: AuditLine) -> Happened:
     """A line of a node's record, or of the controller's, as one of the history."""
     wipes = line.kind == "reclaim" or line.answer
@@ -201,7 +204,7 @@ def _of_record(line: AuditLine) -> Happened:
     else:
         what = f"{'wipe' if wipes else 'made ready'} {line.what}"
     parts = [
-        "bytes are gone" if line.what in ("refused", "failed") and line.bytes_gone else "",
+        _GONE.get(line.what, "") if line.bytes_gone else "",
         line.pv_name if line.what in ("deleted", "offered", "given") else "",
         line.asked,
         line.method,

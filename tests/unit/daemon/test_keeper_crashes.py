@@ -10,6 +10,7 @@ import pytest
 
 from disk_daemon.children import Child
 from disk_daemon.jobs import Crashed, Job
+from tests.unit.daemon.cases import order
 from tests.unit.daemon.keeping import CRASHES, World, listed, presence_of, say, work
 from tests.unit.daemon.test_keeper_mounts import damaged, device
 from tidb_volume.value import Presence
@@ -74,6 +75,19 @@ def test_a_mount_that_crashes_says_so_of_the_disk_and_nothing_of_an_order() -> N
         assert all(work is None for _, _, work in world.api.writes)
     finally:
         world.end()
+
+
+def test_who_takes_up_an_order_is_told_how_the_process_before_it_ended(world: World) -> None:
+    world.keeper.volume_changed(listed("v", CRASHES, order()))
+    for number in (1, 2):
+        tried = [job for job in world.spawned if job.kind == "order"]
+        world.until("a try", lambda: len(tried) == number and world.idle())  # noqa: B023
+        world.now += 30
+        world.keeper.on_time()
+        tried = [job for job in world.spawned if job.kind == "order"]
+    said = "its process ended with exit status 3, and the daemon's log may say why; it is tried again"
+    assert [job.interrupted for job in tried[:2]] == ["", said]
+    assert not any(job.interrupted for job in world.spawned if job.kind == "observe")
 
 
 @pytest.mark.parametrize(
