@@ -81,13 +81,15 @@ class Teller:
         """What goes on record of an action that was decided `now`; None: it decides over nobody's data."""
         return record.line_of(volume, action, at=format_instant(now), leader=self._leader)
 
-    def did(self, volume: Volume, action: Action, now: Instant) -> None:
-        """One action, decided `now` about this volume, was answered by the API server."""
+    def did(self, volume: Volume, action: Action, now: Instant, by: str = "") -> None:
+        """One action, decided `now` about this volume, was answered by the API server. by: whose word of no
+        answer's it stands on, as far as that is known."""
         kind = type(action).__name__
         self._actions.labels(kind).inc()
         name = volume.metadata.name
         line = self.line_of(volume, action, now)
         if line is not None:
+            line = msgspec.structs.replace(line, asked=by or line.asked)
             self._on_record(line)
         match action:
             case actions.PatchStatus(status=status):
@@ -109,9 +111,9 @@ class Teller:
                     message=status.message,
                 )
                 warning = status.reason in _WARNINGS
-                self._recorder.say(
-                    about(kinds.TIDB_VOLUME, volume), status.reason, status.message, warning=warning
-                )
+                asked = line.asked if line is not None and line.what == "stopped" else ""
+                text = status.message + (f" ({asked})" if asked else "")
+                self._recorder.say(about(kinds.TIDB_VOLUME, volume), status.reason, text, warning=warning)
                 claim = status.owner.claim if status.owner else None
                 if warning and claim is not None and status.phase is Phase.BOUND:
                     self._recorder.say(_claim(claim), status.reason, status.message, warning=True)

@@ -18,6 +18,7 @@ from tidb_volume.cli.reader import Reader
 from tidb_volume.cli.render import Line, Piece, Screen, cut, line, span, table
 from tidb_volume.inventory import braces
 from tidb_volume.kube import codec
+from tidb_volume.life import show
 from tidb_volume.units import Instant, parse_duration
 from tidb_volume.value import Value, Volume
 
@@ -182,6 +183,7 @@ def _fits(name: str, node_name: str, source: str, patterns: Iterable[str]) -> bo
 _DECIDED = {
     "deleted": "PersistentVolume deleted",
     "given": "data given",
+    "stopped": show.CALLED_OFF,
     "accepted": "disk accepted",
     "refused": "answer refused",
     "tripped": "breaker open",
