@@ -43,6 +43,7 @@ class _OneForDisks(LoadFileScheduling):
         return "tests/disks" if nodeid.startswith("tests/disks/") else super()._split_scope(nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)  # mutants are tried without xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
     return _OneForDisks(config, log)
 
