@@ -71,7 +71,8 @@ class Ended(Value, frozen=True, tag="ended"):
     """What the child found, and for an order what became of it.
 
     `seen_at`: CLOCK_BOOTTIME before the disk was looked at. `until`: what the order waits for, empty unless
-    it waits. `dropped`: the order is not the current one, and nobody wants an answer.
+    it waits. `dropped`: the order is not the current one, and nobody wants an answer. `method`: what was
+    carried out. `unrecorded`: why something of it is not on the node's record, for people; empty: all is.
     """
 
     seen_at: float
@@ -81,6 +82,8 @@ class Ended(Value, frozen=True, tag="ended"):
     until: str = ""
     pids: tuple[int, ...] = ()
     dropped: bool = False
+    method: str = ""
+    unrecorded: str = ""
 
 
 class Surveyed(Value, frozen=True, tag="surveyed"):

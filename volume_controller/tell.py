@@ -17,7 +17,7 @@ from tidb_volume.kube.events import Recorder, about
 from tidb_volume.life import actions
 from tidb_volume.life.actions import Action
 from tidb_volume.obs.log import Log
-from tidb_volume.obs.metrics import Metrics
+from tidb_volume.obs.metrics import Metrics, Sample
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Phase, Ref, Volume, VolumeStatus
 from volume_controller import record, said
@@ -76,6 +76,15 @@ class Teller:
             "alarms", "How often a volume came to a condition that somebody should see.", ["type"]
         )
         self._trips = metrics.counter("breaker_trips", "How often the circuit breaker opened.")
+        self._decisions = metrics.counter(
+            "decisions", "Lines of this controller's on record, by what they say (docs/audit.md).", ["what"]
+        )
+        metrics.snapshot(
+            "events_dropped",
+            "Events that nobody will see: more were said than may be sent, or the server did not take them.",
+            lambda: [Sample(recorder.dropped)],
+            counts=True,
+        )
 
     def line_of(self, volume: Volume, action: Action, now: Instant) -> AuditLine | None:
         """What goes on record of an action that was decided `now`; None: it decides over nobody's data."""
@@ -179,6 +188,7 @@ class Teller:
         self._on_record(said.about_fleet(what, at=at, leader=self._leader, asked=by, said=word))
 
     def _on_record(self, line: AuditLine) -> None:
+        self._decisions.labels(line.what).inc()
         _record.info("on record", **msgspec.to_builtins(line))
 
     def _alarms(self, volume: Volume, status: VolumeStatus) -> None:

@@ -90,6 +90,8 @@ class Carrier:
         """The last look at everything, users too."""
         self.does = "files"
         """The method that is carried out, as the record has it: what was ordered may have left a choice."""
+        self._unrecorded = ""
+        """Why something of this attempt could not be put on record, for people."""
         self.on_record_since = ""
         """When the record has it that this attempt began to delete."""
         self._seen_at = 0.0
@@ -112,6 +114,12 @@ class Carrier:
 
     def run(self) -> Ended:
         """Carry out the order as far as it goes now."""
+        ended = self._carried_out()
+        # What was done in a device's file system says both of itself.
+        method, unrecorded = ended.method or self.does, ended.unrecorded or self._unrecorded
+        return msgspec.structs.replace(ended, method=method, unrecorded=unrecorded)
+
+    def _carried_out(self) -> Ended:
         try:
             return self._work()
         except folder.Absent as error:
@@ -247,7 +255,14 @@ class Carrier:
         if is_start:
             self.on_record_since = at
         line = self._line(what, facts, at=at, method=self.does, reason=reason, message=message)
-        audit.append(self._rules.state, line, synced=not is_start)
+        self._append(line, synced=not is_start)
+
+    def _append(self, line: AuditLine, *, synced: bool = True) -> None:
+        try:
+            audit.append(self._rules.state, line, synced=synced)
+        except OSError as error:
+            self._unrecorded = shown.said(error)
+            raise
 
     def _line(
         self, what: What, facts: Facts, *, at: str, method: str, reason: str = "", message: str = ""
@@ -279,7 +294,7 @@ class Carrier:
             today = self._line("cut", case.disk, at=now(), method="")
             line = audit.cut_of(last, entry.order, today, self._job.interrupted)
             if line is not None:
-                audit.append(self._rules.state, line)
+                self._append(line)
 
     def _stop_on_record(self, ended: Ended, reason: str, message: str) -> None:
         """What was begun stops here, and waits or is somebody else's."""

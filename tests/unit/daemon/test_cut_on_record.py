@@ -19,7 +19,7 @@ from tests.unit.daemon.cases import NEXT, OLD, OTHER, case, entry, facts, live, 
 from tests.unit.test_audit import LINE
 from tidb_volume import audit
 from tidb_volume.audit import AuditLine
-from tidb_volume.value import Order, Ref, Source
+from tidb_volume.value import Order, Ref, Source, WorkState
 
 change = msgspec.structs.replace
 CLAIM = Ref(namespace="db", name="data-0", uid="u")
@@ -201,6 +201,22 @@ def test_a_refusal_is_an_end(tmp_path: Path) -> None:
     here.stops(Refuse("WrongDisk", "another one"))
     AtWork(tmp_path, order(id="order-2")).takes_up(taken(begun=True))
     assert told(tmp_path) == [("begun", "order-1", ""), ("refused", "order-1", "WrongDisk")]
+
+
+def test_what_could_not_be_put_on_record_is_told_with_the_method(tmp_path: Path) -> None:
+    class Fails(AtWork):
+        def _work(self) -> Ended:
+            self.does = "zero"
+            self.begins()
+            return self.stops(Refuse("HasData", "something"))
+
+    assert (Fails(tmp_path, order()).run().method, Fails(tmp_path, order()).run().unrecorded) == ("zero", "")
+    (tmp_path / audit.FILE).unlink()
+    (tmp_path / audit.FILE).mkdir()
+    ended = Fails(tmp_path, order()).run()
+    assert ended.work is not None
+    assert (ended.work.state, ended.work.reason, ended.method) == (WorkState.FAILED, "EISDIR", "zero")
+    assert ended.unrecorded.startswith("EISDIR: ")
 
 
 def test_a_record_that_cannot_be_read_holds_up_nobody(tmp_path: Path) -> None:
