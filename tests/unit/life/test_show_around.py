@@ -516,6 +516,7 @@ def test_what_fails_for_days_leaves_the_lines_of_before() -> None:
         ((committed,), (committed, IN_VAIN)),
         ((committed, first), (committed, IN_VAIN)),
         ((committed, committed, first), (committed, committed, IN_VAIN)),
+        ((committed, change(first, note="EROFS: read-only")), (committed, IN_VAIN)),
         ((first, committed), (first, committed, IN_VAIN)),
         ((change(first, tenancy=NEXT),), (change(first, tenancy=NEXT), IN_VAIN)),
         ((change(first, what="wipe refused"),), (change(first, what="wipe refused"), IN_VAIN)),
