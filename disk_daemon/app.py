@@ -24,11 +24,12 @@ from disk_daemon.children import Children
 from disk_daemon.facts import mounts
 from disk_daemon.keeper import Keeper
 from disk_daemon.loop import CHANGED, READ, Loop
+from disk_daemon.measure import measure
 from disk_daemon.telling import Then
 from tidb_volume.kube import client, kinds, reflector, slim, store, transport
 from tidb_volume.obs import http
 from tidb_volume.obs.log import Log
-from tidb_volume.obs.metrics import Metrics, Sample
+from tidb_volume.obs.metrics import Metrics
 from tidb_volume.value import DiskReport, NodeReport, Volume, Work
 
 VERSION = "0.1.0"
@@ -194,20 +195,7 @@ def _heard(messages: socket.socket, keeper: Keeper) -> None:
 def _http(address: str, keeper: Keeper, volumes: store.Store[Volume], *, own_groups: bool) -> http.Server:
     metrics = Metrics()
     metrics.process()
-    metrics.snapshot("daemon_disks", "Disks by presence.", lambda: _by_presence(keeper), ("presence",))
-    metrics.snapshot(
-        "daemon_orders",
-        "Orders by what became of them.",
-        lambda: [Sample(count, {"state": state}) for state, count in sorted(keeper.orders.items())],
-        ("state",),
-        counts=True,
-    )
-    metrics.snapshot(
-        "daemon_children_apart",
-        "1: what touches disks is in a control group beside its pod's; 0: a hung disk may keep the pod.",
-        lambda: [Sample(int(own_groups))],
-    )
-    metrics.snapshot("daemon_disk_bytes", "Capacity of each disk.", lambda: _bytes(keeper), ("volume",))
+    measure(metrics, keeper, own_groups=own_groups)
     host, _, port = address.rpartition(":")
     return http.Server(
         host,
@@ -218,19 +206,3 @@ def _http(address: str, keeper: Keeper, volumes: store.Store[Volume], *, own_gro
             "/readyz": http.health({"watch": lambda: "" if volumes.synced else "no list of volumes yet"}),
         },
     )
-
-
-def _by_presence(keeper: Keeper) -> list[Sample]:
-    counts: dict[str, int] = {}
-    for known in keeper.volumes:
-        presence = known.report.presence.value if known.report else "NotObserved"
-        counts[presence] = counts.get(presence, 0) + 1
-    return [Sample(count, {"presence": presence}) for presence, count in sorted(counts.items())]
-
-
-def _bytes(keeper: Keeper) -> list[Sample]:
-    return [
-        Sample(known.report.capacity_bytes, {"volume": known.name})
-        for known in keeper.volumes
-        if known.report
-    ]

@@ -13,12 +13,14 @@ from pathlib import Path
 import msgspec
 
 from disk_daemon import kernel
-from disk_daemon.jobs import Job
-from disk_daemon.known import Facts
+from disk_daemon.jobs import INTERRUPTED, Job
+from disk_daemon.known import Facts, Taken
 from tidb_volume import audit
 from tidb_volume.audit import AuditLine, What
 from tidb_volume.obs.log import Log
 from tidb_volume.value import Order, Volume
+
+NO_END = "its process ended without a word, or its end could not be put on record"
 
 _log = Log(audit.LOGGER)
 
@@ -26,7 +28,7 @@ _log = Log(audit.LOGGER)
 def belongs(order: Order, what: What) -> bool:
     """Mounting and unmounting take nothing away; what makes a disk ready for its first use deletes nothing
     that anybody had, so that it has no beginning."""
-    return order.destroys or (order.kind == "prepare" and what != "begun")
+    return order.destroys or (order.kind == "prepare" and what not in ("begun", "cut"))
 
 
 def line_of(
@@ -77,6 +79,54 @@ def line_of(
         message=message,
         boot=facts.boot,
     )
+
+
+def last_of(state: str, order: str) -> AuditLine | None:
+    """The last line about an order; None: there is none that can be read. Raises OSError."""
+    try:
+        content = (Path(state) / audit.FILE).read_bytes()
+    except FileNotFoundError:
+        return None
+    lines, _ = audit.read(b"\n".join(each for each in content.split(b"\n") if order.encode() in each))
+    return next((each for each in reversed(lines) if each.order == order), None)
+
+
+def cut_of(last: AuditLine | None, taken: Taken, now: AuditLine, said: str) -> AuditLine | None:
+    """The line for an attempt before this one that ended without a word; None: there was none, or it has its
+    end.
+
+    last: what is on record of its order last. taken: what the journal has of it, which knows of a beginning
+    whose line was lost with the power. now: a line about this disk and the order of today. said: how its
+    process ended, as far as anybody saw that.
+    """
+    change = msgspec.structs.replace
+    wipes = taken.kind == "reclaim" or bool(taken.answer)
+    if last is not None and last.what == "begun":
+        line = change(last, at=now.at, boot=now.boot)
+    elif last is None and taken.begun and wipes:
+        line = change(now, begun_at=taken.at)
+        if taken.id != now.order:
+            same = taken.ends == now.tenancy
+            line = change(
+                line,
+                order=taken.id,
+                ordered_at="",
+                kind=taken.kind,
+                asked="",
+                answer=taken.answer,
+                tenancy=taken.ends,
+                next=taken.next,
+                pv_name=now.pv_name if same else "",
+                pv_uid=now.pv_uid if same else "",
+                claim=now.claim if same else None,
+                pod=now.pod if same else None,
+                attempt=0,
+            )
+    else:
+        return None
+    booted = last is not None and last.boot != now.boot
+    message = "the machine was booted since" if booted else said or NO_END
+    return change(line, what="cut", bytes_gone=taken.begun, reason=INTERRUPTED, message=message)
 
 
 def append(state: str, line: AuditLine, *, synced: bool = True) -> None:

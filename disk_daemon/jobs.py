@@ -13,6 +13,9 @@ from typing import Literal, Protocol
 from disk_daemon.known import Facts, Live, Taken
 from tidb_volume.value import NodeReport, Order, Source, Value, VolumeMode, Work
 
+INTERRUPTED = "Interrupted"
+"""Why an order is tried again: its process ended without its last word."""
+
 
 class Job(Value):
     """What one child is to do for one volume."""
@@ -29,6 +32,8 @@ class Job(Value):
     tenancy: str = ""
     """While a claim has the disk: the tenancy on record, and the claim's UID."""
     claim_uid: str = ""
+    interrupted: str = ""
+    """How the process before at this order ended, for people; empty: with a word, or nobody saw it."""
 
 
 class Ask(Value, frozen=True, tag="ask"):
@@ -66,7 +71,8 @@ class Ended(Value, frozen=True, tag="ended"):
     """What the child found, and for an order what became of it.
 
     `seen_at`: CLOCK_BOOTTIME before the disk was looked at. `until`: what the order waits for, empty unless
-    it waits. `dropped`: the order is not the current one, and nobody wants an answer.
+    it waits. `dropped`: the order is not the current one, and nobody wants an answer. `method`: what was
+    carried out. `unrecorded`: why something of it is not on the node's record, for people; empty: all is.
     """
 
     seen_at: float
@@ -76,6 +82,8 @@ class Ended(Value, frozen=True, tag="ended"):
     until: str = ""
     pids: tuple[int, ...] = ()
     dropped: bool = False
+    method: str = ""
+    unrecorded: str = ""
 
 
 class Surveyed(Value, frozen=True, tag="surveyed"):

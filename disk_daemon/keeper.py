@@ -18,10 +18,23 @@ import msgspec
 from disk_daemon import kernel, minded, news
 from disk_daemon.children import NEVER, Child, Children
 from disk_daemon.facts import mounts
-from disk_daemon.jobs import Ask, Crashed, Ended, Hangs, Job, Message, Mounted, Recalled, Surveyed, Tell
+from disk_daemon.jobs import (
+    INTERRUPTED,
+    Ask,
+    Crashed,
+    Ended,
+    Hangs,
+    Job,
+    Message,
+    Mounted,
+    Recalled,
+    Surveyed,
+    Tell,
+)
 from disk_daemon.known import Facts, Live
 from disk_daemon.loop import READ
 from disk_daemon.minded import Minded
+from disk_daemon.tally import Tally
 from disk_daemon.telling import SURVEY_WAIT_S, Api, Teller, claim_of, reports
 from tidb_volume.obs.log import Log
 from tidb_volume.value import Presence, Source, Volume, VolumeMode, Work, WorkState
@@ -90,8 +103,7 @@ class Keeper:
         """At the start: children that read the journal or mount what it has, by job."""
         self._begun: Callable[[], object] | None = None
         self._begin_until = NEVER
-        self.orders: dict[str, int] = {}
-        """Orders by what became of them, for the metrics."""
+        self.tally = Tally()
 
     def use(self, children: Children) -> None:
         """The children to work with; to be called once, before the loop runs."""
@@ -337,6 +349,7 @@ class Keeper:
             order=order,
             tenancy=known.volume.status.tenancy,
             claim_uid=claim_of(known.volume),
+            interrupted=minded.interrupted(known) if kind == "order" else "",
         )
         if kind == "observe":
             known.observe_at = self._clock() + minded.OBSERVE_EVERY_S
@@ -373,6 +386,9 @@ class Keeper:
         if not minded.is_mountable(known):
             known.not_mounted = ""
         known.observe_at = self._clock() + minded.OBSERVE_EVERY_S
+        if ended.unrecorded:
+            self.tally.unrecorded += 1
+            _log.error("not put on record", volume=known.name, why=ended.unrecorded)
         if child.job.order is not None:
             self._concluded(known, child, ended, ended.work)
         self._report_all()
@@ -408,7 +424,7 @@ class Keeper:
             known.answered = (current.id, child.job.order.withdrawn)
             if work.state is WorkState.DONE:
                 self._teller.survey_again()  # what it made is offered once the survey shows its disk
-            self.orders[work.state.value] = self.orders.get(work.state.value, 0) + 1
+            self.tally.answered(child.job.order, work, ended)
         known.work = work
         fields = {"volume": known.name, "order": work.order_id, "state": work.state.value}
         fields |= {"reason": work.reason, "message": work.message, "files": str(work.done_files)}
@@ -449,8 +465,9 @@ class Keeper:
                     self._unanswered(known, f"it cannot be looked at: {said}", Presence.HINDERED)
                     self._report_all()
             case "order":
+                self.tally.interrupted += 1
                 minded.wait(known, "crash", now)
-                self._told(known, self._work(known, WorkState.RUNNING, "Interrupted", said))
+                self._told(known, self._work(known, WorkState.RUNNING, INTERRUPTED, said))
 
     def _kill(self, child: Child) -> None:
         assert self._children is not None

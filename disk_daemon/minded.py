@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from disk_daemon.children import Child
-from disk_daemon.jobs import Ended
+from disk_daemon.jobs import INTERRUPTED, Ended
 from tidb_volume.shape import BLOCK
 from tidb_volume.value import DiskReport, Order, OrderKind, Volume, Work, WorkState
 
@@ -133,6 +133,14 @@ def is_mountable(minded: Minded) -> bool:
     """Whether the disk was last seen with a file system of ours that nobody has mounted."""
     raw = minded.ended.facts.raw if minded.ended is not None else None
     return raw is not None and raw.mountable
+
+
+def interrupted(minded: Minded) -> str:
+    """How the last process at the order ended, for people; empty: with a word, or nobody saw it."""
+    order, said = minded.volume.spec.order, minded.work or minded.volume.status.work
+    if order is None or said is None or (said.order_id, said.reason) != (order.id, INTERRUPTED):
+        return ""
+    return said.message
 
 
 def is_wipe(order: Order) -> bool:

@@ -19,7 +19,7 @@ SCHEMA = 1
 LOGGER = "audit"
 """The name of the logger of these lines, among which are lines that are none."""
 
-Did = Literal["begun", "done", "refused", "withdrawn", "failed"]
+Did = Literal["begun", "done", "refused", "withdrawn", "failed", "cut"]
 """What the daemon says."""
 Decided = Literal[
     "ordered",
@@ -28,6 +28,7 @@ Decided = Literal[
     "committed",
     "offered",
     "given",
+    "stopped",
     "accepted",
     "forgotten",
     "removed",
@@ -49,14 +50,17 @@ class AuditLine(Value):
     """When (RFC 3339): by the node's clock, for a decision by the API server's."""
     what: What
     """The daemon: begun: bytes go from here on. done: all of it was done, read back and synced. withdrawn:
-    taken back before a byte was gone. refused, failed: why is in `reason`. The controller: ordered, and on
+    taken back before a byte was gone. refused, failed: why is in `reason`. cut: what was begun stopped before
+    its end, and may be carried on; where its process was killed or the machine went down (`reason`
+    Interrupted), the next one that takes it up says so, `at` its own time. The controller: ordered, and on
     whose word. recalled: the order is taken back; whether in time, the daemon says. deleted: `pvName` is, and
     with an order that commits it. committed: the point of no return. offered: `pvName` is there, for whoever
-    claims it. given: the data goes to `claim`. accepted: another disk is taken for this one. refused: an
-    answer is not taken. forgotten: the record ends, NOT WIPED. removed: no entry lists it, nobody had it.
-    said: a word that holds until it is taken back (hold, cordon, retire, a gate, a gate passed; of the fleet
-    pause, mode, budget, approvals) is there, or is no more. tripped, reset: the breaker. listed: what an
-    inventory's ConfigMap says is in force from now on."""
+    claims it. given: the data goes to `claim`. stopped: a countdown to a wipe is called off; why is in
+    `reason`. accepted: another disk is taken for this one. refused: an answer is not taken. forgotten: the
+    record ends, NOT WIPED. removed: no entry lists it, nobody had it. said: a word that holds until it is
+    taken back (hold, cordon, retire, a gate, a gate passed; of the fleet pause, mode, budget, approvals) is
+    there, or is no more. tripped, reset: the breaker. listed: what an inventory's ConfigMap says is in force
+    from now on."""
     node: str
     """The node that has the disk; empty where it is about the whole fleet."""
     volume: str
@@ -94,11 +98,13 @@ class AuditLine(Value):
     pod: Ref | None = None
     """The pod that used that claim last."""
     begun_at: str = ""
-    """When this attempt began to delete."""
+    """When this attempt began to delete. In a line of one that was cut it may be all that is left of its
+    beginning: the journal's word."""
     bytes_gone: bool = False
-    """For what was not done: whether bytes are gone nevertheless."""
+    """For what was not done: whether bytes are gone nevertheless; of what was interrupted, whether they may
+    be."""
     done_bytes: int = 0
-    """How much was deleted or overwritten in this attempt, in bytes."""
+    """How much was deleted or overwritten in this attempt, in bytes; of what was interrupted nobody knows."""
     done_files: int = 0
     """How many files were deleted in this attempt."""
     attempt: int = 0

@@ -112,7 +112,8 @@ def certify(lines: Iterable[AuditLine]) -> Certified:
         if not wipes:
             continue
         of = _Of(line.node, line.volume, line.tenancy, line.answer if not line.tenancy else "")
-        if line.what == "begun":
+        if line.what == "begun" or (line.what == "cut" and line.begun_at):
+            # Of one that was cut the beginning may not be on record: its line was lost with the power.
             begun.setdefault(of, []).append(line)
         elif line.what == "done":
             wiped.append(line)
@@ -155,9 +156,9 @@ def _certificate(line: AuditLine, attempts: Sequence[AuditLine]) -> Certificate:
         gone=promise.gone,
         checked=promise.checked,
         nist=promise.nist,
-        begun_at=min((each.at for each in attempts), default=line.begun_at),
+        begun_at=min(map(_began, attempts), default=line.begun_at),
         done_at=line.at,
-        attempts=max(1, len({each.at for each in attempts})),
+        attempts=max(1, len(set(map(_began, attempts)))),
         order=line.order,
         done_bytes=line.done_bytes,
         done_files=line.done_files,
@@ -169,6 +170,10 @@ def _certificate(line: AuditLine, attempts: Sequence[AuditLine]) -> Certificate:
         pv_name=line.pv_name,
         pv_uid=line.pv_uid,
     )
+
+
+def _began(attempt: AuditLine) -> str:
+    return attempt.begun_at or attempt.at
 
 
 _UNKNOWN = Promise(
@@ -201,4 +206,6 @@ def _unfinished(attempts: Sequence[AuditLine]) -> str:
     first, last = attempts[0], attempts[-1]
     what = f"tenancy {last.tenancy}" if last.tenancy else "what was found"
     where = f"{last.node}, {last.source or last.volume}"
-    return f"{where}: the wipe of {what} began at {first.at}, and no end of it is on record: NOT certified"
+    return (
+        f"{where}: the wipe of {what} began at {_began(first)}, and no end of it is on record: NOT certified"
+    )

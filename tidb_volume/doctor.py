@@ -16,13 +16,15 @@ from tidb_volume.units import format_duration, parse_instant
 from tidb_volume.upstream import BINDING_MODE, AdmissionBinding, AdmissionPolicy, DaemonPod, Pv, StorageClass
 from tidb_volume.value import Value, Volume, VolumeNode
 
+KEEP_RECORDS = "tidb-volume-keep-records"
+"""The one that comes with the records, and not with the programs."""
 POLICIES = {
     "tidb-volume-claim-ref": "anybody who may edit PersistentVolumes can put a used disk on offer",
     "tidb-volume-controller": "a stolen token of the controller deletes the PersistentVolumes of others",
     "tidb-volume-daemon": "a stolen token of one node's daemon writes about the disks of all nodes",
     "tidb-volume-orders": "anybody who may edit TidbVolumes can order a wipe",
     "tidb-volume-marks": "anybody who may edit TidbVolumes can have a disk wiped that was dropped",
-    "tidb-volume-keep-records": "deleting the CRDs deletes the records of all disks by the way",
+    KEEP_RECORDS: "deleting the CRDs deletes the records of all disks by the way",
     "tidb-volume-words": "who may hold a disk may also have it wiped, and answer under another's name",
 }
 """The admission policies of deploy/, and what is not stopped without each."""
@@ -133,7 +135,7 @@ def _policies(seen: Installation) -> Iterator[Finding]:
             yield _error(
                 code=code,
                 what=f"admission policy {name} {problem}: {harm}",
-                way_out="kubectl apply -k deploy/",
+                way_out=f"kubectl apply -k {'deploy/base-crds' if name == KEEP_RECORDS else 'deploy/'}",
             )
 
 

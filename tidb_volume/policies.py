@@ -27,7 +27,7 @@ DIGESTS: dict[str, str] = {
     "tidb-volume-claim-ref": "335bd6bb2e95ebff",
     "tidb-volume-controller": "e10a005a8ef3643e",
     "tidb-volume-daemon": "0aed723b3bf29dc9",
-    "tidb-volume-keep-records": "9c2d655361669441",
+    "tidb-volume-keep-records": "c8911ccd665432f3",
     "tidb-volume-marks": "a3efb26b959f45db",
     "tidb-volume-orders": "b277713901ab25b8",
     "tidb-volume-words": "f45541e61839dd45",

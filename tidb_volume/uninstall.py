@@ -355,6 +355,7 @@ def _records(seen: Installation, nodes: Sequence[OnNode], strangers: Sequence[st
             f"kubectl get {','.join(_CRDS)} -o yaml > tidb-volume-records.yaml",
             f"kubectl -n {seen.namespace} get configmaps -o yaml > tidb-volume-inventory.yaml",
             f"kubectl annotate crd {' '.join(_CRDS)} {names.GROUP}/delete-records=yes",
+            f"kubectl annotate namespace {seen.namespace} {names.GROUP}/delete-records=yes",
             "kubectl delete -k deploy/people",
             "kubectl delete -k deploy/admission",
             "kubectl delete -k deploy/base-crds",
@@ -385,6 +386,9 @@ def _would_be_missed(seen: Installation, disks: Sequence[Disk]) -> Iterator[str]
 
 def _lost(seen: Installation, disks: Sequence[Disk], strangers: Sequence[str]) -> Iterator[str]:
     yield f"the record of {len(seen.volumes)} disks: owner, tenancy, identity, the last ten of its history"
+    bound = sum(disk.fate == "bound" for disk in disks)
+    if bound:
+        yield f"whose data is to be wiped: {bound} bound disks keep claim and pods, and are never wiped after"
     yield "every hold, gate, cordon and answer; the pause, the breaker's budget and what was spent of it"
     yield "the rule that nobody clears a claimRef: who does it puts a used disk on offer, with the data on it"
     yield f"namespace {seen.namespace} with all that is in it, your inventory ConfigMaps too"

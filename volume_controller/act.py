@@ -19,6 +19,7 @@ from tidb_volume.kube import codec, kinds, transport
 from tidb_volume.kube.client import Client
 from tidb_volume.life import actions, breaker, orders
 from tidb_volume.life.actions import Action
+from tidb_volume.life.status import is_called_off
 from tidb_volume.life.world import Annotated
 from tidb_volume.units import Instant, format_instant, parse_instant
 from tidb_volume.value import Order, Phase, Volume
@@ -80,10 +81,12 @@ class Actor:
         """Carry one action out. Raises what the client raises, and NotLeading."""
         if not self._leading():
             raise NotLeading
-        name = volume.metadata.name
+        name, by = volume.metadata.name, ""
         match action:
-            case actions.PatchStatus():
+            case actions.PatchStatus(status=wanted):
                 self._patch_status(volume, action)
+                if wanted.reason == "PolicyRetain" and is_called_off(volume.status, wanted):
+                    by = self._policy_set_by(wanted.volume_name)
                 for word in said.of_volume(volume, action.status.heard):
                     by = set_by(self._api, kinds.TIDB_VOLUME, name, word.field)
                     self._teller.said(volume, word, by, now)
@@ -128,7 +131,7 @@ class Actor:
                 )
                 if left is None:
                     self._cluster.volumes.remove(volume)
-        self._teller.did(volume, action, now)
+        self._teller.did(volume, action, now, by)
 
     def _asked(self, order: Order | None, now: Instant) -> Order | None:
         """The order with when it was decided, and with who set the policy that asks for it, where the server
@@ -141,15 +144,18 @@ class Actor:
         policy, approved = order.asked[: len(orders.POLICY)], order.asked[len(orders.POLICY) :]
         if policy != orders.POLICY or not (approved == "" or approved.startswith(", approved")):
             return order  # it stands on an answer, or goes on with an order that says it already
+        by = self._policy_set_by(order.pv_name)
+        return msgspec.structs.replace(order, asked=f"{policy}, {by}{approved}") if by else order
+
+    def _policy_set_by(self, pv_name: str) -> str:
+        """Who set a PersistentVolume's policy; empty: nobody knows."""
         with contextlib.suppress(transport.ApiError, transport.NoAnswer, codec.Undecodable):
-            who = self._api.manager_of(kinds.PV, order.pv_name, "spec", "persistentVolumeReclaimPolicy")
-            if who is not None:
-                text = f"{policy}, {self._set_by(who)}{approved}"
-                return msgspec.structs.replace(order, asked=text)
-        return order
+            who = self._api.manager_of(kinds.PV, pv_name, "spec", "persistentVolumeReclaimPolicy")
+            return self._set_by(who) if who is not None else ""
+        return ""
 
     def _set_by(self, who: codec.Manager) -> str:
-        """Who set a PersistentVolume's policy. Our name in `managedFields` may be anybody's, so that it
+        """As the record names him. Our name in `managedFields` may be anybody's, so that it
         stands for the pool only where nothing was written under it since the volume was made."""
         if who.manager != self._api.manager:
             return f"set by {who.manager}, {who.time}"

@@ -22,6 +22,7 @@ from tidb_volume.life.daemon import is_ready
 from tidb_volume.obs import http
 from tidb_volume.obs.log import Log
 from tidb_volume.obs.metrics import Metrics, Sample
+from tidb_volume.value import Volume
 from volume_controller.cluster import Cluster, Key
 from volume_controller.tell import Teller
 from volume_controller.term import Term
@@ -198,6 +199,12 @@ class App:
         metrics.snapshot(
             "volumes", "Volumes by pool, phase and reason.", volumes, ["pool", "phase", "reason"]
         )
+        metrics.snapshot(
+            "questions",
+            "Volumes that ask a person something, by what; waiting: nothing goes on before he answers.",
+            self._questions,
+            ["kind", "waiting"],
+        )
         single("daemons_away", "Nodes with volumes and without a Ready disk-daemon.", self._daemons_away)
         single("leading", "1 while this replica decides.", self._leads)
         single("paused", "1 while the fleet is paused or its object is missing.", self._paused)
@@ -208,6 +215,15 @@ class App:
             self._clock.own_ahead_s,
         )
         single("queue_length", "Keys waiting to be looked at.", lambda: float(len(self._queue)))
+
+    def _questions(self) -> Iterator[Sample]:
+        counts = Counter(
+            (volume.status.question.kind, _waits(volume))
+            for volume in self._cluster.volumes.all()
+            if volume.status.question is not None
+        )
+        for (kind, waits), count in counts.items():
+            yield Sample(count, {"kind": kind, "waiting": "true" if waits else "false"})
 
     def _leads(self) -> float:
         return float(self._elector.is_leader())
@@ -224,3 +240,7 @@ class App:
     def _breaker_open(self) -> float:
         fleet = self._cluster.fleet
         return float(fleet is None or fleet.status.breaker.tripped)
+
+
+def _waits(volume: Volume) -> bool:
+    return any(each.type == "WaitingForPerson" for each in volume.status.conditions)

@@ -15,6 +15,7 @@ from tidb_volume import audit, names
 from tidb_volume.audit import AuditLine
 from tidb_volume.life import actions, answers
 from tidb_volume.life.actions import Action
+from tidb_volume.life.status import is_called_off
 from tidb_volume.value import (
     Admin,
     Adopt,
@@ -30,6 +31,9 @@ from tidb_volume.value import (
 
 NOT_TAKEN = "AnswerNotTaken"
 """The condition that says why a person's answer is not taken."""
+
+_SAID_ITSELF = ("Held", "Gated")
+"""Words that have a line of their own, as they are heard."""
 
 CLOSED = 50
 """So many volumes that are no more are kept on record for each node: some 100 KB at the most."""
@@ -152,10 +156,13 @@ def _of_status(volume: Volume, status: VolumeStatus, about: AuditLine) -> AuditL
         line = about if order is None or order.id != status.committed else _of_order(about, order)
         return change(line, what="committed", order=status.committed)
     said, had = _not_taken(status), _not_taken(before)
-    if said in ("", had):
-        return None
-    word = _word(volume, admin.forget, admin.accept_identity, admin.restore, admin.adopt)
-    return change(about, what="refused", asked=word, reason="NotTaken", message=said)
+    if said not in ("", had):
+        word = _word(volume, admin.forget, admin.accept_identity, admin.restore, admin.adopt)
+        return change(about, what="refused", asked=word, reason="NotTaken", message=said)
+    if is_called_off(before, status) and status.reason not in _SAID_ITSELF:
+        word = _word(volume, admin.restore)
+        return change(about, what="stopped", asked=word, reason=status.reason, message=status.message)
+    return None
 
 
 def _is_accepted(volume: Volume, identity: Identity | None) -> bool:

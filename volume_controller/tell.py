@@ -17,7 +17,7 @@ from tidb_volume.kube.events import Recorder, about
 from tidb_volume.life import actions
 from tidb_volume.life.actions import Action
 from tidb_volume.obs.log import Log
-from tidb_volume.obs.metrics import Metrics
+from tidb_volume.obs.metrics import Metrics, Sample
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Phase, Ref, Volume, VolumeStatus
 from volume_controller import record, said
@@ -76,18 +76,29 @@ class Teller:
             "alarms", "How often a volume came to a condition that somebody should see.", ["type"]
         )
         self._trips = metrics.counter("breaker_trips", "How often the circuit breaker opened.")
+        self._decisions = metrics.counter(
+            "decisions", "Lines of this controller's on record, by what they say (docs/audit.md).", ["what"]
+        )
+        metrics.snapshot(
+            "events_dropped",
+            "Events that nobody will see: more were said than may be sent, or the server did not take them.",
+            lambda: [Sample(recorder.dropped)],
+            counts=True,
+        )
 
     def line_of(self, volume: Volume, action: Action, now: Instant) -> AuditLine | None:
         """What goes on record of an action that was decided `now`; None: it decides over nobody's data."""
         return record.line_of(volume, action, at=format_instant(now), leader=self._leader)
 
-    def did(self, volume: Volume, action: Action, now: Instant) -> None:
-        """One action, decided `now` about this volume, was answered by the API server."""
+    def did(self, volume: Volume, action: Action, now: Instant, by: str = "") -> None:
+        """One action, decided `now` about this volume, was answered by the API server. by: whose word of no
+        answer's it stands on, as far as that is known."""
         kind = type(action).__name__
         self._actions.labels(kind).inc()
         name = volume.metadata.name
         line = self.line_of(volume, action, now)
         if line is not None:
+            line = msgspec.structs.replace(line, asked=by or line.asked)
             self._on_record(line)
         match action:
             case actions.PatchStatus(status=status):
@@ -109,9 +120,9 @@ class Teller:
                     message=status.message,
                 )
                 warning = status.reason in _WARNINGS
-                self._recorder.say(
-                    about(kinds.TIDB_VOLUME, volume), status.reason, status.message, warning=warning
-                )
+                asked = line.asked if line is not None and line.what == "stopped" else ""
+                text = status.message + (f" ({asked})" if asked else "")
+                self._recorder.say(about(kinds.TIDB_VOLUME, volume), status.reason, text, warning=warning)
                 claim = status.owner.claim if status.owner else None
                 if warning and claim is not None and status.phase is Phase.BOUND:
                     self._recorder.say(_claim(claim), status.reason, status.message, warning=True)
@@ -177,6 +188,7 @@ class Teller:
         self._on_record(said.about_fleet(what, at=at, leader=self._leader, asked=by, said=word))
 
     def _on_record(self, line: AuditLine) -> None:
+        self._decisions.labels(line.what).inc()
         _record.info("on record", **msgspec.to_builtins(line))
 
     def _alarms(self, volume: Volume, status: VolumeStatus) -> None:

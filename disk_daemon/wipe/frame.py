@@ -21,7 +21,7 @@ from disk_daemon.jobs import Ended, Job, Link
 from disk_daemon.known import Broken, Case, Entry, Facts, Journal, Live
 from disk_daemon.verdict import AlreadyDone, DeviceVerdict, Dropped, Refuse, Wait
 from disk_daemon.wipe.files import ForeignMount, Tick
-from tidb_volume.audit import What
+from tidb_volume.audit import AuditLine, What
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Order, Presence, Work, WorkState
 
@@ -90,6 +90,8 @@ class Carrier:
         """The last look at everything, users too."""
         self.does = "files"
         """The method that is carried out, as the record has it: what was ordered may have left a choice."""
+        self._unrecorded = ""
+        """Why something of this attempt could not be put on record, for people."""
         self.on_record_since = ""
         """When the record has it that this attempt began to delete."""
         self._seen_at = 0.0
@@ -112,6 +114,12 @@ class Carrier:
 
     def run(self) -> Ended:
         """Carry out the order as far as it goes now."""
+        ended = self._carried_out()
+        # What was done in a device's file system says both of itself.
+        method, unrecorded = ended.method or self.does, ended.unrecorded or self._unrecorded
+        return msgspec.structs.replace(ended, method=method, unrecorded=unrecorded)
+
+    def _carried_out(self) -> Ended:
         try:
             return self._work()
         except folder.Absent as error:
@@ -246,13 +254,26 @@ class Carrier:
         at = now()
         if is_start:
             self.on_record_since = at
-        line = audit.line_of(
+        line = self._line(what, facts, at=at, method=self.does, reason=reason, message=message)
+        self._append(line, synced=not is_start)
+
+    def _append(self, line: AuditLine, *, synced: bool = True) -> None:
+        try:
+            audit.append(self._rules.state, line, synced=synced)
+        except OSError as error:
+            self._unrecorded = shown.said(error)
+            raise
+
+    def _line(
+        self, what: What, facts: Facts, *, at: str, method: str, reason: str = "", message: str = ""
+    ) -> AuditLine:
+        return audit.line_of(
             what,
             self._job,
             self._order,
             self._live.volume,
             facts,
-            method=self.does,
+            method=method,
             at=at,
             begun_at=self.on_record_since,
             bytes_gone=self._begun,
@@ -261,7 +282,25 @@ class Carrier:
             reason=reason,
             message=message,
         )
-        audit.append(self._rules.state, line, synced=not is_start)
+
+    def _cut_on_record(self, case: Case) -> None:
+        """What became of an attempt before this one whose process was killed, or went down with the machine:
+        nobody else can tell. What this one does is judged without it, so that it goes on where that fails."""
+        entry = case.journal
+        if self.on_record_since or not isinstance(entry, Entry) or entry.order is None:
+            return
+        with contextlib.suppress(OSError):
+            last = audit.last_of(self._rules.state, entry.order.id)
+            today = self._line("cut", case.disk, at=now(), method="")
+            line = audit.cut_of(last, entry.order, today, self._job.interrupted)
+            if line is not None:
+                self._append(line)
+
+    def _stop_on_record(self, ended: Ended, reason: str, message: str) -> None:
+        """What was begun stops here, and waits or is somebody else's."""
+        if self.on_record_since:
+            with contextlib.suppress(OSError):
+                self._on_record("cut", ended.facts, reason=reason, message=message)
 
     def _end_on_record(self, ended: Ended) -> None:
         """What became of an order that was not done. The answer is more than its record: it is given in any
@@ -335,8 +374,10 @@ class Carrier:
     def _ended(self, conclusion: Conclusion, *, begun: bool, facts: Facts | None = None) -> Ended:
         ended = self._told(facts)
         if isinstance(conclusion, Dropped):
+            self._stop_on_record(ended, "Dropped", "the order is not the current one any more")
             return msgspec.structs.replace(ended, dropped=True)
         if isinstance(conclusion, Wait):
+            self._stop_on_record(ended, conclusion.reason, conclusion.message)
             work = self._measured(self._running(conclusion), begun=begun)
             return msgspec.structs.replace(ended, work=work, until=conclusion.until, pids=conclusion.pids)
         if isinstance(conclusion, Refuse):

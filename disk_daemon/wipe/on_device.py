@@ -121,6 +121,7 @@ class DeviceCarrier(Carrier):
         self.does = ("zero" if self._becomes_block else "format") if loose else self._order.method
         self._mount_if_ours()
         case = self._settled()
+        self._cut_on_record(case)
         self._begun = case.maybe_begun
         verdict = self._decide(case)
         conclusion: Conclusion

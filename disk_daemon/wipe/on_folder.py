@@ -146,6 +146,7 @@ class FolderCarrier(Carrier):
             os.close(named)
 
         case = self._settled()
+        self._cut_on_record(case)
         self._begun = case.maybe_begun
         verdict = decide(case)
         match verdict:

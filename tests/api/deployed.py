@@ -126,6 +126,7 @@ def deployed() -> Iterator[Kubectl]:
     """An API server with all of deploy/ on it, two volumes, and every policy in force."""
     with Cluster.up(f"deploy-test-{os.getpid()}", api_only=True) as cluster:
         made = Kubectl(cluster)
+        made("apply", "-k", str(DEPLOY / "base-crds"))
         made("apply", "-k", str(DEPLOY))
         made("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         made("apply", "-f", str(DEPLOY / "fleet.yaml"))
@@ -142,6 +143,7 @@ def policies_in_force(kubectl: Kubectl) -> None:
     for attempt in (
         lambda: kubectl.merge("pv probe", '{"spec":{"claimRef":null}}', DRY),
         lambda: kubectl("delete", "crd", "tidbvolumenodes.tidbvolume.io", DRY),
+        lambda: kubectl("delete", "namespace", "tidb-volume", DRY),
         lambda: kubectl.merge("tv node-1-data-a", '{"status":{"dirty":true}}', DRY, *status),
         lambda: kubectl.merge("tv node-1-data-a", '{"spec":{"pool":"other"}}', DRY),
         lambda: kubectl.merge("tv node-1-data-a", HELD, DRY, f"--as={CONTROLLER}"),

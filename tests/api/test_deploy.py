@@ -233,6 +233,8 @@ def test_others_volumes_are_none_of_our_business(kubectl: Kubectl) -> None:
 def test_no_crd_is_deleted_by_the_way(kubectl: Kubectl) -> None:
     with pytest.raises(RefusedError, match="kubectl annotate crd tidbvolumes"):
         kubectl("delete", "crd", "tidbvolumes.tidbvolume.io")
+    with pytest.raises(RefusedError, match="kubectl annotate namespace tidb-volume tidbvolume"):
+        kubectl("delete", "namespace", "tidb-volume")
 
 
 # --- what the roles allow -----------------------------------------------------------------------------------

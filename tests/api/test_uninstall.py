@@ -102,6 +102,16 @@ def test_what_it_says_can_be_done_and_takes_away_what_it_says_and_nothing_else(t
         with pytest.raises(RefusedError, match="delete-records=yes"):
             kubectl("delete", "crd", "tidbvolumes.tidbvolume.io")
 
+        # Who takes all of deploy/ away, and once more, has no record deleted by it either.
+        for _ in range(2):
+            kubectl("delete", "-k", str(DEPLOY), "--wait=false", "--ignore-not-found")
+        assert len(kubectl("get", "tv", "-o", "name").split()) == len(PLACES)
+        assert kubectl("get", "namespace", "tidb-volume", "-o", "jsonpath={.status.phase}") == "Active"
+        with pytest.raises(RefusedError, match="delete-records=yes"):
+            kubectl("delete", "-k", str(DEPLOY / "base-crds"), "--wait=false", "--dry-run=server")
+
+        kubectl("apply", "-k", str(DEPLOY / "admission"))
+        kubectl("apply", "-k", str(DEPLOY / "people"))
         obeyed(kubectl, remains.records.commands, tmp_path)
         crds = [
             f"crd/{name}.tidbvolume.io" for name in ("tidbvolumes", "tidbvolumenodes", "tidbvolumefleets")

@@ -341,7 +341,7 @@ deploy() {
   mkdir -p "$STATE/overlay"
   below=$(realpath --relative-to="$STATE/overlay" "$root/deploy")
   cat >"$STATE/overlay/kustomization.yaml" <<END
-resources: [$below]
+resources: [$below/base-crds, $below]
 images:
 - {name: tidb-volume/controller, newName: "127.0.0.1:$PORT/tidb-volume/controller", newTag: tried}
 - {name: tidb-volume/daemon, newName: "127.0.0.1:$PORT/tidb-volume/daemon", newTag: tried}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -176,7 +178,9 @@ def test_an_answer_is_on_record_with_its_question(disk: Disk, rules: Rules) -> N
 
 
 def test_wherever_a_wipe_is_cut_its_beginning_and_its_end_are_on_record(disk: Disk, rules: Rules) -> None:
-    """Cut before each change, then carried on by another process. A line may stand there twice."""
+    """Cut before each change, then carried on by another process, which tells of the one that was cut. A line
+    may stand there twice."""
+    cut = 0
     for step in range(1, 40):
         tenancy = disk.ours / OLD
         (tenancy if tenancy.exists() else disk.tenancy()).joinpath("data").write_text("secret")
@@ -184,13 +188,42 @@ def test_wherever_a_wipe_is_cut_its_beginning_and_its_end_are_on_record(disk: Di
         status = in_child(lambda: obey(disk, order, rules, whose(disk, order), tick=die_at(step)))  # noqa: B023
         assert state(obey(disk, order, rules, whose(disk, order))) == ("done", "")
         lines = [line for line in on_record(rules) if line.order == order.id]
-        assert {line.what for line in lines} == {"begun", "done"}, step
+        assert {line.what for line in lines} - {"cut"} == {"begun", "done"}, step
         assert all(line.claim == CLAIM for line in lines)
+        told = [line.what for line in lines]
+        assert ("begun", "begun") not in pairwise(told), "no attempt is left without its end"
+        for line in lines:
+            if line.what == "cut":
+                cut += 1
+                assert (line.reason, line.begun_at, line.done_files) == ("Interrupted", lines[0].at, 0)
         (disk.ours / NEXT).rename(disk.ours / OLD)
         (Path(rules.state) / "journal").rename(Path(rules.state) / f"journal-{step}")
         if status == 0:
+            assert cut >= 3
             return
     raise AssertionError("it never came to its end")
+
+
+def test_a_process_that_was_killed_is_on_record_also_where_its_beginning_was_lost_with_the_power(
+    had: AnyDisk, rules: Rules
+) -> None:
+    order = reclaim(identity_of(had, rules), method="auto")
+    deed = "unlink" if isinstance(had, Disk) else "mkfs"
+
+    def die(what: str) -> None:
+        if what == deed:
+            os._exit(9)
+
+    assert in_child(lambda: obey(had, order, rules, tick=die)) != 0
+    record = Path(rules.state) / audit.FILE
+    before = [line for line in record.read_bytes().splitlines() if b'"order-1"' not in line]
+    record.write_bytes(b"".join(line + b"\n" for line in before))
+    assert state(obey(had, order, rules)) == ("done", "")
+    cut, begun, done = on_record(rules)[-3:]
+    assert (cut.what, begun.what, done.what) == ("cut", "begun", "done")
+    assert (cut.tenancy, cut.bytes_gone, cut.reason) == (OLD, True, "Interrupted")
+    assert cut.begun_at <= begun.at
+    assert cut.begun_at
 
 
 def test_a_wipe_that_cannot_be_put_on_record_does_not_begin(had: AnyDisk, rules: Rules) -> None:

@@ -91,6 +91,8 @@ def test_a_wipe_that_meets_an_error_says_which_and_the_next_one_ends_it(
     work = work_of(controller.volume())
     assert (work.reason, work.begun, work.message) == ("EIO", True, "EIO: Input/output error")
     until("the count", lambda: re.search(r'daemon_orders\S*{state="failed"} 1', metrics(daemon)))
+    assert 'daemon_failures_total{reason="EIO"} 1' in metrics(daemon)
+    assert 'daemon_wipes_total{method="zero",result="failed"} 1' in metrics(daemon)
     controller.order(msgspec.structs.replace(order, id="order-2", attempt=1))
     controller.until("another failure", work_is(WorkState.FAILED, "order-2"))
     assert work_of(controller.volume()).attempt == 1

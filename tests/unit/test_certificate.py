@@ -80,6 +80,8 @@ def test_it_claims_no_more_than_the_method_promises(said: dict[str, Any], scope:
         [BEGUN],
         [BEGUN, line("failed", bytes_gone=True)],
         [BEGUN, line("refused", bytes_gone=True)],
+        [BEGUN, line("cut", begun_at=BEGUN.at, bytes_gone=True)],
+        [line("cut", begun_at=BEGUN.at, bytes_gone=True)],
         [BEGUN, line("done", tenancy="b" * 12), line("done", tenancy="b" * 12)],
         [BEGUN, msgspec.structs.replace(line("done"), node="another")],
     ],
@@ -100,6 +102,14 @@ def test_attempts_are_counted_and_the_first_one_began_it() -> None:
     second = line("begun", order="order-2", at="2026-01-01T00:00:03Z")
     (found,), left = certify([BEGUN, line("failed"), second, line("done", order="order-2")])
     assert (found.begun_at, found.attempts, found.order, left) == (BEGUN.at, 2, "order-2", ())
+
+
+def test_an_attempt_that_was_cut_is_counted_once_whether_or_not_its_beginning_is_on_record() -> None:
+    cut = line("cut", at="2026-01-01T00:00:02Z", begun_at=BEGUN.at)
+    second = line("begun", at="2026-01-01T00:00:03Z")
+    for lines in ([BEGUN, cut, second, DONE], [cut, second, DONE]):
+        (found,), left = certify(lines)
+        assert (found.begun_at, found.attempts, left) == (BEGUN.at, 2, ())
 
 
 AMOUNTS: list[tuple[dict[str, Any], list[AuditLine], str]] = [

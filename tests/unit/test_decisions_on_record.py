@@ -33,6 +33,7 @@ from tidb_volume.value import (
     Condition,
     Identity,
     Owner,
+    Phase,
     Presence,
     Record,
     Ref,
@@ -75,6 +76,8 @@ OF_ORDER = {
     "attempt": 2,
 }
 ORDERED = but(RELEASED, spec={"order": ORDER})
+ENDED = {"phase": Phase.RELEASED, "wipe_at": ""}
+STOPPED = but(RELEASED, status={"wipe_at": ""})
 BY_JANE = Answer(question=Q, by="jane")
 ASKED_BACK = {"restore": Restore(question=Q, by="jane")}
 KEPT = {"adopt": Adopt(question=Q, action="Keep", claim=CLAIM, by="jane")}
@@ -336,6 +339,45 @@ DECISIONS: list[tuple[str, World, Action, AuditLine | None]] = [
         None,
     ),
     (
+        "a countdown is called off by the policy",
+        RELEASED,
+        status(RELEASED, **ENDED, reason="PolicyRetain", message="its data stays"),
+        line("stopped", reason="PolicyRetain", message="its data stays"),
+    ),
+    (
+        "by who asks for the data",
+        but(RELEASED, admin=ASKED_BACK),
+        status(RELEASED, **ENDED, reason="RestoreAsked", message="a person gives it back"),
+        line("stopped", reason="RestoreAsked", message="a person gives it back", asked="restore by jane"),
+    ),
+    (
+        "by a hand that deletes the PersistentVolume",
+        RELEASED,
+        status(RELEASED, **ENDED, reason="GoneByHand", message="gone"),
+        line("stopped", reason="GoneByHand", message="gone"),
+    ),
+    ("a hold has its own line", RELEASED, status(RELEASED, **ENDED, reason="Held"), None),
+    ("and so has a gate", RELEASED, status(RELEASED, **ENDED, reason="Gated"), None),
+    ("it is told once", STOPPED, status(STOPPED, **ENDED, reason="PolicyRetain"), None),
+    (
+        "a countdown goes on",
+        RELEASED,
+        status(RELEASED, phase=Phase.RELEASED, wipe_at="later", reason="Paused"),
+        None,
+    ),
+    (
+        "it ends in somebody's hands",
+        RELEASED,
+        status(RELEASED, wipe_at="", phase=Phase.BOUND, reason="Claimed"),
+        None,
+    ),
+    (
+        "it ends in the wipe",
+        ORDERED,
+        status(ORDERED, **ENDED, committed="order-1"),
+        line("committed", **OF_ORDER),
+    ),
+    (
         "the record of a disk ends by a person's word",
         but(RELEASED, admin={"forget": BY_JANE}, status={"history": HISTORY}),
         actions.DeleteVolume(why="forgotten by a person: NOT WIPED"),
@@ -420,7 +462,32 @@ def test_data_that_is_asked_back_before_the_commit_is_on_record_as_given() -> No
     sim.cluster.create_claim("db/data-0")
     sim.admin(restore=Restore(question=sim.answer(), by="jane"))
     sim.settle()
-    assert noting.told() == ["given restore by jane"]
+    assert noting.told() == ["stopped restore by jane", "given restore by jane"]
+    assert [(each.what, each.note) for each in sim.status.history[-2:]] == [
+        ("wipe called off", "restore by jane"),
+        ("bound", ""),
+    ]
+
+
+def test_a_countdown_that_is_called_off_is_on_record_once_with_why_and_whose_data_it_is() -> None:
+    sim, noting = begun()
+    sim.release()
+    sim.settle()
+    for policy in ("Retain", "Retain", "Delete", "Retain"):
+        sim.policy(policy)
+        sim.settle()
+    assert [(each.what, each.reason, str(each.claim)) for each in noting.lines] == [
+        ("stopped", "PolicyRetain", "db/data-0")
+    ] * 2
+    sim.policy("Delete")
+    sim.settle()
+    sim.admin(hold=True)
+    sim.settle()
+    called_off = [each for each in sim.status.history if each.what == "wipe called off"]
+    assert [(each.note, each.who) for each in called_off] == [
+        ("PolicyRetain", "db/data-0"),
+        ("Held", "db/data-0"),
+    ], "the same one again is one line"
 
 
 def test_data_that_is_asked_back_after_the_commit_is_on_record_as_recalled_and_given() -> None:

@@ -159,14 +159,19 @@ def test_a_program_says_what_it_needs_and_how_it_does(name: str, kind: str) -> N
 def test_the_embedded_overlay_holds_all_that_deploy_holds() -> None:
     everything: Json = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())
     overlay: Json = yaml.safe_load((DEPLOY / "overlays/embedded/kustomization.yaml").read_text())
-    assert [name.removeprefix("../../") for name in overlay["resources"]] == everything["resources"]
+    assert [name.removeprefix("../../") for name in overlay["resources"]] == [
+        "base-crds",
+        *everything["resources"],
+    ]
 
 
 def test_records_are_apart_from_programs() -> None:
     kinds = {made["kind"] for made in folder("base-crds")}
     assert {"Namespace", "CustomResourceDefinition"} <= kinds
-    for name in ("controller", "daemon", "admission"):
+    for name in ("controller", "daemon", "admission", "."):
         assert not {made["kind"] for made in folder(name)} & {"Namespace", "CustomResourceDefinition"}
+    (rule,) = (made for made in folder("base-crds") if made["kind"] == "ValidatingAdmissionPolicy")
+    assert rule["metadata"]["name"] not in {made["metadata"]["name"] for made in folder(".")}
 
 
 def test_no_apply_makes_or_changes_the_fleet_object_by_the_way() -> None:
@@ -192,7 +197,7 @@ def test_what_runs_on_any_cluster_knows_nothing_of_ours() -> None:
 
 
 def test_every_policy_is_bound_and_denies() -> None:
-    made = folder(".")
+    made = [*folder("base-crds"), *folder(".")]
     policies = {one["metadata"]["name"] for one in made if one["kind"] == "ValidatingAdmissionPolicy"}
     bindings = [one["spec"] for one in made if one["kind"] == "ValidatingAdmissionPolicyBinding"]
     assert {spec["policyName"] for spec in bindings} == policies

@@ -20,7 +20,7 @@ from tidb_volume.life import actions
 from tidb_volume.obs.log import JsonLines
 from tidb_volume.obs.metrics import Metrics
 from tidb_volume.units import Instant
-from tidb_volume.value import Order
+from tidb_volume.value import Order, Phase
 from volume_controller.act import Actor
 from volume_controller.cluster import Cluster, Key
 from volume_controller.snapshot import Memory
@@ -133,3 +133,38 @@ def test_an_order_says_which_program_set_the_policy(
 
 def test_without_a_volume_that_it_is_about_nobody_is_asked() -> None:
     assert ordered(BY_POLICY, [PATCHED], pv_name="") == BY_POLICY
+
+
+@pytest.mark.parametrize(
+    ("reason", "entries", "asked"),
+    [
+        ("PolicyRetain", [PATCHED], "set by kubectl-patch, 2027-01-02T00:00:00Z"),
+        ("PolicyRetain", busy(), ""),
+        ("PoolKeeps", [PATCHED], ""),
+    ],
+)
+def test_a_countdown_that_the_policy_ends_is_on_record_and_an_event_with_who_set_it(
+    reason: str,
+    entries: list[dict[str, Any]] | Exception,
+    asked: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    rig = Rig()
+    api = Client(Managed(rig.server, entries), manager="volume-controller")
+    recorder = Recorder(api, component="test", host="test")
+    queue: Queue[Key] = Queue()
+    actor = Actor(api, Cluster(queue, "ns"), Memory(), Teller(recorder, Metrics()), leading=lambda: True)
+    counting = msgspec.structs.replace(
+        rig.volume.status, phase=Phase.RELEASED, wipe_at="T", volume_name=PV_NAME, tenancy=TENANCY
+    )
+    volume = msgspec.structs.replace(rig.volume, status=counting)
+    stopped = msgspec.structs.replace(counting, wipe_at="", reason=reason, message="its data stays")
+    actor.do(volume, actions.PatchStatus(status=stopped, why=reason), Instant(1_800_000_000.0))
+    told = [JsonLines().format(each) for each in caplog.records if each.name == audit.LOGGER]
+    (line,), _ = audit.read("\n".join(told).encode())
+    assert (line.what, line.reason, line.asked, line.tenancy) == ("stopped", reason, asked, TENANCY)
+    recorder.step()
+    (event,) = rig.server.documents(kinds.EVENT)
+    assert event["reason"] == reason
+    assert event["message"] == "its data stays" + (f" ({asked})" if asked else "")

@@ -6,7 +6,7 @@ from tidb_volume import names
 from tidb_volume.cli.exits import CliError, Exit
 from tidb_volume.kube import codec, transport
 
-INSTALL = "kubectl apply -k deploy/, then kubectl create -f deploy/fleet.yaml"
+INSTALL = "kubectl apply -k deploy/base-crds, then -k deploy/, then kubectl create -f deploy/fleet.yaml"
 
 
 def of(error: Exception) -> CliError | None:

@@ -18,6 +18,7 @@ from tidb_volume.cli.reader import Reader
 from tidb_volume.cli.render import Line, Piece, Screen, cut, line, span, table
 from tidb_volume.inventory import braces
 from tidb_volume.kube import codec
+from tidb_volume.life import show
 from tidb_volume.units import Instant, parse_duration
 from tidb_volume.value import Value, Volume
 
@@ -182,6 +183,7 @@ def _fits(name: str, node_name: str, source: str, patterns: Iterable[str]) -> bo
 _DECIDED = {
     "deleted": "PersistentVolume deleted",
     "given": "data given",
+    "stopped": show.CALLED_OFF,
     "accepted": "disk accepted",
     "refused": "answer refused",
     "tripped": "breaker open",
@@ -189,6 +191,9 @@ _DECIDED = {
     "listed": "inventory in force",
 }
 """What is no order's deed, in words; what is missing is said as it is."""
+
+
+_GONE = {"refused": "bytes are gone", "failed": "bytes are gone", "cut": "bytes may be gone"}
 
 
 def _of_record(line: AuditLine) -> Happened:
@@ -201,7 +206,7 @@ def _of_record(line: AuditLine) -> Happened:
     else:
         what = f"{'wipe' if wipes else 'made ready'} {line.what}"
     parts = [
-        "bytes are gone" if line.what in ("refused", "failed") and line.bytes_gone else "",
+        _GONE.get(line.what, "") if line.bytes_gone else "",
         line.pv_name if line.what in ("deleted", "offered", "given") else "",
         line.asked,
         line.method,

@@ -31,6 +31,8 @@ from tidb_volume.value import (
 )
 
 HISTORY = 10
+CALLED_OFF = "wipe called off"
+"""What the history says where a countdown ends without a wipe."""
 WAITS_FOR_A_WORD = frozenset(
     {
         "PolicyRetain",
@@ -449,10 +451,12 @@ def history(
     made: Order | None,
     given: bool,
     accepted: Record | None,
+    stopped: Record | None,
     at: str,
 ) -> tuple[Record, ...]:
     """The last lines of the disk's history. made: the order whose tenancy begins now; given: the data of a
-    committed wipe was given back. accepted: which disk a person has taken for this one."""
+    committed wipe was given back. accepted: which disk a person has taken for this one. stopped: a countdown
+    was called off."""
     lines: list[Record] = []
     had = before.owner.claim if before.owner else None
     if made is not None:
@@ -481,13 +485,20 @@ def history(
     if old.committed and not before.committed:
         assert seen.order is not None, "what is committed was ordered"
         lines.append(Record(at=at, what="wipe committed", tenancy=old.tenancy, note=seen.order.asked))
-    earlier, vain = before.history, _in_vain(before, old, seen, at)
-    if vain is not None:
-        lines.append(vain)
-        if earlier and (earlier[-1].what, earlier[-1].tenancy) == (vain.what, vain.tenancy):
-            # A disk that fails for days would leave no line of what was before.
-            earlier = earlier[:-1]
+    earlier = before.history
+    for again in (stopped, _in_vain(before, old, seen, at)):
+        if again is not None:
+            lines.append(again)
+            if earlier and _is_the_same(earlier[-1], again):
+                # A disk that fails for days would leave no line of what was before.
+                earlier = earlier[:-1]
     return (*earlier, *lines)[-HISTORY:]
+
+
+def _is_the_same(last: Record, line: Record) -> bool:
+    """Of failures each has words of its own; who calls a wipe off is another matter each time."""
+    alike = (last.what, last.tenancy) == (line.what, line.tenancy)
+    return alike and (line.what != CALLED_OFF or last.note == line.note)
 
 
 def _in_vain(before: VolumeStatus, old: VolumeStatus, seen: Seen, at: str) -> Record | None:

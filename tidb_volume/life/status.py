@@ -51,6 +51,9 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
     if disk is not None and disk.capacity_bytes > 0:
         capacity, used = format_bytes(disk.capacity_bytes), format_bytes(disk.used_bytes)
     made = order if anew else None
+    wipe_at = memory.wipe_at(world, seen, now) if current is Phase.RELEASED else ""
+    ended = msgspec.structs.replace(old, phase=current, wipe_at=wipe_at)
+    stopped = _called_off(before, ended, _who_stops(world, reason), now)
     return msgspec.structs.replace(
         old,
         phase=current,
@@ -59,12 +62,12 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         message=message,
         owner=owner,
         wipe_from=memory.wipe_from(world, seen, now) if current is Phase.RELEASED else "",
-        wipe_at=memory.wipe_at(world, seen, now) if current is Phase.RELEASED else "",
+        wipe_at=wipe_at,
         capacity=capacity,
         used=used,
         question=question,
         heard=world.volume.spec.admin.words,
-        history=show.history(before, old, seen, current, made, given, accepted, format_instant(now)),
+        history=show.history(before, old, seen, current, made, given, accepted, stopped, format_instant(now)),
         conditions=conditions,
     )
 
@@ -91,6 +94,28 @@ def _accepted(world: World, now: Instant) -> Record | None:
     if world.volume.status.identity is None:
         return Record(at=at, what="told apart", note="by a person, from disks of the same facts elsewhere")
     return Record(at=at, what="another disk accepted", note="the one before was NOT WIPED")
+
+
+def is_called_off(before: VolumeStatus, after: VolumeStatus) -> bool:
+    """A countdown ran, and ends neither in the wipe nor with the data in somebody's hands: by a person's or a
+    program's word. What only makes a wipe wait ends none."""
+    return bool(before.wipe_at) and not (after.wipe_at or after.committed) and after.phase is Phase.RELEASED
+
+
+def _who_stops(world: World, reason: str) -> str:
+    """For the history: whose word ends a countdown, or what else is said of the volume from now on."""
+    restore = world.volume.spec.admin.restore
+    if not answers.restores(world):
+        return reason
+    assert restore is not None, "what counts was said"
+    return f"restore by {restore.by}" if restore.by else "restore"
+
+
+def _called_off(before: VolumeStatus, after: VolumeStatus, why: str, now: Instant) -> Record | None:
+    if not is_called_off(before, after):
+        return None
+    had = str(before.owner.claim) if before.owner is not None and before.owner.claim is not None else ""
+    return Record(at=format_instant(now), what=show.CALLED_OFF, tenancy=after.tenancy, who=had, note=why)
 
 
 def _when(at: Instant | None) -> str:

@@ -25,25 +25,41 @@ class Sample(msgspec.Struct, frozen=True):
     labels: Mapping[str, str] = {}
 
 
+class Shown(msgspec.Struct, frozen=True):
+    """What a program says that it measures."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+
+
 class Metrics:
     """A program's metrics; every name becomes `tidb_volume_NAME`, with its unit at the end."""
 
     def __init__(self) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        self.shown: list[Shown] = []
+        """All of them but the process's own, for the documents."""
+
+    def _show(self, name: str, help_: str, labels: Sequence[str]) -> None:
+        self.shown.append(Shown(f"{PREFIX}_{name}", help_, tuple(labels)))
 
     def counter(self, name: str, help_: str, labels: Sequence[str] = ()) -> Counter:
         """Something that only grows; `_total` is added to its name."""
+        self._show(f"{name}_total", help_, labels)
         return Counter(name, help_, labels, namespace=PREFIX, registry=self.registry)
 
     def gauge(self, name: str, help_: str, labels: Sequence[str] = ()) -> Gauge:
         """Something that is set."""
+        self._show(name, help_, labels)
         return Gauge(name, help_, labels, namespace=PREFIX, registry=self.registry)
 
     def histogram(
         self, name: str, help_: str, labels: Sequence[str] = (), *, buckets: Sequence[float]
     ) -> Histogram:
         """Something of which the distribution matters; `buckets` are upper bounds."""
+        self._show(name, help_, labels)
         return Histogram(name, help_, labels, namespace=PREFIX, registry=self.registry, buckets=buckets)
 
     def snapshot(
@@ -59,6 +75,7 @@ class Metrics:
 
         `samples` runs in the scraping thread and must be quick.
         """
+        self._show(f"{name}_total" if counts else name, help_, labels)
         self.registry.register(_Snapshot(f"{PREFIX}_{name}", help_, samples, tuple(labels), counts))
 
     def process(self) -> None:

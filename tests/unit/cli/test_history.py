@@ -80,6 +80,10 @@ TOLD: list[tuple[AuditLine, Happened]] = [
         msgspec.structs.replace(happened("breaker reset", note="BreakerReset: epoch 4"), volume=""),
     ),
     (line("removed", leader="c", message="no entry"), happened("removed", note="no entry")),
+    (
+        line("cut", kind="reclaim", tenancy="t", bytes_gone=True, reason="Interrupted", message="killed"),
+        happened("wipe cut", tenancy="t", note="bytes may be gone, Interrupted: killed"),
+    ),
 ]
 
 

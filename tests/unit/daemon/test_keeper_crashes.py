@@ -8,11 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from disk_daemon import kernel
 from disk_daemon.children import Child
-from disk_daemon.jobs import Crashed, Job
-from tests.unit.daemon.keeping import CRASHES, World, listed, presence_of, say, work
+from disk_daemon.jobs import Crashed, Ended, Job
+from tests.unit.daemon.cases import facts, order
+from tests.unit.daemon.keeping import CRASHES, World, is_done, listed, presence_of, say, work
 from tests.unit.daemon.test_keeper_mounts import damaged, device
-from tidb_volume.value import Presence
+from tidb_volume.value import Presence, Work, WorkState
 
 WORDS = "EROFS: Read-only file system: '/var/lib/tidb-volume/busy'"
 
@@ -72,6 +74,40 @@ def test_a_mount_that_crashes_says_so_of_the_disk_and_nothing_of_an_order() -> N
         told = "its process ended with exit status 3"
         world.until("the word", lambda: told in getattr(world.last("v")[0], "message", "") and world.idle())
         assert all(work is None for _, _, work in world.api.writes)
+    finally:
+        world.end()
+
+
+def test_who_takes_up_an_order_is_told_how_the_process_before_it_ended(world: World) -> None:
+    world.keeper.volume_changed(listed("v", CRASHES, order()))
+    for number in (1, 2):
+        tried = [job for job in world.spawned if job.kind == "order"]
+        world.until("a try", lambda: len(tried) == number and world.idle())  # noqa: B023
+        world.now += 30
+        world.keeper.on_time()
+        tried = [job for job in world.spawned if job.kind == "order"]
+    said = "its process ended with exit status 3, and the daemon's log may say why; it is tried again"
+    assert [job.interrupted for job in tried[:2]] == ["", said]
+    assert not any(job.interrupted for job in world.spawned if job.kind == "observe")
+    assert world.keeper.tally.interrupted >= 2
+
+
+def test_what_became_of_an_order_is_counted_once() -> None:
+    def unrecorded(job: Job, line: socket.socket) -> None:
+        if job.kind != "order":
+            work(job, line)
+            return
+        done = Work(order_id="order-1", state=WorkState.DONE)
+        made = Ended(seen_at=kernel.boottime(), facts=facts(), work=done, method="zero", unrecorded="ENOSPC")
+        say(line, made)
+
+    world = World(unrecorded)
+    try:
+        world.keeper.volume_changed(listed("v", "/data/a", order()))
+        world.until("its end", lambda: is_done(world.last("v")[1]) and world.idle())
+        tally = world.keeper.tally
+        assert (tally.orders, tally.wipes) == ({"done": 1}, {("zero", "done"): 1})
+        assert (tally.interrupted, tally.unrecorded) == (0, 1)
     finally:
         world.end()
 

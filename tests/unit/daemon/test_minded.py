@@ -57,6 +57,27 @@ def child(*, killed: bool = False) -> Child:
     return made
 
 
+CUT = change(work(WorkState.RUNNING, "Interrupted"), message="by SIGKILL")
+
+
+@pytest.mark.parametrize(
+    ("known", "how"),
+    [
+        (of(), ""),
+        (of(work=CUT), "by SIGKILL"),
+        (of(told=CUT), "by SIGKILL"),
+        (of(work=work(WorkState.RUNNING), told=CUT), ""),
+        (of(work=change(CUT, reason="Silent")), ""),
+        (of(work=change(CUT, order_id="order-0")), ""),
+        (idle(work=CUT), ""),
+    ],
+)
+def test_how_the_last_process_at_the_order_ended_is_known_as_long_as_it_is_told(
+    known: Minded, how: str
+) -> None:
+    assert minded.interrupted(known) == how
+
+
 def test_what_is_not_said_otherwise() -> None:
     known = Minded(volume(order()))
     assert (known.name, known.uid) == ("v", "uid-1")

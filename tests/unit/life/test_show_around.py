@@ -386,7 +386,14 @@ def test_the_phase_has_in_brackets_what_is_wrong_around_it() -> None:
 
 
 def history(before: VolumeStatus, after: VolumeStatus, world: World, **told: Any) -> tuple[Record, ...]:
-    given = {"current": Phase.PENDING, "made": None, "given": False, "accepted": None, **told}
+    given = {
+        "current": Phase.PENDING,
+        "made": None,
+        "given": False,
+        "accepted": None,
+        "stopped": None,
+        **told,
+    }
     return show.history(before, after, look(world), at="now", **given)
 
 
@@ -509,11 +516,29 @@ def test_what_fails_for_days_leaves_the_lines_of_before() -> None:
         ((committed,), (committed, IN_VAIN)),
         ((committed, first), (committed, IN_VAIN)),
         ((committed, committed, first), (committed, committed, IN_VAIN)),
+        ((committed, change(first, note="EROFS: read-only")), (committed, IN_VAIN)),
         ((first, committed), (first, committed, IN_VAIN)),
         ((change(first, tenancy=NEXT),), (change(first, tenancy=NEXT), IN_VAIN)),
         ((change(first, what="wipe refused"),), (change(first, what="wipe refused"), IN_VAIN)),
     ):
         assert history(change(WAS, history=kept), change(WAS, retry=TRIED), IT_FAILED) == told
+
+
+def test_who_calls_a_wipe_off_is_told_and_the_same_one_again_only_once() -> None:
+    before = Record(at="1", what="released", tenancy=OLD)
+    retained = line("wipe called off", tenancy=OLD, note="PolicyRetain")
+    again = change(retained, at="2")
+    held = change(again, note="Held")
+    for kept, told in (
+        ((before,), (before, retained)),
+        ((before, again), (before, retained)),
+        ((again, before), (again, before, retained)),
+        ((before, held), (before, held, retained)),
+        ((change(again, tenancy=NEXT),), (change(again, tenancy=NEXT), retained)),
+    ):
+        assert history(change(WAS, history=kept), WAS, COMMITTED, stopped=retained) == told
+    both = history(change(WAS, history=(before,)), change(WAS, retry=TRIED), IT_FAILED, stopped=retained)
+    assert both == (before, retained, IN_VAIN)
 
 
 def test_who_got_it_back_and_which_disk_was_accepted_is_told() -> None:

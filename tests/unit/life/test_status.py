@@ -40,6 +40,7 @@ from tidb_volume.value import (
     Phase,
     Presence,
     Record,
+    Restore,
     Retry,
     VolumeStatus,
     Words,
@@ -137,6 +138,71 @@ def test_what_was_measured_last_is_shown_while_nothing_can_be_measured(
 
 def lines(world: World) -> list[tuple[str, str]]:
     return [(line.what, line.tenancy) for line in computed(world).history]
+
+
+COUNTS = but(RELEASED, status={"phase": Phase.RELEASED, "wipe_at": AT, "wipe_from": AT})
+RETAINED = with_pv(COUNTS, spec={"persistent_volume_reclaim_policy": "Retain"})
+HELD = but(COUNTS, admin={"hold": True})
+OWNED = {"tenancy": OLD, "who": "db/data-0"}
+ASKS = but(COUNTS, admin={"restore": Restore(question="q-1", by="jane")})
+
+
+@pytest.mark.parametrize(
+    ("world", "told"),
+    [
+        (COUNTS, ()),
+        (RETAINED, (Record(at=AT, what="wipe called off", note="PolicyRetain", **OWNED),)),
+        (HELD, (Record(at=AT, what="wipe called off", note="Held", **OWNED),)),
+        (ASKS, (Record(at=AT, what="wipe called off", note="restore by jane", **OWNED),)),
+        (
+            but(ASKS, admin={"restore": Restore(question="q-1")}),
+            (Record(at=AT, what="wipe called off", note="restore", **OWNED),),
+        ),
+        (
+            but(HELD, admin={"restore": Restore(question="q-0", by="jane")}),
+            (Record(at=AT, what="wipe called off", note="Held", **OWNED),),
+        ),
+        (
+            but(HELD, status={"owner": None}),
+            (Record(at=AT, what="wipe called off", note="Held", tenancy=OLD),),
+        ),
+        (
+            but(HELD, status={"owner": Owner()}),
+            (Record(at=AT, what="wipe called off", note="Held", tenancy=OLD),),
+        ),
+        (but(HELD, status={"wipe_at": "", "wipe_from": ""}), ()),
+        (
+            but(HELD, status={"phase": Phase.BOUND}),
+            (
+                Record(at=AT, what="released", **OWNED),
+                Record(at=AT, what="wipe called off", note="Held", **OWNED),
+            ),
+        ),
+    ],
+)
+def test_a_countdown_that_somebody_ends_is_told_with_whose_word_it_was(
+    world: World, told: tuple[Record, ...]
+) -> None:
+    assert computed(world).history == told
+
+
+RAN = VolumeStatus(phase=Phase.RELEASED, wipe_at=AT)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "called_off"),
+    [
+        (RAN, change(RAN, wipe_at=""), True),
+        (RAN, RAN, False),
+        (RAN, change(RAN, wipe_at="", committed="order-1"), False),
+        (RAN, change(RAN, wipe_at="", phase=Phase.BOUND), False),
+        (change(RAN, wipe_at=""), change(RAN, wipe_at=""), False),
+    ],
+)
+def test_a_countdown_is_called_off_where_it_ends_in_nothing(
+    before: VolumeStatus, after: VolumeStatus, called_off: bool
+) -> None:
+    assert status.is_called_off(before, after) is called_off
 
 
 NEW_OFFER = but(WIPED, pvs=(pv(NEXT),))
