@@ -176,7 +176,8 @@ def noted(
     """
     known = entry or Entry(identity=identity, handed=order.ends)
     was = known.order
-    goes_on = (*was.before, was.id) if was is not None and was.is_same_wipe(order) else ()
+    is_same = was is not None and was.is_same_wipe(order)
+    goes_on = (*was.before, was.id) if was is not None and is_same else ()
     aside = set(aside) - {order.id}
     taken = Taken(
         id=order.id,
@@ -189,6 +190,7 @@ def noted(
         method=order.method,
         over=over,
         answer=order.answer,
+        made_by=was.made_by if was is not None and is_same and was.begun else "",
         before=tuple(each for each in goes_on if each in aside),
     )
     same = was is not None and (was.ends, was.next, was.method) == (order.ends, order.next, order.method)
@@ -290,8 +292,12 @@ def mounted(entry: Entry, options: tuple[str, ...]) -> Entry:
 
 
 def made(entry: Entry) -> Entry:
-    """The record with the file system that was being made read back from the disk."""
-    return msgspec.structs.replace(entry, made=entry.making, making=None)
+    """The record with the file system that was being made read back from the disk: what was there is gone,
+    and what was written before it is no more as it was written."""
+    order = entry.order
+    if order is not None:
+        order = msgspec.structs.replace(order, made_by=order.method)
+    return msgspec.structs.replace(entry, made=entry.making, making=None, order=order, written_bytes=0)
 
 
 def mounted_as_such(entry: Entry, order: Order, *, at: str) -> Entry:

@@ -302,6 +302,8 @@ class Taken(Value):
     """What was found on a device when it was begun (`Raw.told_apart`): all of that is to go."""
     answer: str = ""
     """The question whose answer it stands on."""
+    made_by: str = ""
+    """The method by which the file system on a device was made anew since it was begun; empty: not yet."""
     before: tuple[str, ...] = ()
     """The orders of the same wipe before it that have put something aside."""
 

@@ -1,12 +1,13 @@
 """What to do about an order on a device, decided as in `step.py` from what is seen now.
 
 While the file system that we made is mounted, the disk is a folder like any other and `step.decide` is the
-judge; where its verdict is a wipe, and the method is `format`, the wipe is this instead:
+judge; where its verdict is a wipe, and the method is more than deleting, the wipe is this instead:
 
     mounted, tenancy T                  the journal notes the order       -> Unmount
     unmounted, held exclusively         a UUID of ours is journalled      -> MakeFilesystem
     making                              mkfs, read back, journal `made`   -> MakeFilesystem again
     made                                                                  -> MountIt
+    mounted and empty                   journalled as made by the method  -> OnFolder
     mounted and empty                   the next tenancy's folder, done   -> as on any folder
 
 A file system of ours that is not mounted is mounted before anything is decided. So what is seen unmounted
@@ -38,8 +39,12 @@ from disk_daemon.verdict import (
     Refuse,
     TakeUp,
     Unmount,
+    Verify,
 )
 from tidb_volume.methods import passes
+
+LOOSE = ("", "auto", "files")
+"""Methods by which files may be deleted, on a device too."""
 
 
 def _make(case: Case, raw: Raw, *, read_first: bool = False) -> tuple[Move, ...]:
@@ -109,12 +114,8 @@ def _mounted(case: Case, raw: Raw) -> DeviceVerdict:
         return OnFolder()
     if not isinstance(verdict, Do):
         return verdict
-    if case.disk.trash:
-        return OnFolder()
-    # Whatever leads to a fresh offer makes of the disk what is wanted by now, too.
-    wipes = any(isinstance(move, Erase) for move in verdict.moves)
-    if not _is_to_change(case, raw) and not (wipes and _formats(case, raw)):
-        return OnFolder()
+    if not _is_to_make(case, raw, verdict):
+        return OnFolder(made=_is_made_anew(case, verdict))
     beside = _beside(case)
     if beside:
         said = f"'{beside[0]}' of somebody's lies beside the tenancy and would go with the file system"
@@ -122,11 +123,36 @@ def _mounted(case: Case, raw: Raw) -> DeviceVerdict:
     return Do((Note(begun=case.begun), *_make(case, raw)))
 
 
-def _formats(case: Case, raw: Raw) -> bool:
-    """`auto` formats where nobody else holds the disk, a copy of its mount in a container would, and where
-    nothing goes that is not the tenancy's."""
-    method = case.order.method
-    return method != "files" and (method not in ("", "auto") or not (raw.holders or _beside(case)))
+def _is_to_make(case: Case, raw: Raw, verdict: Do) -> bool:
+    """Deleting is enough where the order says so, or leaves the choice; else the device is made as it says,
+    also where a process that was cut, or an order before this one, has deleted already."""
+    if case.order.method not in LOOSE and _wipes(verdict) and not _is_made_anew(case, verdict):
+        return True
+    if case.disk.trash:
+        return False
+    # Whatever leads to a fresh offer makes of the disk what is wanted by now, too.
+    return _is_to_change(case, raw) or (_deletes(verdict) and _auto_formats(case, raw))
+
+
+def _wipes(verdict: Do) -> bool:
+    return any(isinstance(move, Verify) for move in verdict.moves)
+
+
+def _deletes(verdict: Do) -> bool:
+    return any(isinstance(move, Erase) for move in verdict.moves)
+
+
+def _is_made_anew(case: Case, verdict: Do) -> bool:
+    """This wipe has made the file system, by the method that its order says, and nothing is to go from it."""
+    taken, method = case.taken, case.order.method
+    made = taken is not None and taken.made_by == method != ""
+    return made and case.destroys and not _deletes(verdict)
+
+
+def _auto_formats(case: Case, raw: Raw) -> bool:
+    """Where nobody else holds the disk, a copy of its mount in a container would, and where nothing goes that
+    is not the tenancy's."""
+    return case.order.method in ("", "auto") and not (raw.holders or _beside(case))
 
 
 def _beside(case: Case) -> tuple[str, ...]:

@@ -132,7 +132,12 @@ class LetGo(msgspec.Struct, frozen=True):
 
 
 class OnFolder(msgspec.Struct, frozen=True):
-    """The file system on the device is mounted: what is to be done is done there, as on any folder."""
+    """The file system on the device is mounted: what is to be done is done there, as on any folder.
+
+    made: what was there went as the order says, before the process that did it was cut or had to wait.
+    """
+
+    made: bool = False
 
 
 OfFolder = Aside | AsideAll | Note | Recheck | Erase | Verify | Remove | Make | Finish

@@ -74,8 +74,7 @@ class AuditLine(Value):
     kind: str = ""
     """reclaim: wipe after a release. prepare: make ready; with `answer`, by a wipe of what was found."""
     method: str = ""
-    """How it was wiped, whatever choice the order left; what each method promises is in docs/security.md. A
-    wipe that was cut after it had made a file system is told as files: that is less, and never more.
+    """How it was wiped, whatever choice the order left; what each method promises is in docs/security.md.
     In a decision: what was ordered."""
     asked: str = ""
     """What asked for it: a policy and who set it, or a person's answer."""

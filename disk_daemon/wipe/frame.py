@@ -230,7 +230,7 @@ class Carrier:
         entry = self._known(facts)
         if begun:
             self._on_record("begun", facts)
-        aside = [each.order for each in facts.trash]
+        aside = [each.order for each in (self._seen or facts).trash]
         noted = journal.noted(
             entry, facts.identity, self._order, begun=begun, at=now(), over=over, aside=aside
         )

@@ -117,7 +117,7 @@ class DeviceCarrier(Carrier):
             lock.__exit__(None, None, None)
 
     def _under_lock(self) -> Ended:
-        loose = self._order.method in ("", "auto", "files")  # what they come to on a device itself
+        loose = self._order.method in step_device.LOOSE  # what they come to on a device itself
         self.does = ("zero" if self._becomes_block else "format") if loose else self._order.method
         self._mount_if_ours()
         case = self._settled()
@@ -133,7 +133,7 @@ class DeviceCarrier(Carrier):
                     return self._on_folder(self.does)
                 conclusion = AlreadyDone()
             case OnFolder():
-                return self._on_folder("files")
+                return self._on_folder(self.does if verdict.made else "files")
             case GiveBack():
                 self._give_back()
                 conclusion = self._withdrawn(case)
@@ -427,7 +427,10 @@ class DeviceCarrier(Carrier):
             entry = self._known(facts)
             self._on_record("begun", facts)
             over = self._held()
-            noted = journal.noted(entry, facts.identity, self._order, begun=True, at=now(), over=over)
+            before = entry.order.before if entry is not None and entry.order is not None else ()
+            noted = journal.noted(
+                entry, facts.identity, self._order, begun=True, at=now(), over=over, aside=before
+            )
             if self._becomes_block:
                 noted = msgspec.structs.replace(noted, block=True, made=None, making=None)
             else:

@@ -344,6 +344,18 @@ def die_at(step: int) -> Callable[[str], None]:
     return tick
 
 
+def die_before(what: str, number: int = 1) -> Callable[[str], None]:
+    """A tick that kills the process before the change of that name, or before so many of them."""
+    left = [number]
+
+    def tick(step: str) -> None:
+        left[0] -= step == what
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return tick
+
+
 def in_child(work: Callable[[], object]) -> int:
     """Run in a forked process; returns the wait status."""
     pid = os.fork()

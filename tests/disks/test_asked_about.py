@@ -18,6 +18,7 @@ from tests.disks.bench import (
     Disk,
     RawDisk,
     answered,
+    die_before,
     for_all_of,
     identity_of,
     in_child,
@@ -26,6 +27,7 @@ from tests.disks.bench import (
     state,
 )
 from tests.disks.device import SECRET, prepare, written
+from tidb_volume import names
 from tidb_volume.value import Order
 
 
@@ -135,3 +137,22 @@ def test_a_wipe_that_would_take_it_is_refused(used: RawDisk, rules: Rules, metho
     assert (used.ours / OLD).is_dir()
     beside.unlink()
     assert state(obey(used, order, rules)) == ("done", "")
+
+
+@pytest.mark.parametrize("step", ["hold", "plant", "mkfs", "mount"])
+def test_what_orders_on_one_answer_have_put_aside_is_known_however_often_they_are_cut(
+    used: RawDisk, rules: Rules, step: str
+) -> None:
+    """The second one is for more than deleting; what the first has put aside goes with the file system."""
+    order = reclaim(identity_of(used, rules), kind="prepare", ends=OLD, answer="q", method="files")
+    first = for_all_of(used, rules, order)
+    assert in_child(lambda: obey(used, first, rules, answered(used, first), tick=die_before("unlink"))) != 0
+    trash = [each.name for each in used.ours.iterdir()]
+    assert trash == [names.TRASH + first.id]
+    second = msgspec.structs.replace(first, id="order-2", ends="", method="zero")
+    tick = die_before(step)
+    in_child(lambda: obey(used, second, rules, answered(used, second), tick=tick))
+    third = msgspec.structs.replace(second, id="order-3")
+    assert state(obey(used, third, rules, answered(used, third))) == ("done", "")
+    assert not used.holds(SECRET)
+    assert [each.name for each in used.ours.iterdir()] == [NEXT]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from tests.disks.bench import (
     state,
     volume_with,
 )
-from tests.disks.device import prepare
+from tests.disks.device import entry_of, prepare
 from tidb_volume import audit
 from tidb_volume.audit import AuditLine
 from tidb_volume.obs.log import JsonLines
@@ -98,14 +99,36 @@ def test_what_is_on_record_is_in_the_log(
 
 
 def test_what_was_done_is_on_record_and_not_what_was_ordered(used: RawDisk, rules: Rules) -> None:
-    """What a wipe by `files` left behind is taken up by an order that says `format`: by deleting files."""
+    """What a wipe by `files` left behind is taken up by an order that says `auto`: by deleting files."""
     first = reclaim(identity_of(used, rules), method="files")
     assert in_child(lambda: obey(used, first, rules, tick=die_at(6))) != 0
-    second = reclaim(identity_of(used, rules), id="order-2", method="format")
+    second = reclaim(identity_of(used, rules), id="order-2", method="auto")
     assert state(obey(used, second, rules)) == ("done", "")
     assert {line.method for line in on_record(rules) if line.what in ("begun", "done") and line.tenancy} == {
         "files"
     }
+
+
+@pytest.mark.parametrize("left", range(3, 9))
+def test_what_was_done_before_a_cut_is_on_record_as_it_was_done(
+    used: RawDisk, rules: Rules, left: int
+) -> None:
+    """Cut after mkfs: the next process finds a file system with nothing in it to wipe."""
+    order = reclaim(identity_of(used, rules), method="zero")
+    seen: list[str] = []
+
+    def tick(what: str) -> None:
+        seen.append(what)
+        if "mkfs" in seen and len(seen) - seen.index("mkfs") > left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(lambda: obey(used, order, rules, tick=tick)) != 0
+    assert entry_of(used, rules).order is not None
+    again: list[str] = []
+    assert state(obey(used, order, rules, tick=again.append)) == ("done", "")
+    assert "overwrite" not in again
+    done = [line for line in on_record(rules) if line.what == "done" and line.tenancy]
+    assert {line.method for line in done} == {"zero"}
 
 
 def test_what_is_asked_again_is_on_record_once(had: AnyDisk, rules: Rules) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ from tests.disks.bench import (
     SIZE_BYTES,
     Api,
     RawDisk,
+    die_at,
+    die_before,
     entry_of,
     facts_of,
     identity_of,
@@ -92,15 +93,22 @@ def test_a_file_systems_disk_is_overwritten_before_it_is_made_anew(raw: RawDisk,
     assert (facts_of(raw, rules).tenancies, facts_of(raw, rules).empty) == ((NEXT,), True)
 
 
-def die_before(what: str, number: int) -> Callable[[str], None]:
-    left = [number]
-
-    def tick(step: str) -> None:
-        left[0] -= step == what
-        if not left[0]:
-            os.kill(os.getpid(), 9)
-
-    return tick
+@pytest.mark.parametrize("method", ["zero", "discard", "overwrite:1"])
+@pytest.mark.parametrize("step", [6, 9], ids=["put aside", "all erased"])
+def test_what_an_order_before_it_has_deleted_is_overwritten_all_the_same(
+    raw: RawDisk, rules: Rules, method: str, step: int
+) -> None:
+    """A weaker one, or a version before this, was cut: its trash lies there, or nothing does any more."""
+    assert state(obey(raw, prepare(identity_of(raw, rules)), rules)) == ("done", "")
+    (raw.ours / OLD / "data").write_bytes(SECRET * 1000)
+    os.sync()
+    weaker = reclaim(identity_of(raw, rules), id="order-w", method="files")
+    assert in_child(lambda: obey(raw, weaker, rules, tick=die_at(step))) != 0
+    assert not (raw.ours / NEXT).exists()
+    order = reclaim(identity_of(raw, rules), method=method)
+    assert state(obey(raw, order, rules)) == ("done", "")
+    assert not raw.holds(SECRET)
+    assert (facts_of(raw, rules).tenancies, facts_of(raw, rules).empty) == ((NEXT,), True)
 
 
 @pytest.mark.parametrize(("cut", "again"), [(3, 8), (8, 3)], ids=["first pass", "last pass"])

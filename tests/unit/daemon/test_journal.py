@@ -558,6 +558,31 @@ def test_the_orders_before_are_kept_while_what_they_put_aside_is_there(
     assert (known.order.id, known.order.before) == ("order-1", before)
 
 
+@pytest.mark.parametrize(
+    ("changed", "begun", "made_by"),
+    [
+        ({}, True, "zero"),
+        ({"id": "order-2"}, True, "zero"),
+        ({"id": "order-2", "method": "format"}, True, "zero"),
+        ({"id": "order-2", "ends": OTHER}, True, ""),
+        ({"id": "order-2", "whole_disk": True}, True, ""),
+        ({}, False, ""),
+    ],
+)
+def test_how_a_device_was_made_anew_is_known_as_long_as_its_wipe_is_at_work(
+    changed: dict[str, Any], begun: bool, made_by: str
+) -> None:
+    given = order(method="zero")
+    at_work = journal.making(journal.noted(None, DISK, given, begun=begun, at=""), MADE)
+    made = journal.made(journal.written(at_work, 4096))
+    assert made.order is not None
+    assert (made.order.made_by, made.written_bytes) == ("zero", 0)
+    again = journal.noted(made, DISK, order(**{"method": "zero", **changed}), begun=True, at="").order
+    assert again is not None
+    assert again.made_by == made_by
+    assert journal.finished(made, DISK, given, at="").order is None
+
+
 def test_an_order_that_is_done_is_kept_with_the_answer_that_it_stood_on() -> None:
     assert journal.finished(entry(), DISK, order(answer="q-7"), at="now").done[-1].answer == "q-7"
     assert journal.finished(entry(), DISK, order(), at="now").done[-1].answer == ""

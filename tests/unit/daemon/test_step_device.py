@@ -139,6 +139,79 @@ def test_what_was_begun_by_deleting_goes_on_by_deleting() -> None:
     assert isinstance(decide(mounted(journal=begun, tenancies=(), trash=trash)), OnFolder)
 
 
+STRONGER = ("format", "zero", "discard", "overwrite:2", "nvme-format")
+TRASH = (Trash(order="order-1", entries=(OLD,)),)
+
+
+def made_by(method: str) -> list[type]:
+    """The moves that make a device with a file system of ours by a method."""
+    before = {"format": [], "nvme-format": [EraseItself]}.get(method, [Overwrite])
+    return [Note, Unmount, Begin, *before, MakeFilesystem, MountIt]
+
+
+@pytest.mark.parametrize("method", STRONGER)
+@pytest.mark.parametrize("trash", [TRASH, ()], ids=["put aside", "all erased"])
+def test_a_wipe_that_was_cut_while_it_deleted_ends_as_its_order_says(
+    method: str, trash: tuple[Trash, ...]
+) -> None:
+    """Deleting is less than what was promised; an order before it may have been for no more than that."""
+    for was in ("files", method):
+        at_work = taken(begun=True, method=was)
+        cut = mounted(
+            order(method=method), journal=entry(made=MADE, order=at_work), tenancies=(), trash=trash
+        )
+        assert moves(decide(erasing(cut))) == made_by(method)
+
+
+@pytest.mark.parametrize("method", STRONGER)
+def test_what_an_answer_wipes_goes_as_its_order_says_whatever_was_put_aside_there(method: str) -> None:
+    given = order(kind="prepare", ends="", answer="q", whole_disk=True, method=method)
+    for trash in ((Trash(order="order-0", entries=(OLD,)),), ()):
+        there = mounted(given, journal=entry(made=MADE, handed=""), tenancies=(), trash=trash)
+        answered = erasing(with_admin(there, adopt=Adopt(question="q", action="Wipe")))
+        assert moves(decide(answered)) == made_by(method)
+
+
+@pytest.mark.parametrize("method", STRONGER)
+def test_what_a_claim_has_left_empty_is_wiped_as_its_order_says(method: str) -> None:
+    """Its files are gone, its blocks are there."""
+    left = mounted(order(method=method), journal=entry(made=MADE, at_root=True), tenancies=())
+    assert moves(decide(erasing(left))) == made_by(method)
+
+
+@pytest.mark.parametrize("method", STRONGER)
+def test_a_device_is_made_once_by_an_order(method: str) -> None:
+    """It was cut, or had to wait, between mkfs and the next tenancy's folder."""
+    at_work = taken(begun=True, method=method, made_by=method)
+    cut = mounted(order(method=method), journal=entry(made=MADE, order=at_work), tenancies=())
+    assert decide(erasing(cut)) == OnFolder(made=True)
+    weaker = entry(made=MADE, order=taken(begun=True, method=method, made_by="another"))
+    assert moves(decide(erasing(msgspec.structs.replace(cut, journal=weaker)))) == made_by(method)
+    known = msgspec.structs.replace(cut.disk, tenancies=(NEXT,), empty=True)
+    assert decide(msgspec.structs.replace(cut, disk=known)) == OnFolder(made=True), "all but on record"
+    again = mounted(order(method=method), journal=entry(made=MADE, order=at_work))
+    assert moves(decide(erasing(again))) == made_by(method), "what is there has come since"
+
+
+@pytest.mark.parametrize("method", ["", "auto", "files"])
+def test_where_files_are_deleted_that_goes_on_by_deleting(method: str) -> None:
+    for trash in (TRASH, ()):
+        cut = entry(made=MADE, order=taken(begun=True, method=method))
+        assert decide(mounted(order(method=method), journal=cut, tenancies=(), trash=trash)) == OnFolder()
+    made = entry(made=MADE, order=taken(begun=True, method=method, made_by=method))
+    told = OnFolder(made=method != "")
+    assert decide(mounted(order(method=method), journal=made, tenancies=())) == told
+    assert decide(mounted(order(method="zero"), tenancies=(NEXT,), empty=True)) == OnFolder()
+
+
+def test_what_makes_ready_without_a_wipe_makes_no_file_system_anew() -> None:
+    """Nothing of anybody's was there; and what was made of it is said to have ended nothing."""
+    at_work = taken(kind="prepare", begun=True, method="zero", made_by="zero")
+    for given in (order(**UNUSED, method="zero"), order(kind="prepare", ends="", method="zero")):
+        known = entry(made=MADE, handed="", order=msgspec.structs.replace(at_work, ends=given.ends))
+        assert decide(mounted(given, journal=known, tenancies=())) == OnFolder()
+
+
 def test_what_a_folder_refuses_a_mounted_device_refuses() -> None:
     assert reason(decide(mounted(tenancies=(OTHER,)))) == "HasData"
     assert reason(decide(mounted(journal=entry(made=MADE, handed=OTHER)))) == "HasData"

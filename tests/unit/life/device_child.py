@@ -259,7 +259,10 @@ class DeviceChild(Child):
             yield "journal"
             entry = self._entry(disk)
             at, over = self._at(), self._held(disk)
-            noted = journal.noted(entry, disk.identity, self.order, begun=True, at=at, over=over)
+            before = entry.order.before if entry is not None and entry.order is not None else ()
+            noted = journal.noted(
+                entry, disk.identity, self.order, begun=True, at=at, over=over, aside=before
+            )
             if self._becomes_block:
                 noted = change(noted, block=True, made=None, making=None)
             else:
