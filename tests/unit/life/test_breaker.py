@@ -53,9 +53,17 @@ def test_the_ledger_is_kept_by_the_minute() -> None:
     assert breaker.minute(Instant(1_799_999_999.9)) < MINUTE
 
 
-def test_a_line_counts_for_an_hour() -> None:
-    lines = tuple(Spent(minute=ago(seconds), wipes=1) for seconds in (3601, 3600, 3599, 0))
+def test_a_line_counts_as_long_as_any_of_its_minute_may_be_within_the_hour() -> None:
+    lines = tuple(Spent(minute=ago(seconds), wipes=1) for seconds in (3661, 3660, 3659, 0))
     assert breaker.last_hour(Breaker(ledger=lines), NOW) == lines[2:]
+
+
+def test_what_is_spent_at_a_minutes_end_and_at_the_next_ones_begin_an_hour_later_is_within_one_hour() -> None:
+    late = Instant(1_800_000_059.0)
+    spent = breaker.spend(fleet(Breaker()), 10_000, late, wipes=20)
+    assert not spent.tripped
+    assert breaker.spend(fleet(spent), 10_000, Instant(late + 3600.9)).tripped
+    assert not breaker.spend(fleet(spent), 10_000, Instant(late + 3601.0)).tripped, "no longer than need be"
 
 
 @pytest.mark.parametrize(
