@@ -39,6 +39,7 @@ class Term:
     """Decides as long as `leading` says so. A term is begun once: the next one is another object.
 
     missed: before it people may have said what nobody heard, or what an etcd that was set back has lost.
+    leapt_at: when the time last leapt ahead. No countdown that began before has told anybody in time either.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class Term:
         wall: Callable[[], float],
         workers: int,
         missed: bool = False,
+        leapt_at: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._cluster = cluster
         self._queue = queue
         self._identity = identity
         self._wall = wall
+        self._leapt_at = leapt_at
         self._teller = teller
         self._memory = snapshot.Memory(missed_until=Instant(wall() if missed else 0.0))
         self._ended = threading.Event()
@@ -187,6 +190,7 @@ class Term:
                     self._actor.annotate(volume, noting)
                     continue
             now = Instant(self._wall())
+            self._memory.missed(Instant(self._leapt_at()), now)
             decided = plan(now, snapshot.world(cluster, wanted, volume, self._memory, self._identity, now))
             if decided.action is None:
                 if decided.again_at is not None:

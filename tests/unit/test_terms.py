@@ -17,10 +17,12 @@ from tidb_volume.kube import client, kinds
 from tidb_volume.kube.events import Recorder
 from tidb_volume.kube.queue import Priority, Queue
 from tidb_volume.obs.metrics import Metrics
+from tidb_volume.units import Instant
 from tidb_volume.value import Volume
 from volume_controller.act import NotLeading
 from volume_controller.cluster import Cluster, Key, Topic
 from volume_controller.inventory import InventoryKeeper
+from volume_controller.snapshot import Memory
 from volume_controller.tell import Teller
 from volume_controller.term import Term
 
@@ -198,3 +200,15 @@ def test_what_a_refused_config_map_may_list_is_left_alone_and_says_so() -> None:
     keeper.look()
     term._look_at(Key(Topic.VOLUME, "v1"))
     assert rig.api.find(kinds.TIDB_VOLUME, "v1") is None, "nobody lists it, and nobody had it"
+
+
+def test_people_may_have_been_missed_until_now_at_most_whatever_a_clock_that_was_ahead_said() -> None:
+    memory = Memory(missed_until=Instant(100.0))
+    memory.missed(Instant(0.0), Instant(150.0))
+    assert memory.missed_until == 100.0
+    memory.missed(Instant(140.0), Instant(150.0))
+    assert memory.missed_until == 140.0
+    memory.missed(Instant(0.0), Instant(90.0))
+    assert memory.missed_until == 90.0
+    memory.missed(Instant(0.0), Instant(95.0))
+    assert memory.missed_until == 90.0

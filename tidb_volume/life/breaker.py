@@ -27,8 +27,20 @@ def limit(budget: Budget, volumes: int) -> int:
 
 
 def last_hour(breaker: Breaker, now: Instant) -> tuple[Spent, ...]:
-    """The ledger's lines that still count: all of a minute's wipes may have been at its end."""
-    return tuple(line for line in breaker.ledger if parse_instant(line.minute) + MINUTE > now - HOUR)
+    """The ledger's lines that still count: all of a minute's wipes may have been at its end.
+
+    What was counted while the clock was ahead counts as if it were now. As nothing it would be a fresh
+    budget, and as written it would count until that time comes.
+    """
+    this, lines = minute(now), dict[str, Spent]()
+    for line in breaker.ledger:
+        begun = parse_instant(line.minute)
+        if begun + MINUTE <= now - HOUR:
+            continue
+        key = this if begun > now else line.minute
+        known = lines.get(key, Spent(minute=key))
+        lines[key] = Spent(minute=key, wipes=known.wipes + line.wipes, claims=known.claims + line.claims)
+    return tuple(lines.values())
 
 
 def reset(fleet: Fleet) -> Breaker | None:
