@@ -293,6 +293,12 @@ GLOB = _code(
     "write an absolute glob, as in /dev/disk/by-id/*-BOOT* or /data/old*",
 )
 TOO_MANY = _code(43, "too many", "{count} {what}, at most {limit}", "{hint}")
+TOO_LONG = _code(
+    44,
+    "duration too long",
+    "{what}: {value} is longer than {limit}",
+    "write a shorter one; a pool with onRelease: keep is wiped only when a person says so",
+)
 
 # --- several ConfigMaps ---------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ SETTINGS = (
     Setting(
         key="wipeAfter",
         attribute="after",
-        values="a duration: `0s`, `90s`, `1h30m`, `2d`",
+        values="a duration: `0s`, `90s`, `1h30m`, `2d`; at most `36500d`",
         default="`1h`",
         holds_for="all",
     ),
@@ -101,6 +101,8 @@ SETTINGS = (
     ),
 )
 
+LONGEST = "36500d"
+"""The longest duration there is: a countdown that never ends is `onRelease: keep`, and says so."""
 FS_TYPES = tuple(mount_options.OF)
 PER_MOUNT = mount_options.PER_MOUNT
 
@@ -286,11 +288,17 @@ def _duration(tree: Tree, what: str, problems: list[Problem]) -> str | None:
     if value is None:
         return None
     try:
-        if len(value) <= 20 and value.isascii() and units.parse_duration(value) >= 0:
-            return value
+        # More digits are refused as they stand: an int of thousands of them takes its time.
+        seconds = units.parse_duration(value) if len(value) <= 20 and value.isascii() else None
     except ValueError:
-        pass
-    problems.append(codes.BAD_DURATION.at(tree.mark, what=what, value=value))
+        seconds = None
+    if seconds is None:
+        problems.append(codes.BAD_DURATION.at(tree.mark, what=what, value=value))
+    elif seconds > units.parse_duration(LONGEST):
+        problems.append(codes.TOO_LONG.at(tree.mark, what=what, value=value, limit=LONGEST))
+        return LONGEST  # a text that an older version accepted goes on to mean a long wait
+    else:
+        return value
     return None
 
 

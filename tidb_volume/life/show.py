@@ -424,6 +424,7 @@ _WORDS = {
     "Cordoned": "cordoned",
     "Dropped": "dropped",
     "EntryUnknown": "entry unknown",
+    "Undecided": "not decided about",
     "EditPending": "edit pending",
     "Foreign": "another volume covers it",
     "Forbidden": "never",

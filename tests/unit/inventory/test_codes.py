@@ -89,6 +89,12 @@ ONE_FILE = [
     ("TV040", "1:39", "does not obey it yet", "pools: {tikv: {onRelease: wipe, mode: manual}}\n"),
     ("TV041", "1:44", "a path cannot be a Block volume", f"{N}{{volumeMode: Block, path: /data/nvme0}}{E}"),
     ("TV042", "1:9", "does not begin with /", "never: ['*-BOOT*']\n"),
+    (
+        "TV044",
+        "1:44",
+        "9999999d is longer than 36500d",
+        "pools: {tikv: {onRelease: wipe, wipeAfter: 9999999d}}\n",
+    ),
     ("TV043", "", "101 never globs, at most 100", f"never: [{', '.join(f'/g{n}' for n in range(101))}]\n"),
 ]
 

@@ -371,6 +371,7 @@ def test_the_phase_has_in_brackets_what_is_wrong_around_it() -> None:
         "Cordoned": "cordoned",
         "Dropped": "dropped",
         "EntryUnknown": "entry unknown",
+        "Undecided": "not decided about",
         "EditPending": "edit pending",
         "Foreign": "another volume covers it",
         "Forbidden": "never",
