@@ -200,7 +200,8 @@ def read_pool(name: Scalar, tree: Tree, problems: list[Problem]) -> Pool | None:
         read = _READERS[key](value, f"{what}: {key}", problems)
         if read is not None:
             values[_ATTRIBUTES[key]] = read
-            problems.extend(not_yet(key, _told(read), f"{what}: {key}", marks[key]))
+            told = _as_lever(key, read) if isinstance(value, Pairs) and key in _ACTS else _told(read)
+            problems.extend(not_yet(key, told, f"{what}: {key}", marks[key]))
     on_release = values.pop("on_release", None)
     if on_release is None:
         if "onRelease" not in found:
@@ -315,6 +316,13 @@ def _method(tree: Tree, what: str, problems: list[Problem]) -> str | None:
     return None
 
 
+_ACTS = {"nodeLoss": "release", "orphanedClaims": "delete"}
+
+
+def _as_lever(key: str, after: object) -> str:
+    return f"{{{_ACTS[key]}, after: {after}}}"
+
+
 def _lever(word: str, act: str) -> Callable[[Tree, str, list[Problem]], str | None]:
     """`word`, or `{act, after: DURATION}`, which reads as the duration."""
 
@@ -399,8 +407,8 @@ _READERS: dict[str, Callable[[Tree, str, list[Problem]], object]] = {
     "wipeAfter": _duration,
     "wipe": _method,
     "mode": lambda tree, what, problems: one_of(tree, what, ("auto", "manual"), problems),
-    "nodeLoss": _lever("wait", "release"),
-    "orphanedClaims": _lever("off", "delete"),
+    "nodeLoss": _lever("wait", _ACTS["nodeLoss"]),
+    "orphanedClaims": _lever("off", _ACTS["orphanedClaims"]),
     "namespaces": _names,
     "labels": _labels,
     "gates": _names,
