@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
 
-from disk_daemon import alone, kernel, mounting, survey, witness, zygote
+from disk_daemon import alone, journal, kernel, mounting, survey, witness, zygote
 from disk_daemon.facts.folder import Rules
 from disk_daemon.jobs import Ask, Crashed, Hangs, Job, Message, Recalled, Tell
 from disk_daemon.known import Live
@@ -84,6 +85,7 @@ def worker(rules: Rules, host_pid: int) -> zygote.Work:
                     link.say(survey.survey(here))
                 case "recall":
                     mounting.hide_strays(here)
+                    journal.sweep(here.state, time.time())
                     link.say(Recalled(disks=mounting.recall(here)))
                 case _:
                     with alone.held(here.state, job.volume) as lock:

@@ -18,6 +18,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,7 @@ from tidb_volume.value import Identity, Order, Value
 KEPT_ORDERS = 64
 KEPT_TENANCIES = 256
 KEPT_TAKEN_BACK = 64
+KEPT_DRAFT_S = 3600.0
 
 
 class _Sealed(Value):
@@ -141,15 +143,33 @@ def store(state: str, entry: Entry) -> None:
     draft = path.with_suffix(f".{os.getpid()}.new")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        record = msgspec.json.format(msgspec.json.encode(entry), indent=1)
-        left = b'{"crc32": "%s", "record": %s\n}\n' % (_crc32(record).encode(), record)
-        while left:
-            left = left[os.write(fd, left) :]
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.rename(draft, path)
+        try:
+            record = msgspec.json.format(msgspec.json.encode(entry), indent=1)
+            left = b'{"crc32": "%s", "record": %s\n}\n' % (_crc32(record).encode(), record)
+            while left:
+                left = left[os.write(fd, left) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(draft, path)
+    except OSError:
+        # Each try is another process with a draft of its own: on a full disk they would fill what is left.
+        with suppress(OSError):
+            os.unlink(draft)
+        raise
     kernel.sync_folder(path.parent)
+
+
+def sweep(state: str, now: float) -> None:
+    """Remove the drafts of processes that were ended as they wrote. now: seconds since the epoch.
+
+    By their age: who writes one still, an hour after, finds it gone and stores nothing.
+    """
+    with suppress(OSError):
+        for draft in _folder(state).glob("*.new"):
+            with suppress(OSError):
+                if now - draft.stat().st_mtime > KEPT_DRAFT_S:
+                    draft.unlink()
 
 
 def shape(entry: Entry) -> str:

@@ -121,6 +121,9 @@ def _once_more(case: Case) -> Verdict:
     had = guards.nobody_had_it(case)
     if had is not None:
         return had
+    since = belied(case)
+    if since:
+        return _has_data(case, f"order {order.id} was done, and {since}")
     if not order.offer:
         if disk.content is Content.BLANK:
             return AlreadyDone()
@@ -132,6 +135,25 @@ def _once_more(case: Case) -> Verdict:
         return _has_data(case, f"order {order.id} was done, and tenancy {order.next} is in use")
     known = journal is not None and journal.handed == order.next
     return AlreadyDone() if known else Do((Finish(),))
+
+
+def belied(case: Case) -> str:
+    """What the journal knows that came after an order was done, for people; empty: nothing did.
+
+    An empty folder proves nothing against it, which a hand may have made: by an old order, read in an etcd
+    that was set back, the disk would be said to be the next tenancy's, and the one that has it now past. What
+    lay on all of the disk is handed over until the wipe that is to end it is done.
+    """
+    order, journal = case.order, _entry(case)
+    if journal is None:
+        return ""
+    if order.next in journal.past:
+        return f"tenancy {order.next} has ended since"
+    if journal.handed not in ("", order.ends, order.next) and not case.begun:
+        return f"tenancy {journal.handed} was handed over since"
+    if any(had.tenancy == order.next for had in journal.had):
+        return f"a claim was seen on tenancy {order.next}"
+    return ""
 
 
 # --- taken back ------------------------------------------------------------------------------------------

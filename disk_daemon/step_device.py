@@ -264,6 +264,9 @@ def _block_once_more(case: Case, raw: Raw, handed: str) -> DeviceVerdict:
     had = guards.nobody_had_it(case)
     if had is not None:
         return had
+    since = step.belied(case)
+    if since:
+        return _has_data(case, f"order {order.id} was done, and {since}")
     in_use = guards.not_in_use(case)
     if in_use is None and order.offer and handed == order.next and disk.empty:
         return AlreadyDone()

@@ -57,9 +57,13 @@ def format_duration(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
+_FIRST, _LAST = 0.0, 253_402_300_799.0
+"""1970 and the last second of 9999: no decision fails over a wait that ends after what RFC 3339 can write."""
+
+
 def format_instant(instant: Instant) -> str:
     """RFC 3339 in UTC with milliseconds, as the API server stores a date-time."""
-    moment = datetime.fromtimestamp(instant, UTC)
+    moment = datetime.fromtimestamp(min(max(instant, _FIRST), _LAST), UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 

@@ -150,6 +150,7 @@ class App:
             wall=self._clock.now,
             workers=self._settings.workers,
             missed=missed,
+            leapt_at=lambda: self._clock.leapt_at,
         )
 
     def _begin_anew(self) -> None:

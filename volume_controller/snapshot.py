@@ -52,6 +52,10 @@ class Memory:
         self._since: dict[str, Instant] = {}
         self._hands: dict[str, tuple[tuple[bool, bool], Instant]] = {}
 
+    def missed(self, until: Instant, now: Instant) -> None:
+        """Until then people may not have been heard; that was no later than now, whatever a clock said."""
+        self.missed_until = min(max(self.missed_until, until), now)
+
     def mine(self, volume: str) -> Mine:
         """What this leader did to a volume."""
         with self._lock:

@@ -16,6 +16,7 @@ from tidb_volume.kube import codec, kinds
 from tidb_volume.kube.events import Recorder, about
 from tidb_volume.life import actions
 from tidb_volume.life.actions import Action
+from tidb_volume.life.status import UNDECIDED
 from tidb_volume.obs.log import Log
 from tidb_volume.obs.metrics import Metrics, Sample
 from tidb_volume.units import Instant, format_instant
@@ -59,7 +60,7 @@ _DECIDED = {
 }
 """The Event of a decision that shows in no phase of its own."""
 
-_ALARMS = frozenset({"DirtyHandedOut", "Foreign", "Forbidden", "DiskHealthy"})
+_ALARMS = frozenset({"DirtyHandedOut", "Foreign", "Forbidden", "DiskHealthy", UNDECIDED})
 
 
 class Teller:
@@ -75,6 +76,11 @@ class Teller:
         self._conditions = metrics.counter(
             "alarms", "How often a volume came to a condition that somebody should see.", ["type"]
         )
+        self._faults = metrics.counter(
+            "faults",
+            "How often the controller failed for a fault of its own, by what it looked at.",
+            ["topic"],
+        )
         self._trips = metrics.counter("breaker_trips", "How often the circuit breaker opened.")
         self._decisions = metrics.counter(
             "decisions", "Lines of this controller's on record, by what they say (docs/audit.md).", ["what"]
@@ -89,6 +95,10 @@ class Teller:
     def line_of(self, volume: Volume, action: Action, now: Instant) -> AuditLine | None:
         """What goes on record of an action that was decided `now`; None: it decides over nobody's data."""
         return record.line_of(volume, action, at=format_instant(now), leader=self._leader)
+
+    def failed(self, topic: str) -> None:
+        """A look ended in a fault of ours; the log has what it was."""
+        self._faults.labels(topic).inc()
 
     def did(self, volume: Volume, action: Action, now: Instant, by: str = "") -> None:
         """One action, decided `now` about this volume, was answered by the API server. by: whose word of no
@@ -197,7 +207,8 @@ class Teller:
         claim = status.owner.claim if status.owner else None
         for each in status.conditions:
             is_new = each.type in _ALARMS and (each.type, each.reason) not in before
-            if not is_new or status.phase is Phase.PENDING or each.reason == status.reason:
+            said = each.reason == status.reason or (status.phase is Phase.PENDING and each.type != UNDECIDED)
+            if not is_new or said:
                 continue
             self._conditions.labels(each.type).inc()
             self._recorder.say(about(kinds.TIDB_VOLUME, volume), each.type, each.message, warning=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,7 @@ from tidb_volume.life.actions import PatchStatus
 from tidb_volume.life.plan import TRANSIENT, plan
 from tidb_volume.obs.log import Log
 from tidb_volume.units import Instant
-from tidb_volume.value import Volume
+from tidb_volume.value import Volume, VolumeStatus
 from volume_controller import snapshot
 from volume_controller.act import Actor, NotLeading
 from volume_controller.classes import ClassKeeper
@@ -39,6 +40,7 @@ class Term:
     """Decides as long as `leading` says so. A term is begun once: the next one is another object.
 
     missed: before it people may have said what nobody heard, or what an etcd that was set back has lost.
+    leapt_at: when the time last leapt ahead. No countdown that began before has told anybody in time either.
     """
 
     def __init__(
@@ -54,11 +56,13 @@ class Term:
         wall: Callable[[], float],
         workers: int,
         missed: bool = False,
+        leapt_at: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._cluster = cluster
         self._queue = queue
         self._identity = identity
         self._wall = wall
+        self._leapt_at = leapt_at
         self._teller = teller
         self._memory = snapshot.Memory(missed_until=Instant(wall() if missed else 0.0))
         self._ended = threading.Event()
@@ -140,6 +144,7 @@ class Term:
         except Exception:
             # One volume that breaks this code must not stop the others; it is said, and tried again later.
             _log.exception("a fault of ours", topic=key.topic.value, name=key.name)
+            self._teller.failed(key.topic.value)
             self._retry(key)
 
     def _again(self, key: Key, error: transport.ApiError) -> None:
@@ -187,7 +192,17 @@ class Term:
                     self._actor.annotate(volume, noting)
                     continue
             now = Instant(self._wall())
-            decided = plan(now, snapshot.world(cluster, wanted, volume, self._memory, self._identity, now))
+            self._memory.missed(Instant(self._leapt_at()), now)
+            try:
+                decided = plan(
+                    now, snapshot.world(cluster, wanted, volume, self._memory, self._identity, now)
+                )
+            except Exception as fault:
+                with contextlib.suppress(
+                    NotLeading, transport.ApiError, transport.NoAnswer, codec.Undecodable
+                ):
+                    self._say(volume, status.undecided(volume, fault, now), now)
+                raise
             if decided.action is None:
                 if decided.again_at is not None:
                     self._queue.add_after(key, decided.again_at - now, cluster.priority(name))
@@ -204,9 +219,11 @@ class Term:
         if volume is None or volume.metadata.deletion_timestamp is not None:
             return
         now = Instant(self._wall())
-        wanted = status.unread(volume, unread, now)
+        self._say(volume, status.unread(volume, unread, now), now)
+
+    def _say(self, volume: Volume, wanted: VolumeStatus, now: Instant) -> None:
         if wanted != volume.status:
-            self._actor.do(volume, PatchStatus(status=wanted, why="EntryUnknown"), now)
+            self._actor.do(volume, PatchStatus(status=wanted, why=wanted.reason), now)
 
 
 def _to_note(volume: Volume, wanted: DesiredDisk | None, left: str) -> dict[str, str | None]:

@@ -55,7 +55,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "disk_daemon/facts/build.py": (f"{DAEMON}/test_build.py",),
     "disk_daemon/minded.py": (f"{DAEMON}/test_minded.py",),
     "disk_daemon/known.py": (f"{DAEMON}/test_known.py",),
-    "disk_daemon/journal.py": (f"{DAEMON}/test_journal.py",),
+    "disk_daemon/journal.py": (f"{DAEMON}/test_journal.py", f"{DAEMON}/test_journal_drafts.py"),
     "disk_daemon/nvme.py": (f"{DAEMON}/test_nvme.py",),
     "disk_daemon/news.py": (f"{DAEMON}/test_news.py",),
     "tidb_volume/identity.py": ("tests/unit/test_identity.py",),

@@ -10,17 +10,22 @@ import msgspec
 import pytest
 
 from tests.model.apiserver import ApiServer
-from tests.model.faults import Fault, Faulty
+from tests.model.faults import Fault, Faulty, lost
 from tests.unit.test_controller_daemons import volume
 from tidb_volume import names
 from tidb_volume.kube import client, kinds
 from tidb_volume.kube.events import Recorder
 from tidb_volume.kube.queue import Priority, Queue
+from tidb_volume.life.actions import Plan
+from tidb_volume.life.world import World
 from tidb_volume.obs.metrics import Metrics
+from tidb_volume.units import Instant
 from tidb_volume.value import Volume
+from volume_controller import term as term_module
 from volume_controller.act import NotLeading
 from volume_controller.cluster import Cluster, Key, Topic
 from volume_controller.inventory import InventoryKeeper
+from volume_controller.snapshot import Memory
 from volume_controller.tell import Teller
 from volume_controller.term import Term
 
@@ -80,7 +85,8 @@ class Rig:
 
     def term(self) -> Term:
         """One without threads of its own, by the rig's clock."""
-        teller = Teller(self._recorder, Metrics())
+        self.metrics = Metrics()
+        teller = Teller(self._recorder, self.metrics)
         return Term(
             self.api,
             self.cluster,
@@ -198,3 +204,52 @@ def test_what_a_refused_config_map_may_list_is_left_alone_and_says_so() -> None:
     keeper.look()
     term._look_at(Key(Topic.VOLUME, "v1"))
     assert rig.api.find(kinds.TIDB_VOLUME, "v1") is None, "nobody lists it, and nobody had it"
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_volume_that_cannot_be_decided_about_says_so_and_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    rig = Rig()
+    rig.add_inventory("disks", INVENTORY.replace("/data/a", "/data/a, /data/b"))
+    rig.keeper().look()
+    one, other = sorted(rig.cluster.wanted.desired.disks) if rig.cluster.wanted is not None else ()
+    term, planned = rig.term(), term_module.plan
+
+    def plan(now: Instant, world: World) -> Plan:
+        if world.volume.metadata.name == one:
+            raise OverflowError(f"at {now}")
+        return planned(now, world)
+
+    monkeypatch.setattr(term_module, "plan", plan)
+    if not answers:
+        rig.over.faults.append(Fault(lambda call: call.method == "PATCH" and one in call.path, error=lost()))
+    rig.looked_at()
+    for _ in range(3):
+        for name in (one, other):
+            term._look_at(Key(Topic.VOLUME, name))
+        rig.now += 1
+    found = {name: rig.api.get(kinds.TIDB_VOLUME, name).status for name in (one, other)}
+    assert [each.type for each in found[one].conditions] == ["Undecided"]
+    assert found[one].conditions[0].message.startswith(f"a fault of ours: at {rig.now - 3 + (not answers)}: ")
+    assert found[one].state == "Pending (not decided about)"
+    assert found[other].reason != ""
+    assert rig.cluster.queue.retries(Key(Topic.VOLUME, one)) == 3
+    text = rig.metrics.render()[1].decode()
+    assert 'tidb_volume_faults_total{topic="volume"} 3.0' in text
+    assert 'tidb_volume_alarms_total{type="Undecided"} 1.0' in text
+    monkeypatch.setattr(term_module, "plan", planned)
+    term._look_at(Key(Topic.VOLUME, one))
+    assert rig.api.get(kinds.TIDB_VOLUME, one).status.state == found[other].state
+
+
+def test_people_may_have_been_missed_until_now_at_most_whatever_a_clock_that_was_ahead_said() -> None:
+    memory = Memory(missed_until=Instant(100.0))
+    memory.missed(Instant(0.0), Instant(150.0))
+    assert memory.missed_until == 100.0
+    memory.missed(Instant(140.0), Instant(150.0))
+    assert memory.missed_until == 140.0
+    memory.missed(Instant(0.0), Instant(90.0))
+    assert memory.missed_until == 90.0
+    memory.missed(Instant(0.0), Instant(95.0))
+    assert memory.missed_until == 90.0

@@ -27,6 +27,7 @@ _AROUND = (
     "Cordoned",
     "Dropped",
     "EntryUnknown",
+    "Undecided",
     "EditPending",
     "DirtyHandedOut",
 )

@@ -293,6 +293,25 @@ GLOB = _code(
     "write an absolute glob, as in /dev/disk/by-id/*-BOOT* or /data/old*",
 )
 TOO_MANY = _code(43, "too many", "{count} {what}, at most {limit}", "{hint}")
+TOO_LONG = _code(
+    44,
+    "duration too long",
+    "{what}: {value} is longer than {limit}",
+    "write a shorter one; a pool with onRelease: keep is wiped only when a person says so",
+)
+TAB = _code(45, "tab", "a line begins with a tab; use spaces", "put spaces in its place")
+GLOBBED = _code(
+    46,
+    "a glob for a disk",
+    "{whose}: {disk} is a glob, and what it would match differs from day to day",
+    "list each disk, or write a range: /data/nvme{{0..9}}",
+)
+TWO_IN_ONE = _code(
+    47,
+    "comma forgotten",
+    "{whose}: {disk} looks like two disks in one",
+    "put a comma between them, or each on a line of its own that begins with -",
+)
 
 # --- several ConfigMaps ---------------------------------------------------------------------------
 

@@ -59,6 +59,9 @@ SHARED_FOLDERS = ("/home", "/srv")
 
 _BY_ID = re.compile(r"/dev/disk/by-id/[^/]+")
 _OTHER_DEVICE = re.compile(r"/dev/(?:[^/]+|disk/by-[a-z-]+/[^/]+)")
+_GLOB = re.compile(r"[*?\[\]]")
+_TWO = re.compile(r" /")
+"""No folder's name ends in a space; where a comma was forgotten YAML makes one string of two lines too."""
 
 Trouble = tuple[Code, dict[str, str]]
 """A code and its fields, but for who lists it and the disk."""
@@ -68,6 +71,10 @@ def path_trouble(path: str) -> Trouble | None:
     """Why this cannot be a path on which a disk is mounted; None where it can."""
     if not path.startswith("/"):
         return codes.RELATIVE, {}
+    if _GLOB.search(path):
+        return codes.GLOBBED, {}
+    if _TWO.search(path):
+        return codes.TWO_IN_ONE, {}
     problem = _not_plain(path)
     if problem:
         return codes.NOT_PLAIN, {"problem": problem}
@@ -91,6 +98,10 @@ def device_trouble(device: str, serial: str) -> Trouble | None:
     """Why this cannot name a disk for good; None where it can. A serial makes an unstable name acceptable."""
     if not device.startswith("/"):
         return codes.NOT_A_DEVICE, {}
+    if _GLOB.search(device):
+        return codes.GLOBBED, {}
+    if _TWO.search(device):
+        return codes.TWO_IN_ONE, {}
     problem = _not_plain(device)
     if problem:
         return codes.NOT_PLAIN, {"problem": problem}

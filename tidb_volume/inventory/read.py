@@ -60,14 +60,29 @@ class _Reading:
                 top.append(tree)
         except (_Stop, codes.EnoughError):
             return None, self.problems
-        except UnicodeError as error:
-            self.problems.append(codes.NOT_TEXT.at(self._mark(None), problem=str(error)))
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start].decode()
+            problem = f"the byte 0x{error.object[error.start]:02X} is not UTF-8"
+            self.problems.append(codes.NOT_TEXT.at(self._behind(before), problem=problem))
+            return None, self.problems
+        except UnicodeEncodeError as error:
+            problem = f"{error.reason} (U+{ord(error.object[error.start]):04X})"
+            mark = self._behind(error.object[: error.start])
+            self.problems.append(codes.NOT_TEXT.at(mark, problem=problem))
             return None, self.problems
         except yaml.reader.ReaderError as error:
-            self.problems.append(codes.NOT_TEXT.at(self._mark(None), problem=_reader_words(error)))
+            # The position is in bytes or in characters, as the parser likes. A character that is refused
+            # is refused wherever it stands, so it is the first.
+            char = chr(error.character) if isinstance(error.character, int) else error.character
+            mark = self._behind(_decoded(text).partition(char)[0])
+            problem = f"{error.reason} (U+{ord(char):04X})"
+            self.problems.append(codes.NOT_TEXT.at(mark, problem=problem))
             return None, self.problems
         except yaml.MarkedYAMLError as error:
             mark = self._mark(error.problem_mark or error.context_mark)
+            if _is_indented_by_tab(_decoded(text), mark):
+                self.problems.append(codes.TAB.at(mark))
+                return None, self.problems
             words = ", ".join(part for part in (error.context, error.problem) if part)
             self.problems.append(codes.SYNTAX.at(mark, problem=words))
             return None, self.problems
@@ -78,6 +93,11 @@ class _Reading:
 
     def _mark(self, mark: Any) -> Mark:
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        return Mark(config_map=self.config_map, file=self.file, line=line, column=column)
+
+    def _behind(self, text: str) -> Mark:
+        """The place of the character that comes after this text."""
+        line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
         return Mark(config_map=self.config_map, file=self.file, line=line, column=column)
 
     def _documents(self, text: str) -> Iterator[Tree]:
@@ -169,7 +189,8 @@ def _decoded(text: str | bytes) -> str:
     return text
 
 
-def _reader_words(error: yaml.reader.ReaderError) -> str:
-    char = error.character
-    shown = f"U+{char:04X}" if isinstance(char, int) else ascii(char)
-    return f"{error.reason} ({shown} at position {error.position})"
+def _is_indented_by_tab(text: str, mark: Mark) -> bool:
+    """Whether the place is a tab, and nothing but tabs and spaces stands before it in its line."""
+    line = text.split("\n")[mark.line - 1 :][:1]
+    upto = line[0][: mark.column] if line else ""
+    return upto.endswith("\t") and not upto.strip(" \t")

@@ -41,7 +41,7 @@ SETTINGS = (
     Setting(
         key="wipeAfter",
         attribute="after",
-        values="a duration: `0s`, `90s`, `1h30m`, `2d`",
+        values="a duration: `0s`, `90s`, `1h30m`, `2d`; at most `36500d`",
         default="`1h`",
         holds_for="all",
     ),
@@ -101,6 +101,8 @@ SETTINGS = (
     ),
 )
 
+LONGEST = "36500d"
+"""The longest duration there is: a countdown that never ends is `onRelease: keep`, and says so."""
 FS_TYPES = tuple(mount_options.OF)
 PER_MOUNT = mount_options.PER_MOUNT
 
@@ -198,7 +200,8 @@ def read_pool(name: Scalar, tree: Tree, problems: list[Problem]) -> Pool | None:
         read = _READERS[key](value, f"{what}: {key}", problems)
         if read is not None:
             values[_ATTRIBUTES[key]] = read
-            problems.extend(not_yet(key, _told(read), f"{what}: {key}", marks[key]))
+            told = _as_lever(key, read) if isinstance(value, Pairs) and key in _ACTS else _told(read)
+            problems.extend(not_yet(key, told, f"{what}: {key}", marks[key]))
     on_release = values.pop("on_release", None)
     if on_release is None:
         if "onRelease" not in found:
@@ -286,11 +289,17 @@ def _duration(tree: Tree, what: str, problems: list[Problem]) -> str | None:
     if value is None:
         return None
     try:
-        if len(value) <= 20 and value.isascii() and units.parse_duration(value) >= 0:
-            return value
+        # More digits are refused as they stand: an int of thousands of them takes its time.
+        seconds = units.parse_duration(value) if len(value) <= 20 and value.isascii() else None
     except ValueError:
-        pass
-    problems.append(codes.BAD_DURATION.at(tree.mark, what=what, value=value))
+        seconds = None
+    if seconds is None:
+        problems.append(codes.BAD_DURATION.at(tree.mark, what=what, value=value))
+    elif seconds > units.parse_duration(LONGEST):
+        problems.append(codes.TOO_LONG.at(tree.mark, what=what, value=value, limit=LONGEST))
+        return LONGEST  # a text that an older version accepted goes on to mean a long wait
+    else:
+        return value
     return None
 
 
@@ -305,6 +314,13 @@ def _method(tree: Tree, what: str, problems: list[Problem]) -> str | None:
     )
     problems.append(codes.BAD_VALUE.at(tree.mark, what=what, value=value, allowed=allowed))
     return None
+
+
+_ACTS = {"nodeLoss": "release", "orphanedClaims": "delete"}
+
+
+def _as_lever(key: str, after: object) -> str:
+    return f"{{{_ACTS[key]}, after: {after}}}"
 
 
 def _lever(word: str, act: str) -> Callable[[Tree, str, list[Problem]], str | None]:
@@ -391,8 +407,8 @@ _READERS: dict[str, Callable[[Tree, str, list[Problem]], object]] = {
     "wipeAfter": _duration,
     "wipe": _method,
     "mode": lambda tree, what, problems: one_of(tree, what, ("auto", "manual"), problems),
-    "nodeLoss": _lever("wait", "release"),
-    "orphanedClaims": _lever("off", "delete"),
+    "nodeLoss": _lever("wait", _ACTS["nodeLoss"]),
+    "orphanedClaims": _lever("off", _ACTS["orphanedClaims"]),
     "namespaces": _names,
     "labels": _labels,
     "gates": _names,

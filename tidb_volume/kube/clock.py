@@ -18,12 +18,18 @@ from tidb_volume.kube.lease import boottime
 _RESOLUTION_S = 1.0
 """A Date is cut off to whole seconds (RFC 9110, 5.6.7)."""
 
+LEAP_S = 300.0
+"""Seconds by which no time is set right that was right: it was behind before, or is ahead now."""
+
 
 class Timed(transport.Over):
     """A `transport.Transport` over another one, which listens to what time the server says it is.
 
     steady: seconds that only grow, also while the machine sleeps. wall: this machine's clock, believed until
     the server's first answer and never set right by it.
+
+    leapt_at: when, by the time after it, the server's time last leapt ahead by more than `LEAP_S`;
+    0: it never has, or is back before that.
     """
 
     def __init__(
@@ -38,6 +44,8 @@ class Timed(transport.Over):
         self._lock = threading.Lock()
         self._ahead = wall() - steady()
         """Of the server's time before the steady clock."""
+        self._heard_once = False
+        self.leapt_at = 0.0
 
     def now(self) -> float:
         """Seconds since the epoch, by the API server."""
@@ -72,7 +80,13 @@ class Timed(transport.Over):
             return
         least, most = said - received, said + _RESOLUTION_S - sent
         with self._lock:
-            self._ahead = min(max(self._ahead, least), most)
+            ahead = min(max(self._ahead, least), most)
+            now = self._steady() + ahead
+            if self._heard_once and ahead - self._ahead > LEAP_S:
+                self.leapt_at = now  # before anybody is told that it is so late
+            elif now < self.leapt_at:
+                self.leapt_at = 0.0
+            self._ahead, self._heard_once = ahead, True
 
 
 def _seconds(date: str) -> float | None:

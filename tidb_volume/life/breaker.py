@@ -12,11 +12,12 @@ from tidb_volume.fleet import Breaker, Budget, Fleet, Spent
 from tidb_volume.units import Instant, format_instant, parse_instant
 
 HOUR = 3600.0
+MINUTE = 60.0
 
 
 def minute(now: Instant) -> str:
     """The ledger's key for an instant."""
-    return format_instant(Instant(now - now % 60))
+    return format_instant(Instant(now - now % MINUTE))
 
 
 def limit(budget: Budget, volumes: int) -> int:
@@ -26,8 +27,20 @@ def limit(budget: Budget, volumes: int) -> int:
 
 
 def last_hour(breaker: Breaker, now: Instant) -> tuple[Spent, ...]:
-    """The ledger's lines that still count."""
-    return tuple(line for line in breaker.ledger if parse_instant(line.minute) > now - HOUR)
+    """The ledger's lines that still count: all of a minute's wipes may have been at its end.
+
+    What was counted while the clock was ahead counts as if it were now. As nothing it would be a fresh
+    budget, and as written it would count until that time comes.
+    """
+    this, lines = minute(now), dict[str, Spent]()
+    for line in breaker.ledger:
+        begun = parse_instant(line.minute)
+        if begun + MINUTE <= now - HOUR:
+            continue
+        key = this if begun > now else line.minute
+        known = lines.get(key, Spent(minute=key))
+        lines[key] = Spent(minute=key, wipes=known.wipes + line.wipes, claims=known.claims + line.claims)
+    return tuple(lines.values())
 
 
 def reset(fleet: Fleet) -> Breaker | None:

@@ -47,8 +47,8 @@ def _retry(world: World, seen: Seen, now: Instant) -> Retry | None:
     order, old = _in_vain(world, seen), world.volume.status.retry
     if order is None:
         return None
-    if old is not None and old.order == order.id:
-        return old
+    if old is not None and old.order == order.id and parse_instant(old.at) <= now + RETRY_MOST:
+        return old  # later than any pause it was written while the clock was ahead: the pause begins anew
     pause = min(RETRY_MOST, RETRY_FIRST * 2 ** min(order.attempt, 10))
     return Retry(order=order.id, at=format_instant(Instant(now + pause)))
 
@@ -283,4 +283,7 @@ def wipe_from(world: World, seen: Seen, now: Instant) -> str:
     if release.decision(world, seen) is not None or (status.wipe_at and not status.wipe_from):
         return ""
     begun = parse_instant(status.wipe_from) if status.wipe_from else now
-    return format_instant(max(begun, world.missed_until))
+    # What began later than now began while the clock was ahead, and a whole wait from now is no less than
+    # was promised. Were it now that is wrong, and behind, this would be too early: a clock that leaps ahead
+    # again has every countdown begin anew (`missed_until`).
+    return format_instant(max(min(begun, now), world.missed_until))

@@ -174,7 +174,7 @@ def countdown_ends(world: World, seen: Seen, now: Instant) -> Instant:
     been heard (`World.missed_until`). Where its begin is not on record: the recorded deadline, or a whole
     wait from now."""
     status, after = world.volume.status, parse_duration(world.volume.spec.wipe.after)
-    begun = parse_instant(status.wipe_from) if status.wipe_from else now
+    begun = min(parse_instant(status.wipe_from), now) if status.wipe_from else now
     on_record = status.wipe_at and not status.wipe_from
     ends = parse_instant(status.wipe_at) if on_record else Instant(begun + after)
     return max(ends, Instant(world.missed_until + after))

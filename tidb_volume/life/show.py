@@ -426,6 +426,7 @@ _WORDS = {
     "Cordoned": "cordoned",
     "Dropped": "dropped",
     "EntryUnknown": "entry unknown",
+    "Undecided": "not decided about",
     "EditPending": "edit pending",
     "Foreign": "another volume covers it",
     "Forbidden": "never",
@@ -483,8 +484,10 @@ def history(
     if current is Phase.RELEASED and before.phase is not Phase.RELEASED and not given:
         lines.append(Record(at=at, what="released", tenancy=old.tenancy, who=str(had) if had else ""))
     if old.committed and not before.committed:
-        assert seen.order is not None, "what is committed was ordered"
-        lines.append(Record(at=at, what="wipe committed", tenancy=old.tenancy, note=seen.order.asked))
+        tenancy, asked = before.tenancy, ""
+        if seen.order is not None:  # else a hand has made the next one's volume, and the order is history
+            tenancy, asked = old.tenancy, seen.order.asked
+        lines.append(Record(at=at, what="wipe committed", tenancy=tenancy, note=asked))
     earlier = before.history
     for again in (stopped, _in_vain(before, old, seen, at)):
         if again is not None:

@@ -14,7 +14,10 @@ from tidb_volume.life.look import Seen, look
 from tidb_volume.life.phases import phase
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_bytes, format_instant
-from tidb_volume.value import Phase, Record, Volume, VolumeStatus
+from tidb_volume.value import Condition, Phase, Record, Volume, VolumeStatus
+
+UNDECIDED = "Undecided"
+"""The condition of a volume about which nothing can be decided, for a fault of ours."""
 
 
 def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
@@ -80,8 +83,27 @@ def unread(volume: Volume, config_maps: tuple[str, ...], now: Instant) -> Volume
     before = volume.status
     where = f"ConfigMap {', '.join(config_maps)} is refused and may list this disk"
     said = f"{where}: nothing is done about it; kubectl tidb-volume status says what is wrong there"
-    kept = tuple(each for each in before.conditions if each.type not in ("EntryUnknown", "Dropped"))
-    conditions = (*kept, show.condition(before, "EntryUnknown", True, "InventoryRefused", said, now))
+    said_before = ("EntryUnknown", "Dropped", UNDECIDED)
+    told = show.condition(before, "EntryUnknown", True, "InventoryRefused", said, now)
+    return _beside(before, said_before, told)
+
+
+def undecided(volume: Volume, fault: Exception, now: Instant) -> VolumeStatus:
+    """The status of a volume about which this code cannot decide: as it was, and that. The next decision
+    takes it away."""
+    before = volume.status
+    said = (
+        f"a fault of ours: {fault}: nothing is decided about this disk, whatever is said of it, until a"
+        " version can; please report it with the controller's log"
+    )
+    told = show.condition(before, UNDECIDED, True, type(fault).__name__, said, now)
+    # Words that differ each time would be written each time, and each write has it looked at anew.
+    same = (each for each in before.conditions if (each.type, each.reason) == (told.type, told.reason))
+    return _beside(before, (UNDECIDED,), next(same, told))
+
+
+def _beside(before: VolumeStatus, without: tuple[str, ...], told: Condition) -> VolumeStatus:
+    conditions = (*(each for each in before.conditions if each.type not in without), told)
     state = show.state(before.phase, conditions)
     return msgspec.structs.replace(before, state=state, conditions=conditions)
 

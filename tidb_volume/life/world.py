@@ -80,8 +80,8 @@ class World(Value):
     left_by_label: bool = False
     """Its entry is still in the text, and only a label changed: kept, cordoned, until the text changes."""
     missed_until: Instant = Instant(0.0)
-    """What was said before that this leader may not have heard: nobody led for long, or etcd was set back and
-    has lost it. No countdown that began earlier has told anybody in time."""
+    """What was said before that this leader may not have heard: nobody led for long, etcd was set back and
+    has lost it, or the clock has leapt ahead. No countdown that began earlier has told anybody in time."""
     transient_since: Instant = Instant(0.0)
     """Since when this leader has seen the volume in a state that should end by itself."""
     mine: Mine = Mine()

@@ -178,7 +178,7 @@ def test_an_order_is_known_as_done_by_its_id_or_by_the_tenancy_it_begins(known: 
         in message(bare)
     )
     raw = block(journal=entry(block=True, **known))
-    assert "in use or not zero since" in message(raw)
+    assert message(raw).startswith("order order-1 was done, and ")
 
 
 def test_what_another_order_did_is_not_what_this_one_did() -> None:
@@ -307,6 +307,22 @@ def test_a_block_volume_that_has_had_a_claim_since_is_not_said_to_be_done() -> N
     had = entry(block=True, handed=NEXT, had=(Had(tenancy=NEXT, claim_uid="c"),))
     fresh = block(order(**UNUSED), journal=had, disk={"empty": True})
     assert "the journal has seen a claim on it" in message(fresh)
+    wiped = block(journal=msgspec.structs.replace(had, done=(BY_ID,)), disk={"empty": True})
+    assert f"a claim was seen on tenancy {NEXT}" in message(wiped)
+
+
+def test_a_block_volume_that_went_on_to_another_tenancy_is_not_said_to_be_done() -> None:
+    """A mode that the journal has otherwise hides what is handed over."""
+    elsewhere = entry(block=False, handed=OTHER, done=(BY_ID,))
+    made = block(order(offer=False), journal=elsewhere, disk={"tenancies": ()}, blank=True)
+    assert f"tenancy {OTHER} was handed over since" in message(made)
+
+
+def test_a_folder_in_a_file_system_of_ours_proves_nothing_against_what_the_journal_knows_since() -> None:
+    journal = entry(made=MADE, handed=OTHER, past=(OLD, NEXT))
+    assert f"tenancy {NEXT} has ended since" in message(
+        mounted(journal=journal, tenancies=(NEXT,), empty=True)
+    )
 
 
 # --- mount and unmount ------------------------------------------------------------------------------------

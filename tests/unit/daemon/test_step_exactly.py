@@ -117,6 +117,49 @@ def test_what_was_made_and_has_had_a_claim_since_is_not_said_to_be_done() -> Non
     assert said(decide(case(order(kind="prepare"), disk=MADE, journal=had))) == "HasData"
 
 
+SINCE: list[tuple[Entry, str]] = [
+    (entry(handed=OTHER, past=(OLD, NEXT)), f"tenancy {NEXT} has ended since"),
+    (entry(handed="", past=(OLD, NEXT)), f"tenancy {NEXT} has ended since"),
+    (entry(handed=OTHER, past=(OLD,)), f"tenancy {OTHER} was handed over since"),
+    (entry(handed=OTHER, at_root=True, past=(OLD,), done=(DONE,)), f"tenancy {OTHER} was handed over since"),
+    (entry(handed=NEXT, had=(Had(tenancy=NEXT, claim_uid="c"),)), f"a claim was seen on tenancy {NEXT}"),
+    (entry(handed=OLD, had=(Had(tenancy=NEXT),)), f"a claim was seen on tenancy {NEXT}"),
+]
+
+
+@pytest.mark.parametrize(("journal", "why"), SINCE)
+@pytest.mark.parametrize("kind", ["reclaim", "prepare"])
+@pytest.mark.parametrize("offer", [True, False])
+def test_an_empty_folder_proves_nothing_against_what_the_journal_knows_of_later_tenancies(
+    journal: Entry, why: str, kind: str, offer: bool
+) -> None:
+    """Else an old order, read in an etcd that was set back, would take the disk from who has it now."""
+    there = MADE if offer else facts(tenancies=(), folder=False)
+    if not offer:
+        journal = msgspec.structs.replace(journal, done=(DONE,))
+    for id_ in ("order-1", "order-9"):
+        verdict = decide(case(order(id=id_, kind=kind, offer=offer), disk=there, journal=journal))
+        assert isinstance(verdict, Refuse), verdict
+        assert verdict.reason == "HasData"
+        assert why in verdict.message or (kind, "claim" in why) == ("prepare", True)
+        assert "say what is to become of it" in verdict.message
+
+
+def test_what_the_order_ended_or_began_or_nothing_may_be_handed_over_once_it_was_done() -> None:
+    claims = (Had(tenancy=OLD, claim_uid="c"), Had(tenancy=OTHER, claim_uid="c"))
+    for handed, answer in ((NEXT, AlreadyDone()), (OLD, Do((Finish(),))), ("", Do((Finish(),)))):
+        journal = entry(handed=handed, past=(OTHER,), had=claims)
+        assert decide(case(disk=MADE, journal=journal)) == answer
+
+
+def test_what_lay_on_all_of_the_disk_is_still_handed_over_when_its_wipe_is_cut_before_the_end() -> None:
+    everything = order(kind="prepare", ends="", answer="q", whole_disk=True)
+    at_work = taken(kind="prepare", ends="", whole_disk=True, answer="q", begun=True)
+    assert decide(case(everything, disk=MADE, journal=entry(handed=OTHER, order=at_work))) == Do((Finish(),))
+    noted = msgspec.structs.replace(at_work, begun=False)
+    assert said(decide(case(everything, disk=MADE, journal=entry(handed=OTHER, order=noted)))) == "HasData"
+
+
 @pytest.mark.parametrize(
     "disk",
     [

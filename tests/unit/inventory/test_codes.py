@@ -14,11 +14,13 @@ from tidb_volume.upstream import Node
 
 N = "nodes: {node-7: ["
 E = "]}\n"
+LEVER = "pools: {tikv: {onRelease: wipe, "
 
 ONE_FILE = [
     # code, place, a part of the words, the text
     ("TV001", "3:6", "not YAML", "nodes:\n  node-7: [/data/nvme0\npools: {}\n"),
-    ("TV002", "1:1", "U+0000", "nodes: \x00\n"),
+    ("TV002", "1:8", "U+0000", "nodes: \x00\n"),
+    ("TV002", "2:4", "U+0007", "nodes:\n é \x07\n\x07"),
     ("TV003", "", "950001 bytes", "#" * (LIMIT_BYTES + 1)),
     ("TV004", "1:17", "more than 16", "[" * 40 + "]" * 40),
     ("TV005", "1:8", "an anchor", "never: &all [/data/old]\n"),
@@ -86,9 +88,32 @@ ONE_FILE = [
         "Tikv_Tombstone is not a name",
         "pools: {tikv: {onRelease: wipe, gates: [Tikv_Tombstone]}}\n",
     ),
+    ("TV040", "1:33", "nodeLoss {release, after: 30m}", f"{LEVER}nodeLoss: {{release, after: 30m}}}}}}\n"),
+    (
+        "TV040",
+        "1:33",
+        "orphanedClaims {delete, after: 1h}",
+        f"{LEVER}orphanedClaims: {{delete, after: 1h}}}}}}\n",
+    ),
     ("TV040", "1:39", "does not obey it yet", "pools: {tikv: {onRelease: wipe, mode: manual}}\n"),
     ("TV041", "1:44", "a path cannot be a Block volume", f"{N}{{volumeMode: Block, path: /data/nvme0}}{E}"),
     ("TV042", "1:9", "does not begin with /", "never: ['*-BOOT*']\n"),
+    (
+        "TV044",
+        "1:44",
+        "9999999d is longer than 36500d",
+        "pools: {tikv: {onRelease: wipe, wipeAfter: 9999999d}}\n",
+    ),
+    ("TV045", "2:1", "a tab; use spaces", "nodes:\n\tnode-7: [/data/nvme0]\n"),
+    ("TV045", "4:3", "a tab; use spaces", "nodes:\n  node-7:\n  - /data/nvme0\n  \t- /data/nvme1\n"),
+    ("TV001", "1:8", "cannot start any token", "nodes:\t@x\n"),
+    ("TV046", "1:18", "list each", f"{N}/data/nvme*{E}"),
+    ("TV046", "1:18", "is a glob", f"{N}'/data/nvme[0-9]'{E}"),
+    ("TV046", "1:18", "is a glob", f"{N}/data/nvme?{E}"),
+    ("TV046", "1:27", "a range: /data/nvme{0..9}", f"{N}{{device: /dev/disk/by-id/nvme-*}}{E}"),
+    ("TV047", "1:19", "looks like two disks", f"{N} /data/nvme0 /data/nvme1 {E}"),
+    ("TV047", "3:5", "a comma between", "nodes:\n  node-7:\n  - /data/nvme0\n    /data/nvme1\n"),
+    ("TV047", "1:27", "looks like two disks", f"{N}{{device: /dev/disk/by-id/a /dev/disk/by-id/b}}{E}"),
     ("TV043", "", "101 never globs, at most 100", f"never: [{', '.join(f'/g{n}' for n in range(101))}]\n"),
 ]
 

@@ -128,6 +128,13 @@ def test_what_an_older_version_let_stand_side_by_side_is_held_against_no_newcome
     assert decision.in_force.keys() == {*old, *new}
 
 
+def test_a_wait_that_an_older_version_took_for_good_stays_a_long_one() -> None:
+    """Read as a wait that nobody wrote it would be the hour that is meant where nothing is said."""
+    old = merge.load("a", {"disks.yaml": "pools: {p: {onRelease: wipe, wipeAfter: 9999999d}}"})
+    assert [each.code for each in old.problems] == ["TV044"]
+    assert [each.settings.after for each in old.content.pools.values()] == ["36500d"]
+
+
 def test_what_is_in_force_is_not_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
     first = decide({"a": A})
     monkeypatch.setattr(check, "check", None)

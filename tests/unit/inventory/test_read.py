@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tidb_volume.inventory.marks import Hole, Items, Mark, Pairs, Scalar
+from tidb_volume.inventory.places import path_trouble
 from tidb_volume.inventory.read import DEEPEST, MOST_VALUES, read
 
 
@@ -66,9 +67,24 @@ def test_of_a_duplicate_key_the_first_is_kept_and_every_other_is_told() -> None:
 
 
 def test_bytes_that_are_not_utf_8_are_an_error_and_no_exception() -> None:
-    tree, problems = read(b"nodes: \xff\xfe", "", "f.yaml")
+    tree, problems = read("nodes:\n é ".encode() + b"\xff\xfe", "", "f.yaml")
     assert tree is None
-    assert [problem.code for problem in problems] == ["TV002"]
+    (problem,) = problems
+    assert (problem.code, problem.mark.line, problem.mark.column) == ("TV002", 2, 4)
+    assert problem.what == "not readable as text: the byte 0xFF is not UTF-8"
+
+
+def test_half_a_character_is_told_its_place_too() -> None:
+    _, (problem,) = read("# é\n\nx\ud800\n", "", "f.yaml")
+    assert (problem.code, problem.mark.line, problem.mark.column) == ("TV002", 3, 2)
+    assert "U+D800" in problem.what
+
+
+def test_a_path_may_hold_a_space() -> None:
+    tree, problems = read("[/data/a b, '/data/c d']", "", "f.yaml")
+    assert problems == []
+    assert isinstance(tree, Items)
+    assert [path_trouble(each.text) for each in tree.items if isinstance(each, Scalar)] == [None, None]
 
 
 def test_errors_that_are_not_of_the_syntax_do_not_hide_each_other() -> None:

@@ -68,6 +68,31 @@ def test_a_clock_that_is_right_is_left_alone_however_the_dates_are_cut_off() -> 
         assert timed.now() == pytest.approx(SERVER + server.at, abs=1e-6)
 
 
+def test_of_a_server_whose_clock_leaps_ahead_it_is_known_when_it_has() -> None:
+    server = Dated()
+    timed = clock.Timed(server, steady=lambda: server.at, wall=lambda: SERVER - HOUR)
+    for _ in range(2):
+        ask(timed)
+        assert timed.leapt_at == 0.0, "the own clock was wrong, and nothing was decided by it"
+
+    def leaps(seconds: float) -> float:
+        server.date = formatdate(timed.now() + seconds, usegmt=True)
+        ask(timed)
+        return timed.leapt_at
+
+    assert leaps(clock.LEAP_S) == 0.0
+    assert leaps(-HOUR) == 0.0, "a deadline comes no sooner by it"
+    at = timed.now()
+    assert leaps(clock.LEAP_S + 2) == timed.now()
+    assert timed.leapt_at == pytest.approx(at + clock.LEAP_S + 2, abs=1)
+    known = timed.leapt_at
+    server.at += 60.0
+    server.date = ""
+    assert leaps(0.0) == known
+    server.at -= 60.0
+    assert leaps(-2.0) == 0.0, "it was wrong, or the time before it is told again"
+
+
 def test_an_answer_that_takes_long_says_no_more_than_it_can() -> None:
     server = Dated()
     server.takes_s = 20.0

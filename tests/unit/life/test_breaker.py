@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace as change
 
 from tidb_volume.fleet import Breaker, Budget, Fleet, FleetSpec, FleetStatus, Spent
 from tidb_volume.life import breaker
@@ -53,9 +54,17 @@ def test_the_ledger_is_kept_by_the_minute() -> None:
     assert breaker.minute(Instant(1_799_999_999.9)) < MINUTE
 
 
-def test_a_line_counts_for_an_hour() -> None:
-    lines = tuple(Spent(minute=ago(seconds), wipes=1) for seconds in (3601, 3600, 3599, 0))
+def test_a_line_counts_as_long_as_any_of_its_minute_may_be_within_the_hour() -> None:
+    lines = tuple(Spent(minute=ago(seconds), wipes=1) for seconds in (3661, 3660, 3659, 0))
     assert breaker.last_hour(Breaker(ledger=lines), NOW) == lines[2:]
+
+
+def test_what_is_spent_at_a_minutes_end_and_at_the_next_ones_begin_an_hour_later_is_within_one_hour() -> None:
+    late = Instant(1_800_000_059.0)
+    spent = breaker.spend(fleet(Breaker()), 10_000, late, wipes=20)
+    assert not spent.tripped
+    assert breaker.spend(fleet(spent), 10_000, Instant(late + 3600.9)).tripped
+    assert not breaker.spend(fleet(spent), 10_000, Instant(late + 3601.0)).tripped, "no longer than need be"
 
 
 @pytest.mark.parametrize(
@@ -104,3 +113,19 @@ def test_the_budget_may_be_spent_to_the_last_and_one_more_opens_the_breaker() ->
 def test_an_open_breaker_counts_no_more() -> None:
     tripped = Breaker(epoch=2, tripped=True, reason="a person looks", ledger=(Spent(minute=ago(9000)),))
     assert breaker.spend(fleet(tripped), 100, NOW) == tripped
+
+
+def test_what_was_counted_by_a_clock_that_was_ahead_counts_as_if_it_were_now() -> None:
+    """Never as nothing, and for no more than an hour from the next wipe on."""
+    ahead = (Spent(minute=ago(-60), wipes=2, claims=1), Spent(minute="2031-01-01T00:00:00.000Z", wipes=3))
+    this, earlier = Spent(minute=MINUTE, wipes=1, claims=4), Spent(minute=ago(600), wipes=7)
+    before = Breaker(epoch=4, ledger=(earlier, this, *ahead))
+    now = Spent(minute=MINUTE, wipes=6, claims=5)
+    assert breaker.last_hour(before, NOW) == (earlier, now)
+    assert breaker.last_hour(Breaker(ledger=(*ahead, earlier)), NOW) == (
+        Spent(minute=MINUTE, wipes=5, claims=1),
+        earlier,
+    )
+    after = breaker.spend(fleet(before), 10_000, NOW)
+    assert after.ledger == (earlier, change(now, wipes=7))
+    assert breaker.last_hour(after, Instant(NOW + 3660)) == ()

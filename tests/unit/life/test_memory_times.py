@@ -46,6 +46,10 @@ def at(seconds: float, id_: str = "order-1") -> Retry:
         (but(FAILED, spec={"order": order(attempt=4000)}), at(3600)),
         (but(FAILED, status={"retry": at(7)}), at(7)),
         (but(FAILED, status={"retry": at(7, "order-0")}), at(30)),
+        (but(FAILED, status={"retry": at(3600)}), at(3600)),
+        # Written while the clock was ahead: anew from now.
+        (but(FAILED, status={"retry": at(3600.001)}), at(30)),
+        (but(FAILED, spec={"order": order(attempt=1)}, status={"retry": at(1e9)}), at(60)),
         (but(COMMITTED, status={"retry": at(7)}), None),
         # Done, and the disk does not show it.
         (but(WIPED, disk={"empty": False}), at(30)),
@@ -117,6 +121,7 @@ def test_a_countdown_begins_anew_once_what_stands_against_the_wipe_has_fallen(
     assert memory.wipe_at(world, look(world), NOW) == ends
 
 
+AHEAD = {"wipe_from": "2031-01-15T08:00:00.000Z", "wipe_at": "2031-01-15T09:00:00.000Z"}
 MINUTE_LESS = "2027-01-15T08:59:00.000Z"
 BEGAN = {"wipe_from": "2027-01-15T07:30:00.000Z", "wipe_at": "2027-01-15T08:30:00.000Z"}
 
@@ -132,6 +137,8 @@ BEGAN = {"wipe_from": "2027-01-15T07:30:00.000Z", "wipe_at": "2027-01-15T08:30:0
             "2027-01-15T10:30:00.000Z",
         ),
         (but(RELEASED, status=BEGAN, admin={"hold": True}), "", ""),
+        (but(RELEASED, status=AHEAD), "2027-01-15T08:00:00.000Z", ENDS),
+        (but(RELEASED, status=AHEAD, missed_until=NOW), "2027-01-15T08:00:00.000Z", ENDS),
         (RELEASED, "", RELEASED.volume.status.wipe_at),
         (
             but(RELEASED, status=BEGAN, missed_until=Instant(NOW - 60)),
@@ -146,6 +153,8 @@ BEGAN = {"wipe_from": "2027-01-15T07:30:00.000Z", "wipe_at": "2027-01-15T08:30:0
         "runs",
         "the wait was made longer",
         "held",
+        "begun while the clock was ahead",
+        "that, and people may have been missed",
         "a deadline without its begin",
         "begun before people may have been missed",
         "begun right then",

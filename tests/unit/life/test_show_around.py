@@ -21,6 +21,7 @@ from tests.unit.life.worlds import (
     but,
     change,
     order,
+    pv,
     question,
     with_pv,
     work,
@@ -28,6 +29,7 @@ from tests.unit.life.worlds import (
 from tidb_volume.life import show
 from tidb_volume.life.look import look
 from tidb_volume.life.phases import phase
+from tidb_volume.life.status import compute
 from tidb_volume.life.world import Daemon, World
 from tidb_volume.units import Instant
 from tidb_volume.upstream import NodeCondition, NodeStatus, PhaseOnly, Pod
@@ -371,6 +373,7 @@ def test_the_phase_has_in_brackets_what_is_wrong_around_it() -> None:
         "Cordoned": "cordoned",
         "Dropped": "dropped",
         "EntryUnknown": "entry unknown",
+        "Undecided": "not decided about",
         "EditPending": "edit pending",
         "Foreign": "another volume covers it",
         "Forbidden": "never",
@@ -383,6 +386,14 @@ def test_the_phase_has_in_brackets_what_is_wrong_around_it() -> None:
 
 
 # --- the history ---
+
+
+def test_a_wipe_that_is_committed_while_a_hand_makes_the_next_ones_volume_is_told_without_an_order() -> None:
+    made = but(COMMITTED, status={"committed": ""}, pvs=(pv(NEXT, phase="Bound", ref=CLAIM),))
+    status = compute(made, look(made), NOW)
+    assert (status.committed, status.tenancy) == ("order-1", NEXT)
+    told = status.history[-1]
+    assert (told.what, told.tenancy, told.note) == ("wipe committed", OLD, "")
 
 
 def history(before: VolumeStatus, after: VolumeStatus, world: World, **told: Any) -> tuple[Record, ...]:

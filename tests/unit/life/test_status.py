@@ -349,6 +349,31 @@ def test_of_a_volume_whose_inventory_is_refused_only_that_is_said() -> None:
     assert first.state == "Pending (entry unknown)"
 
 
+def test_a_volume_that_cannot_be_decided_about_is_as_it_was_and_says_so_once() -> None:
+    cordoned = Condition(type="Cordoned", status="True", reason="ByPerson", last_transition_time="t")
+    world = but(BOUND, status={"phase": Phase.BOUND, "conditions": (cordoned,)})
+    after = status.undecided(world.volume, OverflowError("at 1"), NOW)
+    said = (
+        "a fault of ours: at 1: nothing is decided about this disk, whatever is said of it, until a version"
+        " can; please report it with the controller's log"
+    )
+    told = Condition(
+        type="Undecided", status="True", reason="OverflowError", message=said, last_transition_time=AT
+    )
+    assert after == change(
+        world.volume.status, state="Bound (cordoned, not decided about)", conditions=(cordoned, told)
+    )
+    said_once = change(world.volume, status=after)
+    assert status.undecided(said_once, OverflowError("at 2"), NOW) == after
+    (_, other) = status.undecided(said_once, ValueError("x"), NOW).conditions
+    assert other.reason == "ValueError"
+    assert computed(change(world, volume=said_once)).conditions == computed(world).conditions
+    assert [each.type for each in status.unread(said_once, ("a",), NOW).conditions] == [
+        "Cordoned",
+        "EntryUnknown",
+    ]
+
+
 # --- the snapshot itself ---
 
 
