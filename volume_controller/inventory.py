@@ -65,7 +65,8 @@ class InventoryKeeper:
             found = self._cluster.config_maps.all()
         sources = {each.metadata.name: each for each in found}
         seen = {name: dict(source.data) for name, source in sources.items()}
-        decision = merge.decide(self._in_force, seen)
+        binary = {name: source.binary_data for name, source in sources.items()}
+        decision = merge.decide(self._in_force, seen, binary)
         for name, accepted in decision.in_force.items():
             if self._keep(name, merge.store(accepted)):
                 if accepted.data:

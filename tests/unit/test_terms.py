@@ -122,6 +122,20 @@ def test_a_term_that_ended_while_it_read_the_inventory_does_not_say_what_the_nex
     assert rig.cluster.wanted is None
 
 
+def test_an_inventory_that_became_binary_data_stays_in_force_and_is_said() -> None:
+    rig = Rig()
+    own = rig.keeper()
+    own.look()
+    (wanted,) = rig.cluster.wanted.desired.disks.values()
+    gone = {"data": None, "binaryData": {"disks.yaml": "/w=="}}
+    made = rig.api.merge_patch(kinds.CONFIG_MAP, "disks", gone, NAMESPACE)
+    assert (made.data, made.binary_data) == ({}, {"disks.yaml": ""})
+    rig.cluster.config_maps.put(made)
+    for keeper in (own, rig.keeper()):  # and after a restart
+        keeper.look()
+        assert list(rig.cluster.wanted.desired.disks.values()) == [wanted]
+
+
 def test_the_first_look_of_a_term_has_every_volume_looked_at_whatever_was_wanted_before() -> None:
     """A term before may have said so a moment too late."""
     rig = Rig()

@@ -49,6 +49,8 @@ class Text(msgspec.Struct, frozen=True):
     """Where the value begins, if it stands in a manifest."""
     lines: tuple[tuple[int, int], ...] = ()
     """For each of its lines: the file's line, and the columns that stand before it. None: all at `origin`."""
+    binary: bool = False
+    """It stands in `binaryData`, where nobody reads it."""
 
     def place(self, mark: Mark) -> Place:
         """The file's own place for one in the inventory."""
@@ -126,25 +128,33 @@ def _one(manifest: _Node, path: str, text: str, texts: list[Text], notes: list[s
     kind, name = _text(manifest, "kind"), _text(manifest, "metadata", "name")
     if kind != "ConfigMap":
         return
-    data = _inside(manifest, "data")
-    files = check.files_of(dict.fromkeys(data.pairs or (), "") if data is not None else {})
+    data, binary = (_pairs(manifest, key) for key in ("data", "binaryData"))
+    files, unread = check.files_among(data), check.files_among(binary)
     line = manifest.start.line + 1
     if _text(manifest, "metadata", "labels", names.LABEL_INVENTORY) != "true":
-        if files:
+        if files or unread:
             label = f'{names.LABEL_INVENTORY}: "true"'
             notes.append(
                 f"{path}:{line}: ConfigMap {name} has no label {label}: it is no inventory, not checked"
             )
         return
-    if not files:
+    if not files and not unread:
         notes.append(f"{path}:{line}: ConfigMap {name} has no key that ends in .yaml")
         return
-    assert data is not None
-    assert data.pairs is not None
     for file in files:
-        value = data.pairs[file]
-        origin = Place(path, value.start.line + 1, value.start.column + 1)
-        texts.append(Text(name, file, value.text, path, origin, _lines(value, text)))
+        value = data[file]
+        texts.append(Text(name, file, value.text, path, _begin(path, value), _lines(value, text)))
+    for file in unread:
+        texts.append(Text(name, file, "", path, _begin(path, binary[file]), binary=True))
+
+
+def _begin(path: str, value: _Node) -> Place:
+    return Place(path, value.start.line + 1, value.start.column + 1)
+
+
+def _pairs(node: _Node, key: str) -> dict[str, _Node]:
+    found = _inside(node, key)
+    return (found.pairs or {}) if found is not None else {}
 
 
 def _inside(node: _Node, *keys: str) -> _Node | None:

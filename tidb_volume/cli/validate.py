@@ -127,9 +127,14 @@ def judge(found: Sequence[Found], already: Sequence[Finding] = ()) -> Report:
     """Judge inventories together, as the controller would with none of them in force; pure."""
     texts = {(text.config_map, text.file): text for each in found for text in each.texts}
     seen: dict[str, dict[str, str]] = {}
+    binary: dict[str, list[str]] = {}
     for (config_map, file), text in texts.items():
-        seen.setdefault(config_map, {})[file] = text.text
-    decision = merge.decide({}, seen)
+        files = seen.setdefault(config_map, {})
+        if text.binary:
+            binary.setdefault(config_map, []).append(file)
+        else:
+            files[file] = text.text
+    decision = merge.decide({}, seen, binary)
     findings = list(already)
     for problems in (*decision.refused.values(), *decision.warnings.values()):
         for problem in problems:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import msgspec
@@ -41,8 +41,16 @@ def files_of(data: Mapping[str, str]) -> dict[str, str]:
     return {file: data[file] for file in sorted(data) if file.lower().endswith((".yaml", ".yml"))}
 
 
-def check(name: str, data: Mapping[str, str]) -> tuple[Content, list[Problem]]:
+def files_among(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of a ConfigMap's names, of `data` or of `binaryData`, that are meant as inventory files."""
+    return tuple(files_of(dict.fromkeys(names, "")))
+
+
+def check(name: str, data: Mapping[str, str], binary: Iterable[str] = ()) -> tuple[Content, list[Problem]]:
     """What the ConfigMap `name` says, and everything that is wrong with it, in the order of the text.
+
+    binary: the names of its `binaryData`. A file among them is refused, since one that was passed over would
+    take all its disks out of the inventory.
 
     Where something is wrong the content is what could be understood; `merge` puts none such in force anew.
     """
@@ -54,6 +62,8 @@ def check(name: str, data: Mapping[str, str]) -> tuple[Content, list[Problem]]:
         problem = codes.TOO_LARGE.at(mark, size=f"{size} bytes", limit=f"{LIMIT_BYTES} bytes in a ConfigMap")
         return Content(name=name), [problem]
     try:
+        for file in files_among(binary):
+            checking.problems.append(codes.BINARY.at(Mark(config_map=name, file=file), file=file))
         for file, text in files.items():
             checking.file(file, text)
         checking.count()

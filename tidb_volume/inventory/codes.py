@@ -171,6 +171,12 @@ WRONG_TYPE = _code(8, "wrong type", "{what} must be {wanted}, not {got}", "write
 UNKNOWN_KEY = _code(9, "unknown key", "{what} has no key {key}", "{hint}")
 FILE_NAME = _code(10, "file name", "{file} would be overlooked: files end in .yaml", "name the key {wanted}")
 EMPTY = _code(11, "nothing written", "{what} is empty", "write a value, or remove the line")
+BINARY = _code(
+    22,
+    "not text, in binaryData",
+    "{file} is in binaryData, where kubectl puts a file that is not UTF-8, and cannot be read there",
+    "save it as UTF-8 and apply it again; iconv -f UTF-8 FILE says where it is not",
+)
 
 # --- nodes and disks ------------------------------------------------------------------------------
 

@@ -87,20 +87,27 @@ class Decision(Value):
     """The hash of each text as seen, refused or not."""
 
 
-def text_hash(data: Mapping[str, str]) -> str:
-    """A digest of a ConfigMap's inventory files; other keys do not count."""
-    digest = hashlib.sha256(msgspec.json.encode(list(check.files_of(data).items())))
-    return digest.hexdigest()[:16]
+def text_hash(data: Mapping[str, str], binary: Iterable[str] = ()) -> str:
+    """A digest of a ConfigMap's inventory files; other keys do not count. Of those that are no text
+    (`binary`) it has the names alone, which is enough: with one of them nothing is ever accepted."""
+    files = [*check.files_of(data).items(), *((file,) for file in check.files_among(binary))]
+    return hashlib.sha256(msgspec.json.encode(files)).hexdigest()[:16]
 
 
-def decide(in_force: Mapping[str, Accepted], seen: Mapping[str, Mapping[str, str]]) -> Decision:
+def decide(
+    in_force: Mapping[str, Accepted],
+    seen: Mapping[str, Mapping[str, str]],
+    binary: Mapping[str, Iterable[str]] | None = None,
+) -> Decision:
     """What is in force next.
 
     `in_force`: by name, from the last decision or from `load`. `seen`: the `data` of every inventory
-    ConfigMap that exists now; it must be complete, since one that is not in it counts as deleted. The same
-    input gives the same decision; a decision fed back with the same `seen` changes nothing.
+    ConfigMap that exists now; it must be complete, since one that is not in it counts as deleted. `binary`:
+    the names in the `binaryData` of each. The same input gives the same decision; a decision fed back with
+    the same `seen` changes nothing.
     """
-    hashes = {name: text_hash(data) for name, data in seen.items()}
+    unread = {name: check.files_among((binary or {}).get(name, ())) for name in seen}
+    hashes = {name: text_hash(data, unread[name]) for name, data in seen.items()}
     standing = {name: old for name, old in in_force.items() if name in seen}
     refused: dict[str, tuple[Problem, ...]] = {}
     candidates: dict[str, Accepted] = {}
@@ -110,7 +117,7 @@ def decide(in_force: Mapping[str, Accepted], seen: Mapping[str, Mapping[str, str
             if old.problems:
                 refused[name] = old.problems
             continue
-        content, problems = check.check(name, seen[name])
+        content, problems = check.check(name, seen[name], unread[name])
         errors = tuple(problem for problem in problems if problem.severity is Severity.ERROR)
         errors = errors or _too_many_globs(in_force.get(name), content)
         if errors:

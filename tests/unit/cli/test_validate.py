@@ -101,6 +101,19 @@ def test_a_config_map_without_the_label_is_passed_over_and_said() -> None:
     assert "ConfigMap storage has no label" in found.notes[0]
 
 
+def test_a_file_in_binary_data_is_a_finding_at_its_place() -> None:
+    assert places("x.yaml", f"{HEAD}binaryData:\n  disks.yaml: /w==\n  logo.png: /w==\n") == ["5:15 TV022"]
+    both = f"{HEAD}data:\n  disks.yaml: |\n{indented(GOOD, 4)}binaryData: {{b.yml: /w==}}\n"
+    assert places("x.yaml", both) == ["10:21 TV022"]
+
+
+def test_a_config_map_without_the_label_is_passed_over_whatever_it_holds() -> None:
+    for data in ("binaryData: {a.yaml: /w==}", "data: {a.yaml: x}"):
+        found = manifests.read("x.yaml", f"{HEAD}{data}\n".replace('"true"', '"no"'))
+        assert found.texts == ()
+        assert "no label" in found.notes[0]
+
+
 @pytest.mark.parametrize(
     "text",
     [

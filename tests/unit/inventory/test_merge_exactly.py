@@ -139,8 +139,8 @@ def test_a_warning_alone_refuses_nothing_and_is_no_error_of_what_is_loaded(
 ) -> None:
     judged = check.check
 
-    def warned(name: str, data: Mapping[str, str]) -> Any:
-        content, problems = judged(name, data)
+    def warned(name: str, data: Mapping[str, str], *binary: Any) -> Any:
+        content, problems = judged(name, data, *binary)
         error = GLOB.at(Mark(config_map=name), glob="g", problem="p")
         fields = {each: getattr(error, each) for each in error.__struct_fields__}
         return content, (*problems, Problem(**{**fields, "severity": Severity.WARNING}))
