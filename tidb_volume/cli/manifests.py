@@ -51,6 +51,8 @@ class Text(msgspec.Struct, frozen=True):
     """For each of its lines: the file's line, and the columns that stand before it. None: all at `origin`."""
     binary: bool = False
     """It stands in `binaryData`, where nobody reads it."""
+    manifest: Place | None = None
+    """Where its ConfigMap begins; None: the file is bare."""
 
     def place(self, mark: Mark) -> Place:
         """The file's own place for one in the inventory."""
@@ -91,8 +93,11 @@ class _Node(msgspec.Struct):
     hole: bool = False
 
 
-def read(path: str, text: str) -> Found:
-    """The inventories in one file. Raises Broken for a manifest that cannot be read."""
+def read(path: str, text: str, namespace: str = "tidb-volume") -> Found:
+    """The inventories in one file. Raises Broken for a manifest that cannot be read.
+
+    namespace: the controller's, in which a ConfigMap without one is taken to be.
+    """
     try:
         documents = list(_documents(path, text))
     except Broken:
@@ -106,7 +111,7 @@ def read(path: str, text: str) -> Found:
     notes: list[str] = []
     for document in documents:
         for manifest in _manifests(document):
-            _one(manifest, path, text, texts, notes)
+            _one(manifest, path, text, namespace, texts, notes)
     return Found(tuple(texts), tuple(notes))
 
 
@@ -124,13 +129,14 @@ def _manifests(node: _Node) -> Iterator[_Node]:
         yield node
 
 
-def _one(manifest: _Node, path: str, text: str, texts: list[Text], notes: list[str]) -> None:
+def _one(manifest: _Node, path: str, text: str, namespace: str, texts: list[Text], notes: list[str]) -> None:
     kind, name = _text(manifest, "kind"), _text(manifest, "metadata", "name")
     if kind != "ConfigMap":
         return
     data, binary = (_pairs(manifest, key) for key in ("data", "binaryData"))
     files, unread = check.files_among(data), check.files_among(binary)
-    line = manifest.start.line + 1
+    begin = _begin(path, manifest)
+    line = begin.line
     if _text(manifest, "metadata", "labels", names.LABEL_INVENTORY) != "true":
         if files or unread:
             label = f'{names.LABEL_INVENTORY}: "true"'
@@ -138,14 +144,22 @@ def _one(manifest: _Node, path: str, text: str, texts: list[Text], notes: list[s
                 f"{path}:{line}: ConfigMap {name} has no label {label}: it is no inventory, not checked"
             )
         return
+    own = _text(manifest, "metadata", "namespace")
+    if own not in ("", namespace):
+        notes.append(
+            f"{path}:{line}: ConfigMap {name} is in the namespace {own}, and the controller in {namespace}"
+            " (or say --controller-namespace): it is no inventory, not checked"
+        )
+        return
     if not files and not unread:
         notes.append(f"{path}:{line}: ConfigMap {name} has no key that ends in .yaml")
         return
     for file in files:
         value = data[file]
-        texts.append(Text(name, file, value.text, path, _begin(path, value), _lines(value, text)))
+        lines = _lines(value, text)
+        texts.append(Text(name, file, value.text, path, _begin(path, value), lines, manifest=begin))
     for file in unread:
-        texts.append(Text(name, file, "", path, _begin(path, binary[file]), binary=True))
+        texts.append(Text(name, file, "", path, _begin(path, binary[file]), binary=True, manifest=begin))
 
 
 def _begin(path: str, value: _Node) -> Place:

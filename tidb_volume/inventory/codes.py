@@ -347,6 +347,12 @@ FORBIDDEN = _code(
     "remove one of the two",
     Severity.WARNING,
 )
+SAME_CONFIG_MAP = _code(
+    57,
+    "two ConfigMaps of one name",
+    "ConfigMap {name} is here twice, first at {first}: the one that is applied last takes the other's place",
+    "give one of them another name, or put their files into one ConfigMap",
+)
 
 # --- what depends on the nodes that exist ---------------------------------------------------------
 
