@@ -159,7 +159,10 @@ SAID: Mapping[str, str] = {
     "InventoryStatus.name": "The ConfigMap.",
     "InventoryStatus.hash": "The hash of its content as it is.",
     "InventoryStatus.disks": "How many disks it lists.",
-    "InventoryStatus.errors": "Why its last edit was refused: file, line, column, and the way out.",
+    "InventoryStatus.errors": (
+        "While accepted differs from hash: why its last edit was refused, with file, line, column and the way"
+        " out. After that, or alone: what it warns of, and which of its disks wait for a node."
+    ),
     "Breaker.epoch": "Counts how often it was closed; spec.breakerReset names the one that a person ends.",
     "Breaker.tripped": "It stands open: no order is begun until a person resets it.",
     "Breaker.reason": "Why it tripped.",

@@ -114,7 +114,8 @@ class InventoryKeeper:
         fleet = self._cluster.fleet
         if fleet is not None:
             others = tuple(each for each in fleet.status.inventories if each.name != name)
-            self._write_inventories(fleet, (*others, InventoryStatus(name=name, errors=(said,))))
+            damaged = InventoryStatus(name=name, hash=merge.text_hash(copy.data), errors=(said,))
+            self._write_inventories(fleet, (*others, damaged))
 
     def _keep(self, name: str, data: dict[str, str]) -> bool:
         """Write the copy of what is in force of one ConfigMap, unless it is there as it should be: whether

@@ -13,6 +13,7 @@ from tests.model.apiserver import ApiServer
 from tests.model.faults import Fault, Faulty
 from tests.unit.test_controller_daemons import volume
 from tidb_volume import names
+from tidb_volume.inventory import merge
 from tidb_volume.kube import client, kinds
 from tidb_volume.kube.events import Recorder
 from tidb_volume.kube.queue import Priority, Queue
@@ -134,6 +135,20 @@ def test_an_inventory_that_became_binary_data_stays_in_force_and_is_said() -> No
     for keeper in (own, rig.keeper()):  # and after a restart
         keeper.look()
         assert list(rig.cluster.wanted.desired.disks.values()) == [wanted]
+
+
+def test_a_damaged_copy_is_said_as_what_is_refused() -> None:
+    """Nothing is decided about any disk then, so that it is no mere warning."""
+    rig = Rig()
+    (copy,) = rig.cluster.kept.all()
+    rig.cluster.fleets.put(rig.api.create(kinds.TIDB_VOLUME_FLEET, {"metadata": {"name": names.FLEET}}))
+    damaged = {"data": {merge.KEPT_KEY: "{"}}
+    rig.api.merge_patch(kinds.CONFIG_MAP, copy.metadata.name, damaged, NAMESPACE)
+    with pytest.raises(ValueError, match="broken"):
+        rig.keeper().look()
+    (said,) = rig.cluster.fleet.status.inventories
+    assert (said.name, said.refused, said.accepted) == ("disks", True, "")
+    assert "nothing is done about any disk" in said.errors[0]
 
 
 def test_the_first_look_of_a_term_has_every_volume_looked_at_whatever_was_wanted_before() -> None:
