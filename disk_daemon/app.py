@@ -13,13 +13,13 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
 import msgspec
 
-from disk_daemon import apart, api, uevents
+from disk_daemon import apart, api, health, uevents
 from disk_daemon.children import Children
 from disk_daemon.facts import mounts
 from disk_daemon.keeper import Keeper
@@ -121,7 +121,11 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
         chance=random.Random(),  # noqa: S311 - spreads load, keeps no secret
     )
     watcher = threading.Thread(target=watch.run, name="watch", daemon=True)
-    http_server = _http(options.metrics_address, keeper, volumes, own_groups=not stays)
+    checks = {
+        "threads": lambda: health.ended((watcher, requests.thread.thread)),
+        "loop": lambda: health.stands(loop.busy_s()),
+    }
+    http_server = _http(options.metrics_address, keeper, volumes, checks, own_groups=not stays)
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: loop.stop())
@@ -191,7 +195,14 @@ def _heard(messages: socket.socket, keeper: Keeper) -> None:
         keeper.disks_moved()
 
 
-def _http(address: str, keeper: Keeper, volumes: store.Store[Volume], *, own_groups: bool) -> http.Server:
+def _http(
+    address: str,
+    keeper: Keeper,
+    volumes: store.Store[Volume],
+    checks: Mapping[str, http.Check],
+    *,
+    own_groups: bool,
+) -> http.Server:
     metrics = Metrics()
     metrics.process()
     metrics.snapshot("daemon_disks", "Disks by presence.", lambda: _by_presence(keeper), ("presence",))
@@ -214,7 +225,7 @@ def _http(address: str, keeper: Keeper, volumes: store.Store[Volume], *, own_gro
         int(port),
         {
             "/metrics": http.metrics(metrics),
-            "/healthz": http.health({}),
+            "/healthz": http.health(checks),
             "/readyz": http.health({"watch": lambda: "" if volumes.synced else "no list of volumes yet"}),
         },
     )
