@@ -81,6 +81,7 @@ class InventoryKeeper:
         self._in_force = decision.in_force
         desired = expand.expand(decision.inventory, self._cluster.nodes.all())
         self._take_effect(desired, _unread(decision))
+        self._cluster.said_of_inventory = merge.counts(decision, desired)
         self._tell(decision, desired, sources)
 
     def _live(self, label: str, store: Store[ConfigMap]) -> tuple[ConfigMap, ...]:

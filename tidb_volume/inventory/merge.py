@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
@@ -203,6 +204,20 @@ def statuses(decision: Decision, desired: expand.Desired) -> tuple[InventoryStat
             )
         )
     return tuple(found)
+
+
+def counts(decision: Decision, desired: expand.Desired) -> dict[str, dict[Severity, int]]:
+    """How much of which severity is said of each ConfigMap, of one that has nothing against it too."""
+    of_nodes = Counter(wait.mark.config_map for wait in desired.waiting)
+    of_nodes.update(disk.mark.config_map for disk in desired.disks.values() if disk.conflict)
+    return {
+        name: {
+            Severity.ERROR: len(decision.refused.get(name, ())),
+            Severity.WARNING: len(decision.warnings.get(name, ())),
+            Severity.CONFLICT: of_nodes[name],
+        }
+        for name in sorted({*decision.in_force, *decision.hashes})
+    }
 
 
 # --- which of the newcomers are accepted ---------------------------------------------------------
