@@ -140,6 +140,7 @@ class InventoryKeeper:
                 {"data": {**data, **gone}},
                 self._cluster.namespace,
                 uid=existing.metadata.uid,
+                resource_version=existing.metadata.resource_version,
             )
         self._cluster.kept.put(answer)
         return True
@@ -157,6 +158,7 @@ class InventoryKeeper:
                 existing.metadata.name,
                 self._cluster.namespace,
                 uid=existing.metadata.uid,
+                resource_version=existing.metadata.resource_version,
             )
         except transport.ApiError as error:
             if not error.not_found:
