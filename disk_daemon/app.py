@@ -25,13 +25,13 @@ from disk_daemon.facts import mounts
 from disk_daemon.keeper import Keeper
 from disk_daemon.loop import CHANGED, READ, Loop
 from disk_daemon.telling import Then
+from tidb_volume import __version__
 from tidb_volume.kube import client, kinds, reflector, slim, store, transport
 from tidb_volume.obs import http
 from tidb_volume.obs.log import Log
 from tidb_volume.obs.metrics import Metrics, Sample
 from tidb_volume.value import DiskReport, NodeReport, Volume, Work
 
-VERSION = "0.1.0"
 MANAGER = "disk-daemon"
 API_TIMEOUT_S = 3.0
 """A reading for a decision is good for 5 s; a server that takes longer is as good as none."""
@@ -88,7 +88,7 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
         loop,
         clock=time.monotonic,
         mount_table=lambda: mounts.read(options.host_pid),
-        version=VERSION,
+        version=__version__,
     )
     children = Children(zygote, zygote_pid, keeper.said, keeper.exited)
     keeper.use(children)
