@@ -126,7 +126,7 @@ demo: $(STAMP) ## the main job, start to end, on a cluster of two real nodes; ne
 	$(call timed,$(BIN)/python -m tests.demo $(ARGS))
 
 .PHONY: cluster
-cluster: $(STAMP) ## a real cluster with loop disks, in namespaces of its own; needs root
+cluster: $(STAMP) ## a real cluster with loop disks, in namespaces of its own; without root the API server alone
 	@$(BIN)/python -m tests.cluster up $(ARGS)
 
 .PHONY: cluster-down

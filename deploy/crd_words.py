@@ -140,7 +140,7 @@ SAID: Mapping[str, str] = {
     "SeenDisk.links": "Its stable names.",
     "SeenDisk.mounts": "Where it is mounted.",
     "SeenDisk.identity": "Facts from the hardware.",
-    "SeenDisk.content": "What was found on it, for people.",
+    "SeenDisk.content": "What was found on it, for people. Not filled yet.",
     "Fleet.spec": "What people say of the whole fleet.",
     "Fleet.status": "The controller's account of the whole fleet.",
     "FleetWords.paused": (
@@ -148,18 +148,23 @@ SAID: Mapping[str, str] = {
     ),
     "FleetWords.mode": "auto, or manual: every destructive action waits for an approve of its question.",
     "FleetWords.budget": "How much may be destroyed in an hour before the circuit breaker trips.",
-    "FleetWords.approvals": "Inventory edits that were approved, by hash.",
+    "FleetWords.approvals": (
+        "Inventory edits that were approved, by hash. Not obeyed yet: no edit waits for it."
+    ),
     "Budget.wipes_per_hour": "Wipes an hour.",
-    "Budget.claims_per_hour": "Claims deleted an hour.",
+    "Budget.claims_per_hour": "Claims deleted an hour. Not obeyed yet: this version deletes no claim.",
     "Budget.percent": "The share of the fleet's volumes that may be wiped in an hour, in percent.",
     "Budget.at_least": "The share is never fewer volumes than this.",
     "FleetStatus.inventories": "What became of each inventory ConfigMap.",
     "FleetStatus.breaker": "The circuit breaker.",
-    "FleetStatus.counts": "How many volumes are in each phase.",
+    "FleetStatus.counts": "How many volumes are in each phase. Not filled yet; a metric counts them.",
     "InventoryStatus.name": "The ConfigMap.",
     "InventoryStatus.hash": "The hash of its content as it is.",
     "InventoryStatus.disks": "How many disks it lists.",
-    "InventoryStatus.errors": "Why its last edit was refused: file, line, column, and the way out.",
+    "InventoryStatus.errors": (
+        "While accepted differs from hash: why its last edit was refused, with file, line, column and the way"
+        " out. After that, or alone: what it warns of, and which of its disks wait for a node."
+    ),
     "Breaker.epoch": "Counts how often it was closed; spec.breakerReset names the one that a person ends.",
     "Breaker.tripped": "It stands open: no order is begun until a person resets it.",
     "Breaker.reason": "Why it tripped.",
@@ -167,6 +172,6 @@ SAID: Mapping[str, str] = {
     "Breaker.ledger": "What was spent in the last hour.",
     "Spent.minute": "The minute.",
     "Spent.wipes": "Wipes ordered in it.",
-    "Spent.claims": "Claims deleted in it.",
+    "Spent.claims": "Claims deleted in it. Not counted yet: this version deletes no claim.",
 }
 """Descriptions of fields that need no docstring in the code, by struct and field."""

@@ -142,11 +142,11 @@ class ApiThread:
     def __init__(self, hand_over: Callable[[Callable[[], object]], None]) -> None:
         self._hand_over = hand_over
         self._requests: SimpleQueue[tuple[Callable[[], Any], Callable[[Any], object]] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="api", daemon=True)
 
     def start(self) -> None:
         """Begin to work off requests."""
-        self._thread.start()
+        self.thread.start()
 
     def ask(self, request: Callable[[], Any], then: Callable[[Any], object]) -> None:
         """Run `request` in the thread; `then` gets its result, or its exception, in the main loop."""
@@ -155,7 +155,7 @@ class ApiThread:
     def end(self, seconds: float) -> None:
         """Take no more; wait up to `seconds` for the request that runs."""
         self._requests.put(None)
-        self._thread.join(seconds)
+        self.thread.join(seconds)
 
     def _run(self) -> None:
         while (asked := self._requests.get()) is not None:

@@ -13,26 +13,26 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
 import msgspec
 
-from disk_daemon import apart, api, uevents
+from disk_daemon import apart, api, health, uevents
 from disk_daemon.children import Children
 from disk_daemon.facts import mounts
 from disk_daemon.keeper import Keeper
 from disk_daemon.loop import CHANGED, READ, Loop
 from disk_daemon.measure import measure
 from disk_daemon.telling import Then
+from tidb_volume import __version__
 from tidb_volume.kube import client, kinds, reflector, slim, store, transport
 from tidb_volume.obs import http
 from tidb_volume.obs.log import Log
 from tidb_volume.obs.metrics import Metrics
 from tidb_volume.value import DiskReport, NodeReport, Volume, Work
 
-VERSION = "0.1.0"
 MANAGER = "disk-daemon"
 API_TIMEOUT_S = 3.0
 """A reading for a decision is good for 5 s; a server that takes longer is as good as none."""
@@ -89,7 +89,7 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
         loop,
         clock=time.monotonic,
         mount_table=lambda: mounts.read(options.host_pid),
-        version=VERSION,
+        version=__version__,
     )
     children = Children(zygote, zygote_pid, keeper.said, keeper.exited)
     keeper.use(children)
@@ -122,7 +122,11 @@ def run(options: Options, zygote: socket.socket, zygote_pid: int) -> int:
         chance=random.Random(),  # noqa: S311 - spreads load, keeps no secret
     )
     watcher = threading.Thread(target=watch.run, name="watch", daemon=True)
-    http_server = _http(options.metrics_address, keeper, volumes, own_groups=not stays)
+    checks = {
+        "threads": lambda: health.ended((watcher, requests.thread.thread)),
+        "loop": lambda: health.stands(loop.busy_s()),
+    }
+    http_server = _http(options.metrics_address, keeper, volumes, checks, own_groups=not stays)
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: loop.stop())
@@ -192,7 +196,14 @@ def _heard(messages: socket.socket, keeper: Keeper) -> None:
         keeper.disks_moved()
 
 
-def _http(address: str, keeper: Keeper, volumes: store.Store[Volume], *, own_groups: bool) -> http.Server:
+def _http(
+    address: str,
+    keeper: Keeper,
+    volumes: store.Store[Volume],
+    checks: Mapping[str, http.Check],
+    *,
+    own_groups: bool,
+) -> http.Server:
     metrics = Metrics()
     metrics.process()
     measure(metrics, keeper, own_groups=own_groups)
@@ -202,7 +213,7 @@ def _http(address: str, keeper: Keeper, volumes: store.Store[Volume], *, own_gro
         int(port),
         {
             "/metrics": http.metrics(metrics),
-            "/healthz": http.health({}),
+            "/healthz": http.health(checks),
             "/readyz": http.health({"watch": lambda: "" if volumes.synced else "no list of volumes yet"}),
         },
     )

@@ -21,7 +21,8 @@ CHANGED = select.POLLPRI
 
 
 class Loop:
-    """Run callbacks until `stop`. Only `call` and `stop` may be used from other threads and from signals.
+    """Run callbacks until `stop`. Only `call`, `stop` and `busy_s` may be used from other threads, and the
+    first two from signals.
 
     clock: seconds that only grow.
     """
@@ -34,6 +35,7 @@ class Loop:
         self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._woken, READ)
         self._running = True
+        self._busy_since: float | None = None
 
     def add(self, descriptor: int, events: int, callback: Call) -> None:
         """Call back whenever the descriptor has one of these events, or an error."""
@@ -55,19 +57,27 @@ class Loop:
         self._running = False
         os.eventfd_write(self._woken, 1)
 
+    def busy_s(self) -> float:
+        """For how long it has been in one turn; 0: it waits for something to happen."""
+        since = self._busy_since
+        return 0.0 if since is None else self._clock() - since
+
     def run(self, next_at: Callable[[], float], on_time: Call) -> None:
         """Until `stop`. next_at: when `on_time` is to be called next, asked before every sleep; infinity: not
         before something has happened.
         """
         while self._running:
-            now = self._clock()
+            now = self._busy_since = self._clock()
             due = next_at()
             if due <= now:
                 on_time()
                 due = next_at()
             # A millisecond more than is left, so that poll's own rounding does not wake us early again.
             wait_ms = None if due == math.inf else max(0.0, due - self._clock()) * 1000 + 1
-            ready = [(each, self._callbacks.get(each)) for each, _ in self._poll.poll(wait_ms)]
+            self._busy_since = None
+            happened = self._poll.poll(wait_ms)
+            self._busy_since = self._clock()
+            ready = [(each, self._callbacks.get(each)) for each, _ in happened]
             for descriptor, callback in ready:
                 if descriptor == self._woken:
                     self._hand_over()

@@ -97,12 +97,20 @@ def _fleet(seen: Installation) -> Iterator[Finding]:
         )
         return
     for each in seen.fleet.status.inventories:
-        if each.errors:
-            what = f"inventory {each.name} has errors, and what was accepted before is in force"
+        first = each.errors[0] if each.errors else "the controller has not said why"
+        if each.refused:
+            instead = "what was accepted before is" if each.accepted else "nothing of it is"
             yield _error(
                 code="InventoryRefused",
-                what=f"{what}: {each.errors[0]}",
+                what=f"inventory {each.name} is refused, and {instead} in force: {first}",
                 way_out="mend it: kubectl tidb-volume validate shows each place",
+            )
+        elif each.errors:
+            yield Finding(
+                code="InventoryWarning",
+                severity="warning",
+                what=f"inventory {each.name} is in force, but {first}",
+                way_out="kubectl tidb-volume status shows all that is said of it",
             )
 
 

@@ -70,6 +70,11 @@ class InventoryStatus(Value):
     disks: int = 0
     errors: tuple[str, ...] = ()
 
+    @property
+    def refused(self) -> bool:
+        """Its content as it is is not in force. Else what stands in `errors` only warns."""
+        return self.hash != self.accepted
+
 
 class FleetStatus(Value):
     """The fleet's status, written by the controller."""

@@ -185,6 +185,13 @@ class ConfigMap(Value):
 
     metadata: Meta
     data: dict[str, str] = msgspec.field(default_factory=dict)
+    binary_data: dict[str, str] = msgspec.field(default_factory=dict)
+    """By name what is not UTF-8; kubectl decides that by the file. Only the names are kept."""
+
+    def __post_init__(self) -> None:
+        """Leave the content where it is: a megabyte that nobody reads."""
+        if self.binary_data:
+            msgspec.structs.force_setattr(self, "binary_data", dict.fromkeys(self.binary_data, ""))
 
 
 BINDING_MODE = "WaitForFirstConsumer"

@@ -183,7 +183,7 @@ class Order(Value):
     whole_disk: bool = False
     """With `answer`: what is at the mount's root goes too, not only a tenancy's folder."""
     over: str = ""
-    """With `whole_disk`: what lies on the disk, as the person was told who answered. Where something else is
+    """With `wholeDisk`: what lies on the disk, as the person was told who answered. Where something else is
     there when the daemon begins, he is asked anew."""
     had_since: str = ""
     """With `answer`: the claim that had it since, by UID, as the person was told who answered."""
@@ -222,7 +222,7 @@ class Work(Value):
     reason: str = ""
     message: str = ""
     begun: bool = False
-    """At least one byte is gone; a refusal with begun=False gives the data back untouched."""
+    """At least one byte is gone; a refusal before that gives the data back untouched."""
     done_bytes: int = 0
     total_bytes: int = 0
     done_files: int = 0

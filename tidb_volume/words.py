@@ -125,7 +125,6 @@ _ALL = [
         "put right what it says, or wait: it is tried again by itself at {when}",
     ),
     Reason("Preparing", "the daemon is making it ready{note}"),
-    Reason("NotYetSupported", "{note}", "change its entry to what this version can do"),
     # Available, Bound
     Reason("OnOffer", "clean, seen, on offer"),
     Reason("Claimed", "bound to {claim}"),

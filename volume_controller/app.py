@@ -206,6 +206,18 @@ class App:
             self._questions,
             ["kind", "waiting"],
         )
+        metrics.snapshot(
+            "inventory_in_force",
+            "1: the inventory ConfigMap is in force as it stands; 0: it is refused.",
+            self._in_force,
+            ["config_map"],
+        )
+        metrics.snapshot(
+            "inventory_problems",
+            "What the leader has against an inventory ConfigMap, by severity.",
+            self._problems,
+            ["config_map", "severity"],
+        )
         single("daemons_away", "Nodes with volumes and without a Ready disk-daemon.", self._daemons_away)
         single("leading", "1 while this replica decides.", self._leads)
         single("paused", "1 while the fleet is paused or its object is missing.", self._paused)
@@ -225,6 +237,19 @@ class App:
         )
         for (kind, waits), count in counts.items():
             yield Sample(count, {"kind": kind, "waiting": "true" if waits else "false"})
+
+    def _in_force(self) -> Iterator[Sample]:
+        fleet = self._cluster.fleet
+        for each in fleet.status.inventories if fleet is not None else ():
+            if each.hash:  # else it is gone, and what outlives it is said
+                yield Sample(float(not each.refused), {"config_map": each.name})
+
+    def _problems(self) -> Iterator[Sample]:
+        if not self._elector.is_leader():
+            return  # what it found when it led is not true any more
+        for name, counts in self._cluster.said_of_inventory.items():
+            for severity, count in counts.items():
+                yield Sample(count, {"config_map": name, "severity": severity.value})
 
     def _leads(self) -> float:
         return float(self._elector.is_leader())

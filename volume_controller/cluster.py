@@ -15,6 +15,7 @@ import msgspec
 from tidb_volume import names
 from tidb_volume.fleet import Fleet
 from tidb_volume.identity import unique_facts
+from tidb_volume.inventory.codes import Severity
 from tidb_volume.inventory.expand import Desired, Forbids
 from tidb_volume.kube import kinds
 from tidb_volume.kube.client import Client
@@ -158,6 +159,8 @@ class Cluster:
         self.classes: Store[StorageClass] = Store()
         self.wanted: Wanted | None = None
         """What the inventory wants; None until it has been read whole, and until then nothing is decided."""
+        self.said_of_inventory: dict[str, dict[Severity, int]] = {}
+        """By ConfigMap how much the leader has against it, of each severity."""
         self._mass: set[str] = set()
         """Volumes of a mass edit that have not come to rest since."""
 

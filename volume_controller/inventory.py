@@ -65,7 +65,8 @@ class InventoryKeeper:
             found = self._cluster.config_maps.all()
         sources = {each.metadata.name: each for each in found}
         seen = {name: dict(source.data) for name, source in sources.items()}
-        decision = merge.decide(self._in_force, seen)
+        binary = {name: source.binary_data for name, source in sources.items()}
+        decision = merge.decide(self._in_force, seen, binary)
         for name, accepted in decision.in_force.items():
             if self._keep(name, merge.store(accepted)):
                 if accepted.data:
@@ -80,6 +81,7 @@ class InventoryKeeper:
         self._in_force = decision.in_force
         desired = expand.expand(decision.inventory, self._cluster.nodes.all())
         self._take_effect(desired, _unread(decision))
+        self._cluster.said_of_inventory = merge.counts(decision, desired)
         self._tell(decision, desired, sources)
 
     def _live(self, label: str, store: Store[ConfigMap]) -> tuple[ConfigMap, ...]:
@@ -113,7 +115,8 @@ class InventoryKeeper:
         fleet = self._cluster.fleet
         if fleet is not None:
             others = tuple(each for each in fleet.status.inventories if each.name != name)
-            self._write_inventories(fleet, (*others, InventoryStatus(name=name, errors=(said,))))
+            damaged = InventoryStatus(name=name, hash=merge.text_hash(copy.data), errors=(said,))
+            self._write_inventories(fleet, (*others, damaged))
 
     def _keep(self, name: str, data: dict[str, str]) -> bool:
         """Write the copy of what is in force of one ConfigMap, unless it is there as it should be: whether
@@ -137,6 +140,7 @@ class InventoryKeeper:
                 {"data": {**data, **gone}},
                 self._cluster.namespace,
                 uid=existing.metadata.uid,
+                resource_version=existing.metadata.resource_version,
             )
         self._cluster.kept.put(answer)
         return True
@@ -154,6 +158,7 @@ class InventoryKeeper:
                 existing.metadata.name,
                 self._cluster.namespace,
                 uid=existing.metadata.uid,
+                resource_version=existing.metadata.resource_version,
             )
         except transport.ApiError as error:
             if not error.not_found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
@@ -77,6 +78,9 @@ def _build(options: argparse.Namespace) -> None:
 
 def _up(options: argparse.Namespace) -> None:
     begun = time.monotonic()
+    if os.geteuid() != 0 and not options.api_only:
+        print("Without root: the API server alone, for the tests that need no disk")
+        options.api_only = True
     cluster = Cluster.up(
         options.name,
         nodes=options.nodes,
@@ -96,7 +100,12 @@ def _up(options: argparse.Namespace) -> None:
         print(f"  {node.name} {node.address}  {'  '.join(filter(None, (mounted, raw)))}")
     print(f"\nexport KUBECONFIG={cluster.kubeconfig}")
     print(f"look:  {record.programs['kubectl']} get nodes")
-    print(f"stop:  python -m tests.cluster down --name {record.name}")
+    print(f"stop:  {_stop(record.name)}")
+
+
+def _stop(name: str) -> str:
+    """The command that takes it away: by make, since a machine's own python lacks what this needs."""
+    return f"make cluster-down ARGS='--name {name}'"
 
 
 def _down(options: argparse.Namespace) -> None:
@@ -113,7 +122,7 @@ def _status(options: argparse.Namespace) -> None:
         layout = Layout(name)
         record = layout.load()
         if record is None:
-            print(f"{name}: broken start; `python -m tests.cluster down --name {name}` clears it away")
+            print(f"{name}: broken start; `{_stop(name)}` clears it away")
             continue
         print(f"{name}: Kubernetes {record.version}  KUBECONFIG={layout.kubeconfig}")
         for part, process in record.processes.items():

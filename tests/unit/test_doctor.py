@@ -13,6 +13,7 @@ from tests.unit.life.worlds import BOUND
 from tidb_volume import doctor, names
 from tidb_volume.doctor import Installation, examine
 from tidb_volume.fleet import Fleet, FleetStatus, InventoryStatus
+from tidb_volume.inventory import expand, merge
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.upstream import (
     AdmissionBinding,
@@ -53,8 +54,9 @@ def daemon(node: str, ready: str = "True") -> DaemonPod:
     return DaemonPod(metadata=SlimMeta(name="d"), spec=PodSpec(node_name=node), status=status)
 
 
-def fleet(*errors: str) -> Fleet:
-    status = FleetStatus(inventories=(InventoryStatus(name="disks", errors=errors),))
+def fleet(*errors: str, hash_: str = "b", accepted: str = "b") -> Fleet:
+    found = InventoryStatus(name="disks", hash=hash_, accepted=accepted, errors=errors)
+    status = FleetStatus(inventories=(found,))
     return Fleet(metadata=Meta(name="fleet"), status=status)
 
 
@@ -90,6 +92,16 @@ def bound(**more: Any) -> tuple[AdmissionBinding, ...]:
     return binding(FIRST, "Deny", **more), *(binding(name, "Deny") for name in REST)
 
 
+def test_a_sound_inventory_that_waits_for_a_machine_is_a_warning() -> None:
+    text = "defaultPool: t\npools: {t: {onRelease: wipe}}\nnodes: {10.0.0.9: [/data/a]}\n"
+    decision = merge.decide({}, {"disks": {"disks.yaml": text}})
+    said = merge.statuses(decision, expand.expand(decision.inventory, ()))
+    seen = Fleet(metadata=Meta(name="fleet"), status=FleetStatus(inventories=said))
+    (found,) = examine(msgspec.structs.replace(HEALTHY, fleet=seen))
+    assert (found.code, found.severity) == ("InventoryWarning", "warning")
+    assert "TV062" in found.what
+
+
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
     assert examine(HEALTHY) == ()
 
@@ -98,7 +110,19 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
     ("change", "code", "says"),
     [
         ({"fleet": None}, "NoFleet", "nothing comes on offer"),
-        ({"fleet": fleet("disks.yaml:4:3: TV12 x")}, "InventoryRefused", "disks.yaml:4:3"),
+        (
+            {"fleet": fleet("disks.yaml:4:3: TV12 x", accepted="a")},
+            "InventoryRefused",
+            "disks is refused, and what was accepted before is in force: disks.yaml:4:3",
+        ),
+        (
+            {"fleet": fleet("disks.yaml:4:3: TV12 x", accepted="")},
+            "InventoryRefused",
+            "disks is refused, and nothing of it is in force: disks.yaml:4:3",
+        ),
+        ({"fleet": fleet(accepted="a")}, "InventoryRefused", "has not said why"),
+        ({"fleet": fleet("x: TV062 y")}, "InventoryWarning", "disks is in force, but x: TV062 y"),
+        ({"fleet": fleet("x", hash_="", accepted="")}, "InventoryWarning", "x"),
         ({"renewed": ""}, "NoLeader", "no volume-controller leads:"),
         ({"renewed": format_instant(Instant(NOW - 61))}, "NoLeader", "leads since"),
         ({"policies": tuple(map(policy, REST))}, "PolicyMissing", FIRST),
@@ -142,6 +166,7 @@ def test_what_is_wrong_is_told_with_whom_it_hurts_and_the_way_out(
     assert found.code == code
     assert says in found.what
     assert found.way_out
+    assert (found.severity == "warning") is (code in {"InventoryWarning", "VirtualDisks", "Orphan"})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from tests.model.apiserver import ApiServer
 from tests.model.faults import Fault, Faulty, lost
 from tests.unit.test_controller_daemons import volume
 from tidb_volume import names
-from tidb_volume.kube import client, kinds
+from tidb_volume.inventory import merge
+from tidb_volume.kube import client, kinds, transport
 from tidb_volume.kube.events import Recorder
 from tidb_volume.kube.queue import Priority, Queue
 from tidb_volume.life.actions import Plan
@@ -126,6 +127,58 @@ def test_a_term_that_ended_while_it_read_the_inventory_does_not_say_what_the_nex
     with pytest.raises(NotLeading):
         rig.keeper(lambda: not ended).look()
     assert rig.cluster.wanted is None
+
+
+def test_an_inventory_that_became_binary_data_stays_in_force_and_is_said() -> None:
+    rig = Rig()
+    own = rig.keeper()
+    own.look()
+    (wanted,) = rig.cluster.wanted.desired.disks.values()
+    gone = {"data": None, "binaryData": {"disks.yaml": "/w=="}}
+    made = rig.api.merge_patch(kinds.CONFIG_MAP, "disks", gone, NAMESPACE)
+    assert (made.data, made.binary_data) == ({}, {"disks.yaml": ""})
+    rig.cluster.config_maps.put(made)
+    for keeper in (own, rig.keeper()):  # and after a restart
+        keeper.look()
+        assert list(rig.cluster.wanted.desired.disks.values()) == [wanted]
+
+
+def test_a_damaged_copy_is_said_as_what_is_refused() -> None:
+    """Nothing is decided about any disk then, so that it is no mere warning."""
+    rig = Rig()
+    (copy,) = rig.cluster.kept.all()
+    rig.cluster.fleets.put(rig.api.create(kinds.TIDB_VOLUME_FLEET, {"metadata": {"name": names.FLEET}}))
+    damaged = {"data": {merge.KEPT_KEY: "{"}}
+    rig.api.merge_patch(kinds.CONFIG_MAP, copy.metadata.name, damaged, NAMESPACE)
+    with pytest.raises(ValueError, match="broken"):
+        rig.keeper().look()
+    (said,) = rig.cluster.fleet.status.inventories
+    assert (said.name, said.refused, said.accepted) == ("disks", True, "")
+    assert "nothing is done about any disk" in said.errors[0]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_copy_that_somebody_wrote_since_is_neither_changed_nor_deleted_on_what_it_was(gone: bool) -> None:
+    """A leader that does not know yet that it is none any more may write after the next one."""
+    rig = Rig()
+    own = rig.keeper()
+    own.look()
+    (copy,) = rig.cluster.kept.all()
+    theirs = rig.api.merge_patch(
+        kinds.CONFIG_MAP, copy.metadata.name, {"data": {"disks.yaml": "nodes: {}"}}, NAMESPACE
+    )
+    if gone:
+        (declared,) = rig.cluster.config_maps.all()
+        rig.cluster.config_maps.remove(declared)
+    else:
+        rig.add_inventory("disks", f"{INVENTORY}\nnever: [/data/x]")
+    with pytest.raises(transport.ApiError, match=r"(?i)conflict|precondition|modified"):
+        own.look()
+    assert rig.api.get(kinds.CONFIG_MAP, copy.metadata.name, NAMESPACE) == theirs
+    rig.cluster.kept.put(theirs)
+    own.look()
+    left = rig.api.find(kinds.CONFIG_MAP, copy.metadata.name, NAMESPACE)
+    assert left is None if gone else left is not None and "never" in left.data["disks.yaml"]
 
 
 def test_the_first_look_of_a_term_has_every_volume_looked_at_whatever_was_wanted_before() -> None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from tidb_volume import __version__
 from tidb_volume.cli.exits import CliError, Exit
 from tidb_volume.cli.render import FORMATS, Screen, clean, span
 
@@ -110,6 +111,7 @@ def parser(prog: str, words: Sequence[str]) -> argparse.ArgumentParser:
         description="The local disks of a Kubernetes cluster: who has them, and what happens to them.",
         epilog=_EXITS,
     )
+    top.add_argument("--version", action="version", version=f"tidb-volume {__version__}")
     _cluster_options(top, suppress=False)
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND", prog=prog)
     for verb, line in VERBS.items():
@@ -159,9 +161,7 @@ def _cluster_options(one: argparse.ArgumentParser, *, suppress: bool) -> None:
         "--controller-namespace",
         default=default("tidb-volume"),
         metavar="NAMESPACE",
-        help="where the inventory and the volume-controller are (%(default)s)"
-        if not suppress
-        else "see above",
+        help="where the inventory and the volume-controller are (tidb-volume)",
     )
     group.add_argument(
         "--request-timeout",

@@ -49,6 +49,10 @@ class Text(msgspec.Struct, frozen=True):
     """Where the value begins, if it stands in a manifest."""
     lines: tuple[tuple[int, int], ...] = ()
     """For each of its lines: the file's line, and the columns that stand before it. None: all at `origin`."""
+    binary: bool = False
+    """It stands in `binaryData`, where nobody reads it."""
+    manifest: Place | None = None
+    """Where its ConfigMap begins; None: the file is bare."""
 
     def place(self, mark: Mark) -> Place:
         """The file's own place for one in the inventory."""
@@ -89,8 +93,11 @@ class _Node(msgspec.Struct):
     hole: bool = False
 
 
-def read(path: str, text: str) -> Found:
-    """The inventories in one file. Raises Broken for a manifest that cannot be read."""
+def read(path: str, text: str, namespace: str = "tidb-volume") -> Found:
+    """The inventories in one file. Raises Broken for a manifest that cannot be read.
+
+    namespace: the controller's, in which a ConfigMap without one is taken to be.
+    """
     try:
         documents = list(_documents(path, text))
     except Broken:
@@ -104,7 +111,7 @@ def read(path: str, text: str) -> Found:
     notes: list[str] = []
     for document in documents:
         for manifest in _manifests(document):
-            _one(manifest, path, text, texts, notes)
+            _one(manifest, path, text, namespace, texts, notes)
     return Found(tuple(texts), tuple(notes))
 
 
@@ -122,29 +129,46 @@ def _manifests(node: _Node) -> Iterator[_Node]:
         yield node
 
 
-def _one(manifest: _Node, path: str, text: str, texts: list[Text], notes: list[str]) -> None:
+def _one(manifest: _Node, path: str, text: str, namespace: str, texts: list[Text], notes: list[str]) -> None:
     kind, name = _text(manifest, "kind"), _text(manifest, "metadata", "name")
     if kind != "ConfigMap":
         return
-    data = _inside(manifest, "data")
-    files = check.files_of(dict.fromkeys(data.pairs or (), "") if data is not None else {})
-    line = manifest.start.line + 1
+    data, binary = (_pairs(manifest, key) for key in ("data", "binaryData"))
+    files, unread = check.files_among(data), check.files_among(binary)
+    begin = _begin(path, manifest)
+    line = begin.line
     if _text(manifest, "metadata", "labels", names.LABEL_INVENTORY) != "true":
-        if files:
+        if files or unread:
             label = f'{names.LABEL_INVENTORY}: "true"'
             notes.append(
                 f"{path}:{line}: ConfigMap {name} has no label {label}: it is no inventory, not checked"
             )
         return
-    if not files:
+    own = _text(manifest, "metadata", "namespace")
+    if own not in ("", namespace):
+        notes.append(
+            f"{path}:{line}: ConfigMap {name} is in the namespace {own}, and the controller in {namespace}"
+            " (or say --controller-namespace): it is no inventory, not checked"
+        )
+        return
+    if not files and not unread:
         notes.append(f"{path}:{line}: ConfigMap {name} has no key that ends in .yaml")
         return
-    assert data is not None
-    assert data.pairs is not None
     for file in files:
-        value = data.pairs[file]
-        origin = Place(path, value.start.line + 1, value.start.column + 1)
-        texts.append(Text(name, file, value.text, path, origin, _lines(value, text)))
+        value = data[file]
+        lines = _lines(value, text)
+        texts.append(Text(name, file, value.text, path, _begin(path, value), lines, manifest=begin))
+    for file in unread:
+        texts.append(Text(name, file, "", path, _begin(path, binary[file]), binary=True, manifest=begin))
+
+
+def _begin(path: str, value: _Node) -> Place:
+    return Place(path, value.start.line + 1, value.start.column + 1)
+
+
+def _pairs(node: _Node, key: str) -> dict[str, _Node]:
+    found = _inside(node, key)
+    return (found.pairs or {}) if found is not None else {}
 
 
 def _inside(node: _Node, *keys: str) -> _Node | None:

@@ -142,11 +142,10 @@ def _more(count: int, what: str = "") -> list[Line]:
 def _inventories(found: Board, most: int) -> list[Line]:
     lines: list[Line] = []
     for each in found.refused[:most]:
-        refused = each.hash != each.accepted
         if not lines:
             lines += [blank(), heading("Inventory")]
-        word = span("refused", "red") if refused else span("says", "yellow")
-        more = " (what was in force before stays in force)" if refused and each.accepted else ""
+        word = span("refused", "red") if each.refused else span("says", "yellow")
+        more = " (what was in force before stays in force)" if each.refused and each.accepted else ""
         lines.append(line("  ", f"ConfigMap {each.name} ", word, more))
         for error in each.errors[:most]:
             lines += [line("    ", part) for part in error.split("\n")]

@@ -39,7 +39,6 @@ PERSON = (
     "Occupied",
     "NoHostname",
     "HostnameConflict",
-    "NotYetSupported",
     "DroppedReleased",
     "AwaitsApproval",
     "Reserved",

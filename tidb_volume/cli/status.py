@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--phase",
         default="",
-        choices=["", *(phase.value for phase in Phase)],
+        choices=[phase.value for phase in Phase],
         metavar="PHASE",
         help="only disks in this phase: %(choices)s",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tidb_volume.cli import manifests
 from tidb_volume.cli.exits import CliError, Exit
@@ -19,7 +19,8 @@ from tidb_volume.value import Value
 EPILOG = """\
 A FILE is a bare inventory, or manifests with ConfigMaps (several documents, Lists); - is standard input. All
 files are judged together, as the controller judges all inventory ConfigMaps of its namespace: give it all of
-them, or it cannot see pools that another one defines. What depends on the nodes that exist is not looked at.
+them, or it cannot see pools that another one defines. One that names another namespace is no inventory. What
+depends on the nodes that exist is not looked at.
 
 exit codes: 0 nothing found; 1 something at or above --fail-on; 2 wrong usage; 3 a file is not there
 
@@ -68,7 +69,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, screen: Screen) -> Exit:
     """Print every finding."""
-    found = {path: _found(path, _content(path)) for path in dict.fromkeys(options.files)}
+    paths, namespace = dict.fromkeys(options.files), options.controller_namespace
+    found = {path: _found(path, _content(path), namespace) for path in paths}
     for each in found.values():
         for note in each[0].notes:
             screen.warn(note)
@@ -111,10 +113,10 @@ def _content(path: str) -> bytes:
         raise CliError(f"{path}: {error.strerror}", code=Exit.USAGE) from error
 
 
-def _found(path: str, content: bytes) -> tuple[Found, list[Finding]]:
+def _found(path: str, content: bytes, namespace: str) -> tuple[Found, list[Finding]]:
     shown = STDIN if path == "-" else path
     try:
-        return manifests.read(shown, content.decode("utf-8")), []
+        return manifests.read(shown, content.decode("utf-8"), namespace), []
     except UnicodeDecodeError as error:
         problem = codes.NOT_TEXT.at(Mark(file=shown, line=1, column=1), problem=str(error))
         return Found(), [_finding(problem, Place(shown, 1, 1), {})]
@@ -125,22 +127,53 @@ def _found(path: str, content: bytes) -> tuple[Found, list[Finding]]:
 
 def judge(found: Sequence[Found], already: Sequence[Finding] = ()) -> Report:
     """Judge inventories together, as the controller would with none of them in force; pure."""
-    texts = {(text.config_map, text.file): text for each in found for text in each.texts}
+    findings, texts = list(already), _one_of_each(found)
+    findings += _twice(found)
     seen: dict[str, dict[str, str]] = {}
+    binary: dict[str, list[str]] = {}
     for (config_map, file), text in texts.items():
-        seen.setdefault(config_map, {})[file] = text.text
-    decision = merge.decide({}, seen)
-    findings = list(already)
+        files = seen.setdefault(config_map, {})
+        if text.binary:
+            binary.setdefault(config_map, []).append(file)
+        else:
+            files[file] = text.text
+    decision = merge.decide({}, seen, binary)
     for problems in (*decision.refused.values(), *decision.warnings.values()):
         for problem in problems:
             findings.append(_finding(problem, _place(problem.mark, texts), texts))
     findings.sort(key=lambda each: (each.path, each.line, each.column, each.code, each.what))
     disks = sum(len(accepted.content.listed) for accepted in decision.in_force.values())
     broken = {each.path for each in already}
-    return Report(findings=tuple(findings), files=len(texts) + len(broken), disks=disks)
+    count = sum(len(each.texts) for each in found) + len(broken)
+    return Report(findings=tuple(findings), files=count, disks=disks)
 
 
 Texts = Mapping[tuple[str, str], Text]
+
+
+def _first(found: Sequence[Found]) -> dict[str, Place | None]:
+    """By the name of each ConfigMap where it stands first."""
+    first: dict[str, Place | None] = {}
+    for text in (text for each in found for text in each.texts):
+        first.setdefault(text.config_map, text.manifest)
+    return first
+
+
+def _one_of_each(found: Sequence[Found]) -> Texts:
+    """By ConfigMap and file: the texts, of two ConfigMaps of one name those of the first alone."""
+    first = _first(found)
+    texts = (text for each in found for text in each.texts)
+    return {(text.config_map, text.file): text for text in texts if text.manifest == first[text.config_map]}
+
+
+def _twice(found: Sequence[Found]) -> Iterator[Finding]:
+    """That only one of two ConfigMaps of one name will be there."""
+    first = _first(found)
+    told = {text.manifest: text.config_map for each in found for text in each.texts}
+    for place, name in told.items():
+        if place is not None and place != first[name]:
+            problem = codes.SAME_CONFIG_MAP.at(Mark(config_map=name), name=name, first=str(first[name]))
+            yield _finding(problem, place, {})
 
 
 def _place(mark: Mark, texts: Texts) -> Place:

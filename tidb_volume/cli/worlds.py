@@ -31,8 +31,11 @@ def desired(api: Reader, nodes: Sequence[Node]) -> Desired | None:
     return expand.expand(merge.decide(*found).inventory, nodes)
 
 
-def _config_maps(api: Reader) -> tuple[dict[str, merge.Accepted], dict[str, dict[str, str]]]:
-    """What the controller's copies say is in force, and what the ConfigMaps say now."""
+def _config_maps(
+    api: Reader,
+) -> tuple[dict[str, merge.Accepted], dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    """What the controller's copies say is in force, what the ConfigMaps say now, and what of them is no
+    text."""
     declared, _ = api.api.list(kinds.CONFIG_MAP, api.namespace, labels=f"{names.LABEL_INVENTORY}=true")
     kept, _ = api.api.list(kinds.CONFIG_MAP, api.namespace, labels=f"{names.LABEL_LAST_GOOD}=true")
     in_force = {}
@@ -40,7 +43,8 @@ def _config_maps(api: Reader) -> tuple[dict[str, merge.Accepted], dict[str, dict
         name = copy.metadata.annotations.get(names.LABEL_INVENTORY, "")
         if name:
             in_force[name] = merge.load(name, copy.data)
-    return in_force, {each.metadata.name: dict(each.data) for each in declared}
+    seen = {each.metadata.name: each.data for each in declared}
+    return in_force, seen, {each.metadata.name: each.binary_data for each in declared}
 
 
 def gather(api: Reader, volumes: Iterable[Volume], pvs: Iterable[Pv]) -> dict[str, World]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
 import msgspec
@@ -41,8 +41,16 @@ def files_of(data: Mapping[str, str]) -> dict[str, str]:
     return {file: data[file] for file in sorted(data) if file.lower().endswith((".yaml", ".yml"))}
 
 
-def check(name: str, data: Mapping[str, str]) -> tuple[Content, list[Problem]]:
+def files_among(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of a ConfigMap's names, of `data` or of `binaryData`, that are meant as inventory files."""
+    return tuple(files_of(dict.fromkeys(names, "")))
+
+
+def check(name: str, data: Mapping[str, str], binary: Iterable[str] = ()) -> tuple[Content, list[Problem]]:
     """What the ConfigMap `name` says, and everything that is wrong with it, in the order of the text.
+
+    binary: the names of its `binaryData`. A file among them is refused, since one that was passed over would
+    take all its disks out of the inventory.
 
     Where something is wrong the content is what could be understood; `merge` puts none such in force anew.
     """
@@ -52,13 +60,16 @@ def check(name: str, data: Mapping[str, str]) -> tuple[Content, list[Problem]]:
     if size > LIMIT_BYTES:
         mark = Mark(config_map=name)
         problem = codes.TOO_LARGE.at(mark, size=f"{size} bytes", limit=f"{LIMIT_BYTES} bytes in a ConfigMap")
-        return Content(name=name), [problem]
+        return Content(name=name, cut=True), [problem]
     try:
+        for file in files_among(binary):
+            checking.cut = True
+            checking.problems.append(codes.BINARY.at(Mark(config_map=name, file=file), file=file))
         for file, text in files.items():
             checking.file(file, text)
         checking.count()
     except codes.EnoughError:
-        pass
+        checking.cut = True
     return checking.content(), list(checking.problems.told(name))
 
 
@@ -77,6 +88,9 @@ class _Checking:
         self.files: list[str] = []
         self.listed: dict[tuple[str, str], Entry] = {}
         self.uses: dict[tuple[str, Kind], Use] = {}
+        self.left_out: list[Use] = []
+        self.unread: set[str] = set()
+        self.cut = False
         self.group_disks = 0
         self.named = 0
 
@@ -100,6 +114,9 @@ class _Checking:
             files=tuple(self.files),
             listed=self.listed,
             uses=tuple(self.uses.values()),
+            left_out=tuple(self.left_out),
+            unread=frozenset(self.unread),
+            cut=self.cut,
         )
 
     def _count(self, count: int, limit: int, what: str, hint: str) -> None:
@@ -115,14 +132,18 @@ class _Checking:
         if not file.endswith(".yaml"):
             wanted = file[: file.rindex(".")] + ".yaml"
             mark = Mark(config_map=self.name, file=file)
+            self.cut = True
             self.problems.append(codes.FILE_NAME.at(mark, file=file, wanted=wanted))
             return
         tree, problems = read(text, self.name, file)
+        before = len(self.problems)
         self.problems.extend(problems)
         self.problems.more |= problems.more
         if tree is None:
+            self.cut |= bool(problems)
             return
         found = take.known(tree, "an inventory", TOP, "nodes: {node-7: [/data/nvme0]}", self.problems)
+        self.cut |= len(self.problems) > before
         if found:
             self.files.append(file)
         if "never" in found:
@@ -153,6 +174,7 @@ class _Checking:
     def _default(self, tree: Tree) -> None:
         pool = take.text(tree, "defaultPool", "defaultPool: tikv", self.problems)
         if pool is None:
+            self.cut = True
             return
         if self.default_pool and self.default_pool != pool:
             self.problems.append(
@@ -164,12 +186,18 @@ class _Checking:
         self.default_pool, self.default_mark = pool, tree.mark
 
     def _pools(self, tree: Tree) -> None:
-        for name, value in take.pairs(tree, "pools", "pools: {tikv: {onRelease: wipe}}", self.problems):
+        before = len(self.problems)
+        found = take.pairs(tree, "pools", "pools: {tikv: {onRelease: wipe}}", self.problems)
+        self.cut |= len(self.problems) > before
+        for name, value in found:
+            before = len(self.problems)
             pool = settings.read_pool(name, value, self.problems)
+            if any(each.code != codes.NOT_YET.id for each in self.problems[before:]):
+                self.unread.add(name.text)
             if pool is None:
                 continue
             first = self.pools.setdefault(name.text, pool)
-            if first.settings != pool.settings:
+            if first.settings != pool.settings and name.text not in self.unread:
                 told = settings.difference(pool.settings, first.settings)
                 self.problems.append(
                     codes.POOL_DIFFERS.at(pool.mark, pool=name.text, first=str(first.mark), settings=told)
@@ -279,24 +307,33 @@ class _Checking:
             key: take.text(value, f"{whose}: {key}", f"{key}: {_EXAMPLES[key]}", self.problems)
             for key, (_, value) in found.items()
         }
-        if None in said.values():
-            return ()
-        told = cast(dict[str, str], said)
-        if ("path" in told) == ("device" in told):
-            problem = "both a path and a device" if "path" in told else "neither a path nor a device"
-            self.problems.append(codes.PATH_OR_DEVICE.at(tree.mark, whose=whose, problem=problem))
-            return ()
+        told = {key: value for key, value in said.items() if value is not None}
         for key, allowed in _WORDS.items():
-            if (
-                key in found
-                and settings.one_of(found[key][1], f"{whose}: {key}", allowed, self.problems) is None
-            ):
-                return ()
+            if key in told and not settings.one_of(found[key][1], f"{whose}: {key}", allowed, self.problems):
+                del told[key]
         for key in ("mountBy", "volumeMode"):
             if key in told:
                 mark = found[key][1].mark
                 self.problems.extend(settings.not_yet(key, told[key], f"{whose}: {key}", mark))
-        entry = Entry(
+        if ("path" in found) == ("device" in found):
+            problem = "both a path and a device" if "path" in found else "neither a path nor a device"
+            self.problems.append(codes.PATH_OR_DEVICE.at(tree.mark, whose=whose, problem=problem))
+        elif "path" not in told and "device" not in told:
+            pass  # what it is was said to be no string
+        else:
+            entry = self._told(found, told)
+            together = self._together(entry, found, whose)
+            spread = self._spread(entry, whose)
+            if together and spread and len(told) == len(found):
+                return spread
+        if "pool" in told:
+            at = Entry(source=Source(path=told.get("path", told.get("device", ""))), mark=tree.mark)
+            self.left_out.append(Use(pool=told["pool"], entry=at, whose=whose))
+        return ()
+
+    def _told(self, found: Mapping[str, tuple[Scalar, Tree]], told: Mapping[str, str]) -> Entry:
+        """An entry as it is told, with the defaults of what is not told or was refused."""
+        return Entry(
             source=Source(
                 path=told.get("path", ""), device=told.get("device", ""), serial=told.get("serial", "")
             ),
@@ -306,12 +343,10 @@ class _Checking:
             fs_type=told.get("fsType", ""),
             mount_by=told.get("mountBy", "daemon"),
         )
-        if not self._together(entry, told, whose):
-            return ()
-        return self._spread(entry, whose)
 
-    def _together(self, entry: Entry, told: Mapping[str, str], whose: str) -> bool:
-        """Whether an entry's settings may stand beside each other."""
+    def _together(self, entry: Entry, told: Collection[str], whose: str) -> bool:
+        """Whether the settings that an entry tells may stand beside each other."""
+        sound = True
         for holds, problem, hint in (
             (
                 entry.kind is Kind.PATH and entry.volume_mode == "Block",
@@ -349,8 +384,8 @@ class _Checking:
                 self.problems.append(
                     codes.TOGETHER.at(entry.mark, whose=whose, disk=disk, problem=problem, hint=hint)
                 )
-                return False
-        return True
+                sound = False
+        return sound
 
     def _spread(self, entry: Entry, whose: str) -> tuple[Entry, ...]:
         """The entries that an entry with ranges stands for; the first trouble stands for all of them."""
@@ -368,7 +403,7 @@ class _Checking:
             self.problems.append(
                 codes.TOGETHER.at(entry.mark, whose=whose, disk=written, problem=problem, hint=hint)
             )
-            return ()
+        sound = not problem
         found = []
         for name in spread:
             source = Source(path=name) if entry.source.path else Source(device=name, serial=serial)
@@ -378,7 +413,7 @@ class _Checking:
                 self.problems.append(code.at(entry.mark, whose=whose, disk=name, **fields))
                 return ()
             found.append(entry if source == entry.source else msgspec.structs.replace(entry, source=source))
-        return tuple(found)
+        return tuple(found) if sound else ()
 
 
 _EXAMPLES = {

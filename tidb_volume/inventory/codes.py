@@ -171,6 +171,12 @@ WRONG_TYPE = _code(8, "wrong type", "{what} must be {wanted}, not {got}", "write
 UNKNOWN_KEY = _code(9, "unknown key", "{what} has no key {key}", "{hint}")
 FILE_NAME = _code(10, "file name", "{file} would be overlooked: files end in .yaml", "name the key {wanted}")
 EMPTY = _code(11, "nothing written", "{what} is empty", "write a value, or remove the line")
+BINARY = _code(
+    22,
+    "not text, in binaryData",
+    "{file} is in binaryData, where kubectl puts a file that is not UTF-8, and cannot be read there",
+    "save it as UTF-8 and apply it again; iconv -f UTF-8 FILE says where it is not",
+)
 
 # --- nodes and disks ------------------------------------------------------------------------------
 
@@ -359,6 +365,12 @@ FORBIDDEN = _code(
     "{whose}: {disk} is listed, but never: {glob} at {first} forbids it; it is not used",
     "remove one of the two",
     Severity.WARNING,
+)
+SAME_CONFIG_MAP = _code(
+    57,
+    "two ConfigMaps of one name",
+    "ConfigMap {name} is here twice, first at {first}: the one that is applied last takes the other's place",
+    "give one of them another name, or put their files into one ConfigMap",
 )
 
 # --- what depends on the nodes that exist ---------------------------------------------------------

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
@@ -87,34 +88,42 @@ class Decision(Value):
     """The hash of each text as seen, refused or not."""
 
 
-def text_hash(data: Mapping[str, str]) -> str:
-    """A digest of a ConfigMap's inventory files; other keys do not count."""
-    digest = hashlib.sha256(msgspec.json.encode(list(check.files_of(data).items())))
-    return digest.hexdigest()[:16]
+def text_hash(data: Mapping[str, str], binary: Iterable[str] = ()) -> str:
+    """A digest of a ConfigMap's inventory files; other keys do not count. Of those that are no text
+    (`binary`) it has the names alone, which is enough: with one of them nothing is ever accepted."""
+    files = [*check.files_of(data).items(), *((file,) for file in check.files_among(binary))]
+    return hashlib.sha256(msgspec.json.encode(files)).hexdigest()[:16]
 
 
-def decide(in_force: Mapping[str, Accepted], seen: Mapping[str, Mapping[str, str]]) -> Decision:
+def decide(
+    in_force: Mapping[str, Accepted],
+    seen: Mapping[str, Mapping[str, str]],
+    binary: Mapping[str, Iterable[str]] | None = None,
+) -> Decision:
     """What is in force next.
 
     `in_force`: by name, from the last decision or from `load`. `seen`: the `data` of every inventory
-    ConfigMap that exists now; it must be complete, since one that is not in it counts as deleted. The same
-    input gives the same decision; a decision fed back with the same `seen` changes nothing.
+    ConfigMap that exists now; it must be complete, since one that is not in it counts as deleted. `binary`:
+    the names in the `binaryData` of each. The same input gives the same decision; a decision fed back with
+    the same `seen` changes nothing.
     """
-    hashes = {name: text_hash(data) for name, data in seen.items()}
+    unread = {name: check.files_among((binary or {}).get(name, ())) for name in seen}
+    hashes = {name: text_hash(data, unread[name]) for name, data in seen.items()}
     standing = {name: old for name, old in in_force.items() if name in seen}
     refused: dict[str, tuple[Problem, ...]] = {}
     candidates: dict[str, Accepted] = {}
+    broken: dict[str, Content] = {}
     for name in seen:
         old = standing.get(name)
         if old is not None and old.hash == hashes[name]:
             if old.problems:
                 refused[name] = old.problems
             continue
-        content, problems = check.check(name, seen[name])
+        content, problems = check.check(name, seen[name], unread[name])
         errors = tuple(problem for problem in problems if problem.severity is Severity.ERROR)
         errors = errors or _too_many_globs(in_force.get(name), content)
         if errors:
-            refused[name] = errors
+            refused[name], broken[name] = errors, content
         else:
             candidates[name] = Accepted(
                 name=name, hash=hashes[name], data=check.files_of(seen[name]), content=content
@@ -123,6 +132,9 @@ def decide(in_force: Mapping[str, Accepted], seen: Mapping[str, Mapping[str, str
     heirloom = _kept_pools(in_force, seen.keys() - emptied)
     accepted, contradicting = _admit(standing, candidates, heirloom)
     refused |= contradicting
+    for name, content in broken.items():
+        beside = [now.content for other, now in sorted(accepted.items()) if other != name]
+        refused[name] = _with_contradictions(content, beside, heirloom, refused[name])
     following = _keep(in_force, accepted, heirloom)
     inventory = _inventory(following)
     changed = tuple(name for name, now in following.items() if _stored(now) != _stored(in_force.get(name)))
@@ -198,6 +210,20 @@ def statuses(decision: Decision, desired: expand.Desired) -> tuple[InventoryStat
     return tuple(found)
 
 
+def counts(decision: Decision, desired: expand.Desired) -> dict[str, dict[Severity, int]]:
+    """How much of which severity is said of each ConfigMap, of one that has nothing against it too."""
+    of_nodes = Counter(wait.mark.config_map for wait in desired.waiting)
+    of_nodes.update(disk.mark.config_map for disk in desired.disks.values() if disk.conflict)
+    return {
+        name: {
+            Severity.ERROR: len(decision.refused.get(name, ())),
+            Severity.WARNING: len(decision.warnings.get(name, ())),
+            Severity.CONFLICT: of_nodes[name],
+        }
+        for name in sorted({*decision.in_force, *decision.hashes})
+    }
+
+
 # --- which of the newcomers are accepted ---------------------------------------------------------
 
 
@@ -226,36 +252,52 @@ def _admit(
 
 def _contradictions(name: str, trial: Mapping[str, Accepted], heirloom: Heirloom) -> tuple[Problem, ...]:
     """Why one ConfigMap cannot stand beside the others."""
-    mine = trial[name].content
     others = [trial[other].content for other in sorted(trial) if other != name]
+    return _with_contradictions(trial[name].content, others, heirloom)
+
+
+def _with_contradictions(
+    mine: Content, others: Sequence[Content], heirloom: Heirloom, known: tuple[Problem, ...] = ()
+) -> tuple[Problem, ...]:
+    """Why a content cannot stand beside the others, with what is known to be wrong with it by itself.
+
+    Of a text with errors too, so that whoever mends it is told all at once; what depends on the parts that
+    could not be read is left out.
+    """
     notes = codes.Notes()
     with contextlib.suppress(codes.EnoughError):
-        notes.extend(_all_contradictions(mine, others, heirloom))
-    return notes.told(name)
+        notes.extend(known)
+        notes.extend(_all_contradictions(mine, others, heirloom, broken=bool(known)))
+    return notes.told(mine.name)
 
 
-def _all_contradictions(mine: Content, others: Sequence[Content], heirloom: Heirloom) -> Iterable[Problem]:
+def _all_contradictions(
+    mine: Content, others: Sequence[Content], heirloom: Heirloom, *, broken: bool
+) -> Iterable[Problem]:
     for other in others:
         yield from _against(mine, other)
     pools, default = _pools([mine, *others], heirloom)
     sound = not mine.default_pool or mine.default_pool in pools
-    if not sound:
+    if not sound and not mine.cut and mine.default_pool not in mine.unread:
         known = ", ".join(sorted(pools)) or "none yet"
         mark = mine.default_mark
         yield codes.UNKNOWN_POOL.at(mark, whose="defaultPool", pool=mine.default_pool, known=known)
     for use in mine.uses:
         if use.pool or sound:
             yield from _own_use(mine, use, pools, default)
+    for use in mine.left_out:
+        if use.pool not in pools:
+            yield from _own_use(mine, use, pools, default)
     for other in others:
         for use in other.uses:
             if use.pool or sound:
-                yield from _foreign_use(mine, use, pools, default)
+                yield from _foreign_use(mine, use, pools, default, broken=broken)
 
 
 def _against(mine: Content, other: Content) -> Iterable[Problem]:
     for pool_name in mine.pools.keys() & other.pools.keys():
         pool, theirs = mine.pools[pool_name], other.pools[pool_name]
-        if pool.settings != theirs.settings:
+        if pool.settings != theirs.settings and pool_name not in mine.unread:
             yield codes.POOL_DIFFERS.at(
                 pool.mark,
                 pool=pool_name,
@@ -276,6 +318,8 @@ def _own_use(mine: Content, use: Use, pools: Mapping[str, Pool], default: str) -
     more = f" and {use.more} more" if use.more else ""
     disk = f"{use.entry.source}{more}"
     pool = pools.get(use.pool or default)
+    if (use.pool or default) in mine.unread or (mine.cut and pool is None):
+        return
     if not use.pool and not default:
         yield codes.NO_POOL.at(use.entry.mark, whose=use.whose, disk=disk)
     elif pool is None:
@@ -287,10 +331,15 @@ def _own_use(mine: Content, use: Use, pools: Mapping[str, Pool], default: str) -
         yield from settings.misfits(pool, use, None if pool.mark.config_map == mine.name else use.entry.mark)
 
 
-def _foreign_use(mine: Content, use: Use, pools: Mapping[str, Pool], default: str) -> Iterable[Problem]:
-    """Another ConfigMap's disks, where my pools are what they stand on."""
+def _foreign_use(
+    mine: Content, use: Use, pools: Mapping[str, Pool], default: str, *, broken: bool
+) -> Iterable[Problem]:
+    """Another ConfigMap's disks, where my pools are what they stand on. broken: mine has an error, and what
+    is not understood of it ends nobody's pool."""
     pool_name = use.pool or default
     user = f"{use.whose}: {use.entry.source} ({use.entry.mark})"
+    if pool_name in mine.unread or (broken and pool_name not in pools):
+        return
     if not pool_name:
         yield codes.POOL_USED.at(Mark(config_map=mine.name), what="the defaultPool", user=user)
     elif pool_name not in pools:

@@ -143,6 +143,12 @@ class Content(Value):
     listed: dict[tuple[str, str], Entry] = msgspec.field(default_factory=dict)
     """Every disk by (node key or selector, path or device)."""
     uses: tuple[Use, ...] = ()
+    left_out: tuple[Use, ...] = ()
+    """Entries with an error, of which only the pool's name is looked at."""
+    unread: frozenset[str] = frozenset()
+    """Pools with an error: nothing is said of who uses them."""
+    cut: bool = False
+    """Not all of the text was understood: what seems to be missing may stand there."""
 
 
 class Inventory(Value):

@@ -189,9 +189,9 @@ def not_yet(key: str, value: str, what: str, mark: Mark) -> list[Problem]:
 def read_pool(name: Scalar, tree: Tree, problems: list[Problem]) -> Pool | None:
     """One pool with its defaults filled in; None where it does not say what must be said."""
     what = f"pool {name.text}"
-    if not is_name(name.text):
+    named = is_name(name.text)
+    if not named:
         problems.append(codes.POOL_NAME.at(name.mark, pool=name.text))
-        return None
     found = take.known(tree, what, [setting.key for setting in SETTINGS], "tikv: {onRelease: wipe}", problems)
     values: dict[str, object] = {}
     marks: dict[str, Mark] = {}
@@ -206,6 +206,8 @@ def read_pool(name: Scalar, tree: Tree, problems: list[Problem]) -> Pool | None:
     if on_release is None:
         if "onRelease" not in found:
             problems.append(codes.NO_ON_RELEASE.at(name.mark, pool=name.text))
+        return None
+    if not named:
         return None
     settings = PoolSettings(name=name.text, on_release=cast(OnRelease, on_release), **values)  # type: ignore[arg-type]
     return Pool(settings=settings, mark=name.mark, marks=marks)

@@ -134,10 +134,11 @@ class Reflector(Generic[T]):
                 raise _Lost("a list's next page had expired; asking for all in one") from error
             raise
         self._paged = True
+        place = _number(version)
         # By now the versions may have caught up, and the list need not show it any more.
-        self.store.replace(items, int(version), mark, set_back=self._set_back)
+        self.store.replace(items, place, mark, set_back=self._set_back)
         self._set_back = False
-        self._place = int(version)
+        self._place = place
         self._doubtful = False
         self._heard()
 
@@ -172,7 +173,7 @@ class Reflector(Generic[T]):
         self._heard()
         if seen.type == "ACCEPTED":
             return
-        version = int(seen.resource_version)
+        version = _number(seen.resource_version)
         if self._place is not None and version < self._place:
             raise _Lost(f"versions ran backwards, from {self._place} to {version}", set_back=True)
         if seen.object is None:
@@ -186,7 +187,7 @@ class Reflector(Generic[T]):
 
     def _check_place(self, place: int) -> None:
         page = next(self._pages(1))
-        if int(page.resource_version) < place:
+        if _number(page.resource_version) < place:
             raise _Lost(f"the server is at {page.resource_version}, behind our {place}", set_back=True)
         self._doubtful = False
 
@@ -208,3 +209,11 @@ class Reflector(Generic[T]):
             _log.warning("cannot list or watch", extra={"fields": fields})
         self._trouble = str(error)
         return pause
+
+
+def _number(version: str) -> int:
+    """A resourceVersion as one that can be compared. Raises Undecodable for an answer without, which is one
+    that cannot be read and no more: a thread that ended over it would never hear of anything again."""
+    if not (version.isascii() and version.isdecimal()):
+        raise codec.Undecodable(f"an answer has the resourceVersion {version!r}, which is no number")
+    return int(version)

@@ -28,6 +28,19 @@ def test_it_calls_itself_as_it_was_called(called: str, prog: str) -> None:
     assert program(called) == prog
 
 
+def test_its_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"], screen=screen(), called="tidb-volume") == Exit.OK
+    setup = (Path(__file__).parents[3] / "setup.cfg").read_text()
+    assert f"\nversion = {capsys.readouterr().out.removeprefix('tidb-volume ')}" in setup
+
+
+def test_help_names_phases_and_refers_to_nothing_above(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["status", "--help"], screen=screen(), called="tidb-volume")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "in this phase: Pending, Available" in told
+    assert "see above" not in told
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_usage_of_each_verb_begins_with_the_plugins_name(
     verb: str, capsys: pytest.CaptureFixture[str]

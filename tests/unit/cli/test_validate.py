@@ -101,6 +101,60 @@ def test_a_config_map_without_the_label_is_passed_over_and_said() -> None:
     assert "ConfigMap storage has no label" in found.notes[0]
 
 
+def test_a_file_in_binary_data_is_a_finding_at_its_place() -> None:
+    assert places("x.yaml", f"{HEAD}binaryData:\n  disks.yaml: /w==\n  logo.png: /w==\n") == ["5:15 TV022"]
+    both = f"{HEAD}data:\n  disks.yaml: |\n{indented(GOOD, 4)}binaryData: {{b.yml: /w==}}\n"
+    assert places("x.yaml", both) == ["10:21 TV022"]
+
+
+def manifest(name: str, text: str, namespace: str = "") -> str:
+    meta = f'{{name: {name}, labels: {{tidbvolume.io/inventory: "true"}}, namespace: "{namespace}"}}'
+    data = f"{{disks.yaml: {json.dumps(text)}}}"
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {meta}\ndata: {data}\n"
+
+
+@pytest.mark.parametrize("second", ["", "tidb-volume"])
+def test_two_config_maps_of_one_name_are_a_finding_whose_first_is_judged(second: str) -> None:
+    """Of the two only the one that is applied last will be there, and none may be judged sound unseen."""
+    other = "nodes: {n2: [data/c]}"
+    found = [
+        manifests.read("x.yaml", manifest("a", BAD) + "---\n" + manifest("a", other, second)),
+        manifests.read("y.yaml", manifest("b", "never: [/data/z]") + "---\n" + manifest("a", other)),
+    ]
+    report = validate.judge(found)
+    told = [(each.path, each.line, each.code, each.severity) for each in report.findings]
+    assert told == [
+        ("x.yaml", 4, "TV015", "error"),
+        ("x.yaml", 6, "TV057", "error"),
+        ("y.yaml", 6, "TV057", "error"),
+    ]
+    assert "first at x.yaml:1" in report.findings[1].what
+    assert report.files == 4
+
+
+def test_files_of_one_config_map_are_no_finding() -> None:
+    text = f"{HEAD}data: {{a.yaml: {json.dumps(GOOD)}, b.yaml: 'nodes: {{n2: [/data/c]}}'}}\n"
+    assert validate.judge([manifests.read("x.yaml", text)]).findings == ()
+
+
+def test_a_config_map_of_another_namespace_is_passed_over_and_said(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(f"---\n{manifest('a', GOOD, 'tidb-volume')}---\n{manifest('a', BAD, 'db')}")
+    seen = screen()
+    assert main(["validate", str(file)], screen=seen, called="tidb-volume") == Exit.OK
+    said = seen.err.getvalue()  # type: ignore[attr-defined]
+    assert f"{file}:7: ConfigMap a is in the namespace db, and the controller in tidb-volume" in said
+    there = ["validate", "--controller-namespace", "db", str(file)]
+    assert main(there, screen=screen(), called="tidb-volume") == Exit.ERROR
+
+
+def test_a_config_map_without_the_label_is_passed_over_whatever_it_holds() -> None:
+    for data in ("binaryData: {a.yaml: /w==}", "data: {a.yaml: x}"):
+        found = manifests.read("x.yaml", f"{HEAD}{data}\n".replace('"true"', '"no"'))
+        assert found.texts == ()
+        assert "no label" in found.notes[0]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 from disk_daemon.loop import READ, Loop
@@ -54,3 +55,37 @@ def test_what_is_removed_by_who_is_called_before_it_is_not_called() -> None:
     loop.add(second, READ, lambda: told.append("second"))
     loop.run(lambda: NEVER, lambda: None)
     assert told == ["first"]
+
+
+def test_it_says_for_how_long_it_has_been_in_one_turn_and_nothing_while_it_waits() -> None:
+    now = 100.0
+    loop = Loop(lambda: now)
+    told: list[float] = []
+    waiting: list[float] = []
+
+    def slow() -> None:
+        nonlocal now
+        told.append(loop.busy_s())
+        now += 130
+        told.append(loop.busy_s())
+
+    def looks() -> None:
+        deadline = time.monotonic() + 5
+        while not waiting and time.monotonic() < deadline:
+            if loop.busy_s() == 0.0:
+                waiting.append(now)
+                loop.stop()
+
+    def ended() -> None:
+        slow()
+        threading.Thread(target=looks).start()
+
+    due = [now, NEVER, NEVER, NEVER, NEVER]
+    loop.call(ended)
+    loop.run(lambda: due.pop(0), slow)
+    assert told == [0.0, 130.0, 0.0, 130.0]
+    assert waiting == [360.0]
+
+
+def test_a_loop_that_has_not_begun_is_not_busy() -> None:
+    assert Loop(time.monotonic).busy_s() == 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tidb_volume.inventory import expand, merge
 from tidb_volume.inventory.codes import Problem
@@ -22,16 +22,19 @@ def node(name: str, ip: str = "", hostname: str = "", **labels: str) -> Node:
 
 
 def decide(
-    *rounds: Mapping[str, Mapping[str, str] | str], start: Mapping[str, merge.Accepted] | None = None
+    *rounds: Mapping[str, Mapping[str, str] | str],
+    start: Mapping[str, merge.Accepted] | None = None,
+    binary: Mapping[str, Sequence[str]] | None = None,
 ) -> merge.Decision:
     """The last of several decisions, each on what the one before left in force.
 
-    A ConfigMap given as a string has it as its one file, `disks.yaml`.
+    A ConfigMap given as a string has it as its one file, `disks.yaml`. binary: what the last one has in its
+    `binaryData` by then.
     """
     decision = merge.Decision(in_force=dict(start or {}), inventory=Inventory())
-    for seen in rounds:
+    for number, seen in enumerate(rounds, 1):
         files = {name: {"disks.yaml": data} if isinstance(data, str) else data for name, data in seen.items()}
-        decision = merge.decide(decision.in_force, files)
+        decision = merge.decide(decision.in_force, files, binary if number == len(rounds) else None)
     return decision
 
 

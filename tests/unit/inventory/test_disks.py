@@ -260,6 +260,7 @@ def test_all_errors_of_an_edit_are_told_at_once_in_the_order_of_the_text() -> No
         ("TV017", 5),
         ("TV019", 5),
         ("TV013", 6),
+        ("TV030", 6),
     ]
 
 

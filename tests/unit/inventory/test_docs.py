@@ -13,6 +13,7 @@ import yaml
 
 from tests.unit.inventory.build import accepted, decide, node
 from tidb_volume import names
+from tidb_volume.cli import manifests, validate
 from tidb_volume.inventory import expand, settings
 from tidb_volume.inventory.check import ENTRY, TOP
 from tidb_volume.inventory.reference import filled
@@ -52,6 +53,12 @@ def test_every_example_config_map_is_accepted_and_lists_what_it_says(path: Path)
     found = expand.expand(decision.inventory, MACHINES)
     assert [disk.conflict for disk in found.disks.values() if disk.conflict] == []
     assert len(found.disks) == YIELDS[path.stem]
+
+
+def test_all_examples_are_sound_together_as_validates_help_says_them() -> None:
+    found = [manifests.read(path.name, path.read_text()) for path in EXAMPLES]
+    report = validate.judge(found)
+    assert (report.findings, len(found)) == ((), len(YIELDS))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,32 @@ def test_a_broken_edit_changes_nothing_and_holds_up_nobody_else() -> None:
     assert decision.hashes["a"] != decision.in_force["a"].hash
 
 
+@pytest.mark.parametrize("left", [{}, {"disks.yaml": A}, {"disks.yaml": ""}, {"README": "x"}])
+def test_a_file_that_became_binary_data_refuses_the_edit_and_empties_nothing(left: dict[str, str]) -> None:
+    """kubectl puts a file there by itself, once one of its bytes is no UTF-8."""
+    before = {"a": {"disks.yaml": A}, "b": B}
+    for files in (["disks.yaml"], ["more.yml"]):
+        decision = decide(before, {"a": left, "b": B}, binary={"a": files})
+        (problem,) = decision.refused["a"]
+        assert (problem.code, problem.mark) == ("TV022", Mark(config_map="a", file=files[0]))
+        assert files[0] in problem.what
+        assert "iconv" in problem.way_out
+        assert disks(decision) == ["/data/a", "/data/b"]
+        assert decision.changed == decision.removed == ()
+        assert decision.hashes["a"] != decision.in_force["a"].hash
+        assert decide(before, start=decision.in_force).refused == {}
+
+
+def test_binary_data_of_other_names_is_nobodys() -> None:
+    decision = decide({"a": A}, binary={"a": ["logo.png", "yaml"]})
+    assert decision.refused == {}
+    assert decision.hashes == {"a": merge.text_hash({"disks.yaml": A})}
+
+
+def test_what_is_wrong_with_the_other_files_is_told_beside_the_binary_one() -> None:
+    assert told(decide({"a": BROKEN}, binary={"a": ["x.yaml"]})) == {"a": ["TV015", "TV022"]}
+
+
 def test_a_config_map_that_was_never_sound_has_nothing_in_force() -> None:
     decision = decide({"a": A, "b": BROKEN})
     assert "b" not in decision.in_force

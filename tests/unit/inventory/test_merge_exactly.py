@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.inventory.build import POOLS, decide
+from tests.unit.inventory.build import POOLS, decide, node
 from tidb_volume.inventory import check, expand, merge
 from tidb_volume.inventory.codes import GLOB, Problem, Severity
 from tidb_volume.inventory.marks import Mark
@@ -146,8 +146,8 @@ def test_a_warning_alone_refuses_nothing_and_is_no_error_of_what_is_loaded(
 ) -> None:
     judged = check.check
 
-    def warned(name: str, data: Mapping[str, str]) -> Any:
-        content, problems = judged(name, data)
+    def warned(name: str, data: Mapping[str, str], *binary: Any) -> Any:
+        content, problems = judged(name, data, *binary)
         error = GLOB.at(Mark(config_map=name), glob="g", problem="p")
         fields = {each: getattr(error, each) for each in error.__struct_fields__}
         return content, (*problems, Problem(**{**fields, "severity": Severity.WARNING}))
@@ -321,6 +321,23 @@ def test_a_config_map_that_is_gone_and_leaves_something_has_a_status_of_its_own(
     assert all((each.hash == each.accepted) is (each.name != "h") for each in found)
     (never,) = merge.statuses(decide({"a": "x: y"}), expand.Desired())
     assert (never.accepted, never.hash != "") == ("", True)
+
+
+def test_problems_are_counted_by_config_map_and_severity() -> None:
+    first = decide({"z": "never: [/old, /older]", "p": POOLS, "a": A})
+    seen = {"p": POOLS, "a": "nodes: {n: [d, e, f]}", "c": "nodes: {10.0.0.9: [/data/a], 10.0.0.8: [/b]}"}
+    twice = "nodes: {n1: [/data/x], 10.0.0.1: [/data/x]}"
+    decision = decide({**seen, "d": twice}, start=first.in_force)
+    found = merge.counts(decision, expand.expand(decision.inventory, [node("n1", "10.0.0.1")]))
+    assert list(found) == ["a", "c", "d", "p", "z"]
+    assert {name: tuple(counts.values()) for name, counts in found.items()} == {
+        "a": (3, 0, 0),
+        "c": (0, 0, 2),
+        "d": (0, 0, 1),
+        "p": (0, 0, 0),
+        "z": (0, 2, 0),
+    }
+    assert list(found["a"]) == [Severity.ERROR, Severity.WARNING, Severity.CONFLICT]
 
 
 @pytest.mark.parametrize(("count", "more"), [(20, ()), (21, ("and 1 more",)), (22, ("and 2 more",))])

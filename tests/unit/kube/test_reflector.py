@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.model.apiserver import ApiServer
@@ -336,6 +338,52 @@ def test_an_object_that_cannot_be_read_is_trouble_and_not_absence() -> None:
     assert not reflector.has_synced
     assert "good" in reflector.trouble
     assert "$.spec.pool" in reflector.trouble
+
+
+class Unversioned(transport.Transport):
+    """A server, or what stands before it, that says no version while `says` has one to say instead."""
+
+    def __init__(self, inner: transport.Transport) -> None:
+        self.inner = inner
+        self.says: str | None = None
+
+    def request(self, *args: Any, **more: Any) -> transport.Response:
+        answer = self.inner.request(*args, **more)
+        if self.says is None:
+            return answer
+        document = json.loads(answer.body)
+        document["metadata"] = {"resourceVersion": self.says}
+        return msgspec.structs.replace(answer, body=json.dumps(document).encode())
+
+    def stream(self, *args: Any, **more: Any) -> Any:
+        return self.inner.stream(*args, **more)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.mark.parametrize("said", ["", "x", "-1", "1.5", "\u0663"])
+def test_an_answer_without_a_version_is_trouble_and_ends_no_thread(said: str) -> None:
+    rig = Rig()
+    rig.make("a")
+    over = Unversioned(rig.faulty)
+    api = client.Client(over, manager="reflector")
+    reflector = Reflector(api, kinds.CONFIG_MAP, rig.store, stop=rig.stop, chance=random.Random(1))
+    over.says = said
+    assert all(0 < reflector.step() < 10 for _ in range(4))
+    assert not reflector.has_synced
+    assert "resourceVersion" in reflector.trouble
+    over.says = None
+    assert reflector.step() == 0.0
+    assert (reflector.trouble, rig.same()) == ("", True)
+    reflector.step()  # a watch that ends before its time: the place is doubted
+    over.says = said
+    assert reflector.step() > 0
+    assert "resourceVersion" in reflector.trouble
+    over.says = None
+    rig.make("b")
+    reflector.step()
+    assert rig.same()
 
 
 def test_it_knows_how_long_the_server_has_been_silent() -> None:
