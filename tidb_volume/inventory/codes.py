@@ -342,6 +342,15 @@ FORBIDDEN = _code(
     Severity.WARNING,
 )
 
+PARTITION = _code(
+    57,
+    "a partition whose disk is to erase itself",
+    "{whose}: {disk} is a partition by its name, and pool {pool} wipes with {method}, which erases all of its"
+    " disk; no such order is carried out",
+    "list the whole disk, or put the partition into a pool with another method, as overwrite:1",
+    Severity.WARNING,
+)
+
 # --- what depends on the nodes that exist ---------------------------------------------------------
 
 LIVE_TWICE = _code(
