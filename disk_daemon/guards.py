@@ -143,6 +143,17 @@ def method_is_known(case: Case) -> Objection | None:
     return None
 
 
+@guard(prevents="erasing all of a disk, the system on it too, where one of its partitions is meant",
+       when=When.START)  # fmt: skip
+def erases_no_other_partition(case: Case) -> Objection | None:
+    """A disk's own command knows nothing of partitions, and the kernel takes it through the device of one."""
+    seen = case.disk.identity
+    if not case.device or case.order.method != "nvme-format" or seen is None or not seen.partition:
+        return None
+    said = f"nvme-format erases all of the disk, and {case.disk.name} is a partition of it"
+    return Refuse("UnknownMethod", f"{said}; use another method (overwrite:N), or list the whole disk")
+
+
 @guard(prevents="erasing namespaces of others with the one that is meant, on a disk that knows no less",
        when=When.START)  # fmt: skip
 def erases_this_namespace_alone(case: Case) -> Objection | None:

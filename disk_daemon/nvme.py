@@ -4,6 +4,9 @@ Identify data says whether the disk can, and what else it would hit; what is ask
 that data alone. The commands go through the kernel's ioctl on the namespace's own device, which the caller
 holds, so a controller's name is never used (its number and a namespace's need not belong together).
 
+A partition's device takes these commands too, and hands them on: what is erased then is the namespace, with
+all other partitions. So a partition is asked nothing, and right before the command sysfs is (decision 0312).
+
 Offsets and bits: NVM Express Base Specification 2.0, Identify Controller and Identify Namespace.
 """
 
@@ -12,9 +15,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import os
 import struct
 from contextlib import suppress
+from pathlib import Path
 
+from disk_daemon.facts import hardware
 from tidb_volume.value import Value
 
 # linux/nvme_ioctl.h
@@ -50,12 +56,16 @@ class Nvme(Value):
     metadata_at_end: bool = False
     protection: int = 0
     protection_first: bool = False
+    partition: bool = False
+    """What was opened is a partition of it: there is no more to know."""
 
 
 def refused(nvme: Nvme | None) -> str:
     """Why a disk is not to be formatted by itself; empty: it may."""
     if nvme is None:
         return "it is no NVMe disk, or does not say what it can"
+    if nvme.partition:
+        return "it is a partition, and the disk erases all of the namespace that the partition is on"
     if not nvme.formats:
         return "the disk has no Format NVM command"
     if nvme.namespace not in nvme.namespaces:
@@ -126,9 +136,11 @@ def _listed(page: bytes) -> tuple[int, ...]:
 # --- the ioctls -----------------------------------------------------------------------------------------
 
 
-def look(fd: int) -> Nvme | None:
+def look(fd: int, sys: Path = hardware.SYS) -> Nvme | None:
     """What the disk behind an open descriptor says of itself; None: it is none that can be asked."""
     try:
+        if is_partition(fd, sys):
+            return Nvme(namespace=0, partition=True)
         namespace = fcntl.ioctl(fd, _NVME_IOCTL_ID)
         controller = _identify(fd, 0, _CNS_CONTROLLER)
         data = _identify(fd, namespace, _CNS_NAMESPACE)
@@ -145,8 +157,13 @@ def _allocated(fd: int) -> bytes | None:
     return None
 
 
-def format_namespace(fd: int, nvme: Nvme) -> None:
-    """Send the command and wait for its end. It can't be stopped. OSError where the disk refuses or fails."""
+def format_namespace(fd: int, nvme: Nvme, sys: Path = hardware.SYS) -> None:
+    """Send the command and wait for its end. It can't be stopped. OSError where the disk refuses or fails.
+
+    Whoever calls, it never goes to a partition, nor where sysfs does not tell what was opened.
+    """
+    if is_partition(fd, sys):
+        raise OSError(errno.EPERM, "Format NVM is for a whole disk, and this is a partition of one")
     _send(fd, command(nvme), "Format NVM")
 
 
@@ -174,6 +191,11 @@ def _send(fd: int, packed: bytes, what: str) -> None:
     status = fcntl.ioctl(fd, _NVME_IOCTL_ADMIN_CMD, bytearray(packed))
     if status:
         raise OSError(errno.EIO, f"{what} ended with status {status:#x} of the disk")
+
+
+def is_partition(fd: int, sys: Path = hardware.SYS) -> bool:
+    """Whether an open device is a partition, by its number. OSError where sysfs has no such device."""
+    return "partition" in os.listdir(hardware.folder(hardware.number(os.fstat(fd).st_rdev), sys))
 
 
 def is_nvme(name: str) -> bool:

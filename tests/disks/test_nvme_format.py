@@ -10,7 +10,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ from tests.disks.bench import (
     state,
     volume_with,
 )
-from tests.disks.device import SECRET, prepare
+from tests.disks.device import SECRET, partition, partition_table, prepare
 from tests.disks.erasing import (
     erases_itself,
     every_other_block,
@@ -232,3 +232,29 @@ def test_what_was_zeroed_before_a_cut_is_zeroed_again_after_the_disk_has_erased_
         assert state(case.obey(case.order, noise, tick=seen.append)) == ("done", "")
         assert seen.count("overwrite") == 3
         assert case.is_the_next_ones()
+
+
+@pytest.mark.guards("erases_no_other_partition")
+def test_a_partition_is_not_erased_by_its_disks_own_command_which_would_take_all_others(
+    raw: RawDisk, rules: Rules
+) -> None:
+    """Neither at its first use, as whatever, nor after a tenant; by another method it is."""
+    raw.write(0, partition_table())
+    raw.write(200 << 20, SECRET)
+    erased: list[int] = []
+    with partition(raw) as name, ExitStack() as stack:
+        entry = raw._replace(by_id=Path(name))
+        identity = identity_of(entry, rules)
+        stack.enter_context(erases_itself(erased.append))
+        first = prepare(identity, method="nvme-format")
+        for job in (EXT4, BLOCK):
+            assert state(obey(entry, first, rules, job=job)) == ("refused", "UnknownMethod")
+        assert state(obey(entry, prepare(identity), rules, job=EXT4)) == ("done", "")
+        stack.callback(entry.unmount)
+        ended = obey(entry, reclaim(identity, method="nvme-format"), rules, job=EXT4)
+        assert state(ended) == ("refused", "UnknownMethod")
+        assert ended.work is not None
+        assert f"{Path(name).name} is a partition of it" in ended.work.message
+        assert not erased
+        assert state(obey(entry, reclaim(identity, method="zero"), rules, job=EXT4)) == ("done", "")
+    assert raw.holds(SECRET), "the other partition's data"

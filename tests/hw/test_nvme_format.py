@@ -116,3 +116,29 @@ def test_a_machine_that_is_cut_off_while_an_erased_disk_is_read_back_begins_anew
         assert seen.record.order is not None
         assert (seen.record.order.begun, seen.record.handed, seen.facts.tenancies) == (True, OLD, ())
         wiped(slot, order)
+
+
+@pytest.mark.parametrize("job", [{}, BLOCK], ids=["file system", "Block"])
+def test_a_partition_is_not_erased_by_the_command_of_its_disk(
+    machine: Machine, shelf: Shelf, job: dict[str, Any]
+) -> None:
+    """The kernel takes the command through the partition's device, and the other partition would go too:
+    neither a first use nor a wipe sends it."""
+    disk = shelf.nvme().ignoring_discards()
+    with machine.plugged(disk) as (name,):
+        machine.run(
+            f"printf '2048,65536,L\\n,,L\\n' | sfdisk -q --wipe never /dev/{name} && udevadm settle"
+            f" && printf {SECRET} | dd of=/dev/{name}p1 bs=1M seek=9 conv=fsync status=none && udevadm settle"
+        )
+        slot = Slot(machine, f"{disk.name}-part2", f"volume-{disk.id}", **job)
+        ended = slot.obey(slot.prepare(method="nvme-format"))
+        assert state(ended) == ("refused", "UnknownMethod"), ended.work
+        assert ended.work is not None
+        assert f"{name}p2 is a partition of it" in ended.work.message
+        done(slot.obey(slot.prepare()))
+        ended = slot.obey(reclaim(slot.identity(), method="nvme-format"))
+        assert state(ended) == ("refused", "UnknownMethod"), ended.work
+        assert disk.holds(SECRET.encode())
+        done(slot.obey(reclaim(slot.identity())))
+        assert disk.holds(SECRET.encode()), "the wipe is the partition's own"
+        machine.run(f"umount {slot.place}", check=False)

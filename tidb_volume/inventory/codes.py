@@ -373,6 +373,15 @@ SAME_CONFIG_MAP = _code(
     "give one of them another name, or put their files into one ConfigMap",
 )
 
+PARTITION = _code(
+    58,
+    "a partition whose disk is to erase itself",
+    "{whose}: {disk} is a partition by its name, and pool {pool} wipes with {method}, which erases all of its"
+    " disk; no such order is carried out",
+    "list the whole disk, or put the partition into a pool with another method, as overwrite:1",
+    Severity.WARNING,
+)
+
 # --- what depends on the nodes that exist ---------------------------------------------------------
 
 LIVE_TWICE = _code(

@@ -23,6 +23,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import Counter
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
@@ -484,7 +485,7 @@ def _warnings(following: Mapping[str, Accepted], inventory: Inventory) -> dict[s
                 if (use.pool or (pool_name and inventory.default_pool)) == pool_name
             )
             problems.append(codes.KEPT_POOL.at(Mark(config_map=name), what=what, config_map=name, user=user))
-    for problem in _forbidden(inventory):
+    for problem in (*_forbidden(inventory), *_partitions(inventory)):
         problems = found[problem.mark.config_map]
         if len(problems) < codes.MOST_PROBLEMS:
             problems.append(problem)
@@ -500,6 +501,19 @@ def _forbidden(inventory: Inventory) -> Iterable[Problem]:
             if glob:
                 first = str(places[glob])
                 yield codes.FORBIDDEN.at(entry.mark, whose=whose, disk=disk, glob=glob, first=first)
+
+
+_PARTITION = re.compile(r"-part[0-9]+\Z")
+"""How udev's names of a partition end."""
+
+
+def _partitions(inventory: Inventory) -> Iterable[Problem]:
+    """Partitions in pools whose disks are to erase themselves."""
+    for content in inventory.contents:
+        for (whose, disk), entry in content.listed.items():
+            pool = inventory.pool_of(entry)
+            if pool is not None and pool.wipe == "nvme-format" and _PARTITION.search(entry.source.device):
+                yield codes.PARTITION.at(entry.mark, whose=whose, disk=disk, pool=pool.name, method=pool.wipe)
 
 
 def _stored(accepted: Accepted | None) -> dict[str, str] | None:

@@ -139,6 +139,14 @@ def nvme_format(said: Nvme | None) -> Case:
     return case(order(method="nvme-format"), disk=facts(raw=raw), device=True)
 
 
+def format_partition(**fields: Any) -> Case:
+    """The same of a partition, of a disk that would erase itself."""
+    part = msgspec.structs.replace(DISK, partition="4@2048")
+    able = Raw(mode="Block", nvme=Nvme(namespace=1, namespaces=(1,), formats=True))
+    asked = order(method="nvme-format", identity=part, **fields)
+    return case(asked, disk=facts(raw=able, identity=part), device=True)
+
+
 STOPS: list[tuple[str, Case, str]] = [
     # guard, the disaster about to happen, what it says
     ("live_is_readable", with_live(case(), error="timeout"), "ApiUnreadable"),
@@ -159,6 +167,8 @@ STOPS: list[tuple[str, Case, str]] = [
     ("order_is_well_formed", case(order(whole_disk=True)), "Malformed"),
     ("method_is_known", case(order(method="format")), "NotForFolders"),
     ("method_is_known", case(order(kind="unmount")), "NotForFolders"),
+    ("erases_no_other_partition", format_partition(), "UnknownMethod"),
+    ("erases_no_other_partition", format_partition(kind="prepare", ends=""), "UnknownMethod"),
     ("erases_this_namespace_alone", nvme_format(None), "UnknownMethod"),
     ("erases_this_namespace_alone", nvme_format(Nvme(namespace=1, namespaces=(1,))), "UnknownMethod"),
     ("erases_this_namespace_alone", nvme_format(ALL_AT_ONCE), "UnknownMethod"),

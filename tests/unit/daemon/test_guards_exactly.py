@@ -48,6 +48,7 @@ ASKED: dict[str, tuple[When, bool]] = {
     "order_is_current": (ALWAYS, False),
     "order_is_well_formed": (START, False),
     "method_is_known": (START, False),
+    "erases_no_other_partition": (START, False),
     "erases_this_namespace_alone": (START, False),
     "disk_is_there": (ALWAYS, False),
     "identity_matches": (ALWAYS, False),
@@ -219,6 +220,25 @@ def test_a_device_is_wiped_by_what_fits_the_mode_that_it_is_to_have(
 def test_a_device_of_which_nothing_is_known_below_may_have_a_file_system() -> None:
     bare = msgspec.structs.replace(case(order(method="files")), device=True)
     assert check("method_is_known", bare) is None
+
+
+def test_a_partition_is_wiped_by_any_method_but_its_disks_own_command_and_is_told_the_others() -> None:
+    part = msgspec.structs.replace(DISK, partition="4@2048")
+    itself, otherwise = (order(method=method, identity=part) for method in ("nvme-format", "zero"))
+    seen = facts(identity=part, name="nvme0n1p4")
+    found = check("erases_no_other_partition", device(case(itself, disk=seen)))
+    assert found == Refuse(
+        "UnknownMethod",
+        "nvme-format erases all of the disk, and nvme0n1p4 is a partition of it; use another method"
+        " (overwrite:N), or list the whole disk",
+    )
+    assert check("erases_no_other_partition", device(case(otherwise, disk=seen))) is None
+    assert check("erases_no_other_partition", case(itself, disk=seen)) is None, (
+        "a folder knows no such method"
+    )
+    assert check("erases_no_other_partition", device(case(itself))) is None, "a whole disk"
+    unknown = msgspec.structs.replace(seen, identity=None)
+    assert check("erases_no_other_partition", device(case(itself, disk=unknown))) is None
 
 
 def test_only_a_device_that_is_to_erase_itself_is_asked_whether_it_can() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import os
 import struct
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -44,6 +47,11 @@ def test_a_namespace_is_erased_only_where_that_hits_no_other(unlike: dict[str, A
 def test_what_says_nothing_is_not_asked() -> None:
     assert "no NVMe disk" in nvme.refused(None)
     assert "no Format NVM command" in nvme.refused(Nvme(namespace=1, namespaces=(1,)))
+
+
+def test_of_a_partition_nothing_matters_but_that_it_is_one() -> None:
+    for of in (PLAIN, Nvme(namespace=0)):
+        assert "it is a partition" in nvme.refused(msgspec.structs.replace(of, partition=True))
 
 
 def pages(
@@ -149,10 +157,12 @@ class Disk:
         self, says: dict[tuple[int, int], bytes], *, fails: tuple[str | int, ...] = (), status: int = 0
     ) -> None:
         self.says, self.fails, self.status = says, fails, status
+        self.asked = 0
         self.formatted: list[bytes] = []
 
     def ioctl(self, fd: int, number: int, packed: bytearray | None = None) -> int:
-        assert fd == 7
+        assert os.fstat(fd).st_rdev == os.makedev(1, 3)
+        self.asked += 1
         if packed is None:
             assert number == 0x4E40
             self._fail("id")
@@ -171,6 +181,30 @@ class Disk:
     def _fail(self, what: str | int) -> None:
         if what in self.fails:
             raise OSError(errno.ENOTTY, "refused")
+
+
+class Opened(NamedTuple):
+    """A device, and what sysfs has of it."""
+
+    fd: int
+    sys: Path
+    own: Path
+
+    def is_partition(self) -> None:
+        (self.own / "partition").write_text("4\n")
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    """/dev/null: none of its own answers is heard."""
+    own = tmp_path / "devices" / "nvme0n1"
+    own.mkdir(parents=True)
+    links = tmp_path / "dev" / "block"
+    links.mkdir(parents=True)
+    (links / "1:3").symlink_to(own)
+    fd = os.open("/dev/null", os.O_RDONLY)
+    yield Opened(fd, tmp_path, own)
+    os.close(fd)
 
 
 def says(**said: Any) -> dict[tuple[int, int], bytes]:
@@ -197,27 +231,61 @@ SAID: dict[str, Any] = {"fna": 4, "flbas": 3, "active": (5,), "allocated": (5, 6
 )
 def test_a_disk_is_asked_all_that_matters_and_one_that_does_not_answer_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
+    opened: Opened,
     fails: tuple[str | int, ...],
     status: int,
     subsystem: tuple[int, ...] | None,
 ) -> None:
     monkeypatch.setattr(fcntl, "ioctl", Disk(says(**SAID), fails=fails, status=status).ioctl)
     answer = Nvme(namespace=5, namespaces=(5,), subsystem=subsystem, formats=True, crypto=True, lba_format=3)
-    assert nvme.look(7) == (answer if subsystem is not None else None)
+    assert nvme.look(opened.fd, opened.sys) == (answer if subsystem is not None else None)
+
+
+def test_a_partition_is_asked_nothing_since_its_disk_would_answer(
+    monkeypatch: pytest.MonkeyPatch, opened: Opened
+) -> None:
+    disk = Disk(says(**SAID))
+    monkeypatch.setattr(fcntl, "ioctl", disk.ioctl)
+    opened.is_partition()
+    found = nvme.look(opened.fd, opened.sys)
+    assert found == Nvme(namespace=0, partition=True)
+    assert not disk.asked
+
+
+@pytest.mark.parametrize("how", ["partition", "not in sysfs"])
+def test_a_partition_is_not_formatted_whoever_asks_nor_what_nobody_can_tell(
+    monkeypatch: pytest.MonkeyPatch, opened: Opened, how: str
+) -> None:
+    disk = Disk({})
+    monkeypatch.setattr(fcntl, "ioctl", disk.ioctl)
+    if how == "partition":
+        opened.is_partition()
+    else:
+        opened.own.rmdir()
+    said, number = {
+        "partition": ("Format NVM is for a whole disk, and this is a partition", errno.EPERM),
+        "not in sysfs": ("No such file", errno.ENOENT),
+    }[how]
+    with pytest.raises(OSError, match=said) as raised:
+        nvme.format_namespace(opened.fd, PLAIN, opened.sys)
+    assert raised.value.errno == number
+    assert not disk.asked
+    if how == "not in sysfs":
+        assert nvme.look(opened.fd, opened.sys) is None
 
 
 @pytest.mark.parametrize("status", [0, 0x4002])
 def test_a_disk_that_refuses_to_erase_itself_says_with_which_status(
-    monkeypatch: pytest.MonkeyPatch, status: int
+    monkeypatch: pytest.MonkeyPatch, opened: Opened, status: int
 ) -> None:
     disk = Disk({}, status=status)
     monkeypatch.setattr(fcntl, "ioctl", disk.ioctl)
     if status:
         with pytest.raises(OSError, match="Format NVM ended with status 0x4002 of the disk") as raised:
-            nvme.format_namespace(7, PLAIN)
+            nvme.format_namespace(opened.fd, PLAIN, opened.sys)
         assert raised.value.errno == errno.EIO
     else:
-        nvme.format_namespace(7, PLAIN)
+        nvme.format_namespace(opened.fd, PLAIN, opened.sys)
     assert disk.formatted == [nvme.command(PLAIN)]
 
 

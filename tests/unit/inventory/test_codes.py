@@ -130,6 +130,7 @@ def test_a_wrong_text_is_told_its_code_its_place_and_the_way_out(
 
 
 A = {"a": f"{POOLS}nodes: {{node-1: [/data/nvme0]}}"}
+ITSELF = "defaultPool: raw\npools: {raw: {onRelease: wipe, wipe: nvme-format}}\n"
 WAYS = [
     # code, what was seen in turn, the ConfigMap that is told, a part of the words
     ("TV010", [{"inv": {"disks.yml": "never: []"}}], "inv", "name the key disks.yaml"),
@@ -161,7 +162,35 @@ WAYS = [
         "pool tikv still holds, though a is gone or empty, since node-2: /data/x uses it",
     ),
     ("TV056", [{"a": f"{A['a']}\nnever: [/data]"}], "a", "never: /data at a/disks.yaml:4:9 forbids it"),
+    (
+        "TV058",
+        [{"a": ITSELF + "nodes: {node-1: [{device: /dev/disk/by-id/nvme-S1-part4}]}"}],
+        "a",
+        "/dev/disk/by-id/nvme-S1-part4 is a partition by its name, and pool raw wipes with nvme-format",
+    ),
 ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "warned"),
+    [
+        ("{device: /dev/disk/by-id/nvme-S1-part4}", True),
+        ("{device: /dev/disk/by-id/nvme-S1-part12}", True),
+        ("{device: /dev/disk/by-id/nvme-S1-part12, pool: gone}", False),
+        ("{device: /dev/disk/by-id/nvme-S1}", False),
+        ("{device: /dev/disk/by-id/nvme-S1-part}", False),
+        ("{device: /dev/disk/by-id/nvme-part4-S1}", False),
+        ("{device: /dev/disk/by-id/nvme-S1-part4, pool: other}", False),
+        ("{path: /data/x-part4, pool: files}", False),
+    ],
+)
+def test_only_a_partition_by_its_name_whose_disk_is_to_erase_itself_is_warned_of(
+    entry: str, warned: bool
+) -> None:
+    text = "pools: {other: {onRelease: wipe, wipe: zero}, files: {onRelease: wipe}}\n"
+    decision = decide({"a": ITSELF + f"nodes: {{node-1: [{entry}]}}", "b": text})
+    told = [problem.code for problem in decision.warnings.get("a", ())]
+    assert told == (["TV058"] if warned else [])
 
 
 @pytest.mark.parametrize(("code", "rounds", "config_map", "part"), WAYS)
