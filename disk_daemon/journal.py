@@ -274,8 +274,15 @@ def seen_on(entry: Entry, tenancy: str) -> tuple[str, ...]:
 
 
 def making(entry: Entry, made: Made) -> Entry:
-    """The record with a file system about to be made; what was there before is not yet given up."""
-    return msgspec.structs.replace(entry, making=made, unmounted=False)
+    """The record with a file system about to be made; what was there before is not yet given up. What a
+    tenant had as a raw device stays known as that until it is made."""
+    was = entry.was_block or (entry.block and bool(entry.handed))
+    return msgspec.structs.replace(entry, making=made, unmounted=False, block=False, was_block=was)
+
+
+def becoming_block(entry: Entry) -> Entry:
+    """The record with a raw device about to be made: there is no file system of ours any more."""
+    return msgspec.structs.replace(entry, block=True, was_block=False, made=None, making=None)
 
 
 def written(entry: Entry, count: int) -> Entry:
@@ -291,7 +298,7 @@ def mounted(entry: Entry, options: tuple[str, ...]) -> Entry:
 
 def made(entry: Entry) -> Entry:
     """The record with the file system that was being made read back from the disk."""
-    return msgspec.structs.replace(entry, made=entry.making, making=None)
+    return msgspec.structs.replace(entry, made=entry.making, making=None, was_block=False)
 
 
 def mounted_as_such(entry: Entry, order: Order, *, at: str) -> Entry:
