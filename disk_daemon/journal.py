@@ -296,8 +296,15 @@ def seen_on(entry: Entry, tenancy: str) -> tuple[str, ...]:
 
 
 def making(entry: Entry, made: Made) -> Entry:
-    """The record with a file system about to be made; what was there before is not yet given up."""
-    return msgspec.structs.replace(entry, making=made, unmounted=False)
+    """The record with a file system about to be made; what was there before is not yet given up. What a
+    tenant had as a raw device stays known as that until it is made."""
+    was = entry.was_block or (entry.block and bool(entry.handed))
+    return msgspec.structs.replace(entry, making=made, unmounted=False, block=False, was_block=was)
+
+
+def becoming_block(entry: Entry) -> Entry:
+    """The record with a raw device about to be made: there is no file system of ours any more."""
+    return msgspec.structs.replace(entry, block=True, was_block=False, made=None, making=None)
 
 
 def written(entry: Entry, count: int) -> Entry:
@@ -317,7 +324,9 @@ def made(entry: Entry) -> Entry:
     order = entry.order
     if order is not None:
         order = msgspec.structs.replace(order, made_by=order.method)
-    return msgspec.structs.replace(entry, made=entry.making, making=None, order=order, written_bytes=0)
+    return msgspec.structs.replace(
+        entry, made=entry.making, making=None, was_block=False, order=order, written_bytes=0
+    )
 
 
 def mounted_as_such(entry: Entry, order: Order, *, at: str) -> Entry:

@@ -144,6 +144,8 @@ class Raw(Value):
     held: str = ""
     """Somebody holds it whom no table shows."""
     build: Build | None = None
+    was_block: bool = False
+    """A tenant had the raw device, and an order at work makes a file system of it."""
     nvme: Nvme | None = None
     """Only looked for where an order would have the disk erase itself."""
 
@@ -361,6 +363,9 @@ class Entry(Value):
     """It lies at the mount's own root: what others had put there, and a person gave to a claim."""
     block: bool = False
     """What is handed over is the device itself."""
+    was_block: bool = False
+    """It was until an order began to make a file system of it: what its tenant made of the raw device may
+    stand there until that is made."""
     past: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     had: tuple[Had, ...] = ()

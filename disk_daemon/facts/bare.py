@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from disk_daemon.jobs import Job
-from disk_daemon.known import Entry, Facts, Raw, User
+from disk_daemon.known import Entry, Facts, Journal, Raw, User
 from disk_daemon.tools import Found
 from tidb_volume.value import Identity, Presence, VolumeMode
 
@@ -152,6 +152,18 @@ def _seen(raw: Raw) -> tuple[bool, str, str]:
 def is_at_work(entry: Entry) -> bool:
     """An order has begun to take away what is on it."""
     return entry.order is not None and entry.order.begun
+
+
+def is_a_tenants(entry: Journal) -> bool:
+    """Whether a tenant had all of the device in hand, or an order is wiping what one left there."""
+    if not isinstance(entry, Entry) or not entry.block:
+        return was_a_tenants(entry)
+    return bool(entry.handed) or is_at_work(entry)
+
+
+def was_a_tenants(entry: Journal) -> bool:
+    """Whether an order is making a file system of what a tenant had as a raw device."""
+    return isinstance(entry, Entry) and entry.was_block and is_at_work(entry)
 
 
 def _with(identity: Identity | None, uuid: str) -> Identity | None:

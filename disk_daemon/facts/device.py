@@ -85,7 +85,7 @@ def stand(fd: int, job: Job, rules: Rules) -> Facts:
     entry = journal.load(rules.state, identity)
     if _has_to_be_told_from_others(job, entry):
         built = msgspec.structs.replace(built, alike=hardware.alike(device))
-    _stop_at(name, fit.unfit(built, tenants=_is_a_tenants(entry)))
+    _stop_at(name, fit.unfit(built, tenants=bare.is_a_tenants(entry)))
     return Facts(
         presence=Presence.OK,
         boot=folder.boot_id(rules),
@@ -94,7 +94,13 @@ def stand(fd: int, job: Job, rules: Rules) -> Facts:
         identity=identity,
         read_only=blockdev.is_read_only(fd),
         capacity_bytes=size,
-        raw=Raw(mode=job.volume_mode, wanted=wanted(job), build=built, nvme=_nvme(fd, built.name, job)),
+        raw=Raw(
+            mode=job.volume_mode,
+            wanted=wanted(job),
+            build=built,
+            was_block=bare.was_a_tenants(entry),
+            nvme=_nvme(fd, built.name, job),
+        ),
     )
 
 
@@ -121,11 +127,6 @@ def _has_to_be_told_from_others(job: Job, entry: Journal) -> bool:
     if job.order is not None or not isinstance(entry, Entry):
         return True
     return job.kind == "mount" and entry.block
-
-
-def _is_a_tenants(entry: Journal) -> bool:
-    """Whether a tenant had all of the device in hand, or an order is wiping what one left there."""
-    return isinstance(entry, Entry) and entry.block and (bool(entry.handed) or bare.is_at_work(entry))
 
 
 def look(fd: int, job: Job, rules: Rules, *, ours: bool = False, whole: bool = True) -> Facts:
@@ -170,7 +171,7 @@ def _who(
     try:
         tables = tuple(mounts.tables())
         found += mounts.holders(facts.device, place, tables)
-        if facts.raw.mode == "Block" and facts.raw.build is not None:
+        if (facts.raw.mode == "Block" or facts.raw.was_block) and facts.raw.build is not None:
             # What a tenant made on a raw device: partitions, and what is stacked on them or on itself.
             found += [User(who=f"{name} is built on it", root="") for name in facts.raw.build.holders]
             for device in facts.raw.build.above:
@@ -211,7 +212,8 @@ class _Sight(NamedTuple):
     rules: Rules
 
     def probed(self, facts: Facts, *, making: bool) -> tools.Found:
-        return _probed(self.fd, facts, self.rules, making=making)
+        assert facts.raw is not None
+        return _probed(self.fd, facts, self.rules, tenants=facts.raw.was_block, making=making)
 
     def held(self) -> str:
         return _held(self.fd)

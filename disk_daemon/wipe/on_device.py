@@ -404,7 +404,10 @@ class DeviceCarrier(Carrier):
         assert entry is not None
         making = entry.making
         assert making is not None
-        Surface(self._exclusive, self._between, self._tick, lambda count: None).clear()
+        Surface(self._exclusive, self._between, self._tick, lambda count: None).clear(head=entry.was_block)
+        # Those that a tenant of the raw device made are none of what is about to be made.
+        self._tick("forget partitions")
+        blockdev.forget_partitions(self._exclusive, device.partition_numbers(self._fd))
         self._let_go()
         self._tick("mkfs")
         # Of a partition the lock is on the whole disk, which is another descriptor than the one it works on.
@@ -432,13 +435,13 @@ class DeviceCarrier(Carrier):
                 entry, facts.identity, self._order, begun=True, at=now(), over=over, aside=before
             )
             if self._becomes_block:
-                noted = msgspec.structs.replace(noted, block=True, made=None, making=None)
+                noted = journal.becoming_block(noted)
             else:
                 wanted = Made(uuid=str(uuid.uuid4()), fs_type=self._job.fs_type or device.FS_TYPE)
                 making = noted.making
                 if making is None or making.fs_type != wanted.fs_type:
                     making = wanted
-                noted = journal.making(msgspec.structs.replace(noted, block=False), making)
+                noted = journal.making(noted, making)
             self._store(noted)
             was_begun, self._begun = self._begun, True
             if self._is_good():

@@ -66,13 +66,15 @@ class Surface:
                 near = f" near byte {left[0]}" if left else ""
                 raise NotAsWritten(f"what was written as zero reads otherwise{near}")
 
-    def clear(self) -> None:
+    def clear(self, *, head: bool) -> None:
         """Zeroes where labels and copies of them lie that a new file system leaves as they are.
 
         The head is its own to write over: as long as that stands, a wipe that was cut finds what it was begun
-        over, and who takes the disk as soon as it is let go finds what was there.
+        over, and who takes the disk as soon as it is let go finds what was there. Not so (head) where a
+        tenant may have put a label there that is longer than what mkfs writes over, as ZFS's is.
         """
-        _head, *where = blockdev.ends(self._size)
+        first, *where = blockdev.ends(self._size)
+        where += [first] if head else []
         self._tick("clear")
         for start, length in where:
             blockdev.zero(self._exclusive, start, length)

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections import Counter
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec

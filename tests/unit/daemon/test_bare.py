@@ -10,7 +10,7 @@ import pytest
 
 from disk_daemon.facts import bare
 from disk_daemon.jobs import Job
-from disk_daemon.known import Entry, Facts, Made, Raw, Taken, User
+from disk_daemon.known import Broken, Entry, Facts, Journal, Made, Raw, Taken, User
 from disk_daemon.tools import Found
 from tidb_volume.value import Identity, Order, Presence, VolumeMode
 
@@ -512,3 +512,29 @@ def test_of_what_is_half_gone_it_is_asked_whether_something_else_is_recognised(
 )
 def test_an_order_is_at_work_once_it_has_begun(order: Taken | None, works: bool) -> None:
     assert bare.is_at_work(change(HAS, order=order)) is works
+
+
+# --- whose it is beside what is on it ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_his", "was_his"),
+    [
+        (None, False, False),
+        (Broken(why="so"), False, False),
+        (HAS, False, False),
+        (change(HAS, order=AT_WORK), False, False),
+        (RAW, True, False),
+        (change(RAW, handed=""), False, False),
+        (change(RAW, handed="", order=NOTED), False, False),
+        (change(RAW, handed="", order=AT_WORK), True, False),
+        # A file system is being made of it.
+        (change(RAW, block=False, was_block=True, order=AT_WORK), True, True),
+        (change(RAW, block=False, was_block=True, order=NOTED), False, False),
+        (change(RAW, block=False, was_block=True), False, False),
+    ],
+)
+def test_a_raw_device_is_its_tenants_until_a_wipe_of_it_is_done(
+    entry: Journal, is_his: bool, was_his: bool
+) -> None:
+    assert (bare.is_a_tenants(entry), bare.was_a_tenants(entry)) == (is_his, was_his)

@@ -468,6 +468,31 @@ def test_a_file_system_is_being_made_then_made_then_mounted() -> None:
     assert mounted == entry(made=msgspec.structs.replace(wanted, options=("noatime",)))
 
 
+@pytest.mark.parametrize(
+    ("was", "raw"),
+    [
+        ({"block": True, "handed": OLD}, True),
+        ({"block": True, "handed": ""}, False),
+        ({"block": False, "handed": OLD}, False),
+        ({"block": False, "handed": "", "was_block": True}, True),
+    ],
+)
+def test_what_a_tenant_had_as_a_raw_device_is_known_until_a_file_system_is_made_of_it(
+    was: dict[str, Any], raw: bool
+) -> None:
+    wanted = Made(uuid="u10", fs_type="xfs")
+    kept = {**was, "block": False, "was_block": raw}
+    making = journal.making(entry(**was), wanted)
+    assert making == entry(**{**kept, "making": wanted})
+    assert journal.made(making) == entry(**{**kept, "was_block": False, "made": wanted})
+
+
+def test_what_becomes_a_raw_device_has_no_file_system_of_ours() -> None:
+    making = Made(uuid="u10", fs_type="xfs")
+    was = entry(made=MADE, making=making, was_block=True)
+    assert journal.becoming_block(was) == entry(block=True)
+
+
 @pytest.mark.parametrize(("kind", "unmounted", "following"), [("mount", False, NEXT), ("unmount", True, "")])
 def test_an_order_to_mount_or_unmount_ends_nothing(kind: str, unmounted: bool, following: str) -> None:
     known = entry(order=taken(), unmounted=not unmounted, done=(DONE,))

@@ -264,13 +264,13 @@ class DeviceChild(Child):
                 entry, disk.identity, self.order, begun=True, at=at, over=over, aside=before
             )
             if self._becomes_block:
-                noted = change(noted, block=True, made=None, making=None)
+                noted = journal.becoming_block(noted)
             else:
                 fs_type, making = self._job.fs_type or FS_TYPE, noted.making
                 if making is None or making.fs_type != fs_type:
                     self._ids += 1
                     making = Made(uuid=f"fs-of-{self.order.id}-{self._ids}", fs_type=fs_type)
-                noted = journal.making(change(noted, block=False), making)
+                noted = journal.making(noted, making)
             self._store(disk, noted)
             was, self._begun = self._begun, True
             yield "begin"
