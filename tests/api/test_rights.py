@@ -53,6 +53,13 @@ def daemon(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Kubect
     return kubectl.with_token(token, tmp_path_factory.mktemp("daemon"))
 
 
+@pytest.fixture(scope="module")
+def controller(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """kubectl with the controller's token."""
+    token = kubectl(*"create token volume-controller -n tidb-volume".split())
+    return kubectl.with_token(token, tmp_path_factory.mktemp("controller"))
+
+
 def merge(kubectl: Kubectl, what: str, document: dict[str, Any], *words: str) -> str:
     return kubectl.merge(what, msgspec.json.encode(document).decode(), *words)
 
@@ -60,7 +67,7 @@ def merge(kubectl: Kubectl, what: str, document: dict[str, Any], *words: str) ->
 def say(
     who: Kubectl, status: dict[str, Any], name: str = VOLUME, kind: kinds.Kind[Any] = kinds.TIDB_VOLUME
 ) -> None:
-    """Patch a status as our programs do: kubectl would read it first, for which a daemon has no right."""
+    """Patch a status as our programs do: kubectl would read it first, for which neither has a right."""
     try:
         with closing(who.transport()) as over:
             Client(over, manager="test").merge_patch(kind, name, {"status": status}, subresource="status")
@@ -92,13 +99,15 @@ def test_a_daemon_says_nothing_of_another_s(kubectl: Kubectl, daemon: Kubectl) -
         say(daemon, {"boot": "b"}, "node-2", kinds.TIDB_VOLUME_NODE)
 
 
-def test_the_record_of_disks_that_left_a_node_is_the_controller_s(kubectl: Kubectl, daemon: Kubectl) -> None:
+def test_the_record_of_disks_that_left_a_node_is_the_controller_s(
+    kubectl: Kubectl, daemon: Kubectl, controller: Kubectl
+) -> None:
     made = {"apiVersion": "tidbvolume.io/v1alpha1", "kind": "TidbVolumeNode", "metadata": {"name": "node-1"}}
     kubectl("delete", "tvn", "node-1", "--ignore-not-found")
     kubectl("create", "-f", "-", f"--as={CONTROLLER}", stdin=msgspec.json.encode(made).decode())
     with pytest.raises(RefusedError, match="record of disks that left its node"):
         say(daemon, {"closed": ["made up"]}, "node-1", kinds.TIDB_VOLUME_NODE)
-    merge(kubectl, "tvn node-1", {"status": {"closed": ["a line"]}}, STATUS, f"--as={CONTROLLER}")
+    say(controller, {"closed": ["a line"]}, "node-1", kinds.TIDB_VOLUME_NODE)
     for changed in (None, [], ["another"]):
         with pytest.raises(RefusedError, match="record of disks that left its node"):
             say(daemon, {"closed": changed}, "node-1", kinds.TIDB_VOLUME_NODE)
@@ -133,20 +142,13 @@ def test_a_daemon_changes_nothing_of_what_the_controller_decides(
             say(daemon, changed)
 
 
-def test_a_daemon_takes_nothing_away_that_is_there(kubectl: Kubectl, daemon: Kubectl) -> None:
-    merge(
-        kubectl,
-        "tv node-1-data-a",
-        {"status": {"state": "Bound", "dirty": True}},
-        STATUS,
-        f"--as={CONTROLLER}",
-    )
+def test_a_daemon_takes_nothing_away_that_is_there(daemon: Kubectl, controller: Kubectl) -> None:
+    say(controller, {"state": "Bound", "dirty": True})
     for field in ("state", "dirty"):
         with pytest.raises(RefusedError, match="and nothing else"):
             say(daemon, {field: None})
     say(daemon, SEEN)
-    back = {"status": {"state": None, "dirty": None}}
-    merge(kubectl, "tv node-1-data-a", back, STATUS, f"--as={CONTROLLER}")
+    say(controller, {"state": None, "dirty": None})
 
 
 def test_a_token_that_is_bound_to_no_node_writes_nothing(kubectl: Kubectl, tmp_path: Path) -> None:
