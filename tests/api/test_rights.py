@@ -56,7 +56,7 @@ def daemon(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Kubect
 @pytest.fixture(scope="module")
 def controller(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
     """kubectl with the controller's token."""
-    token = kubectl(*"create token volume-controller -n tidb-volume".split())
+    token = kubectl(*["create", "token", "volume-controller", "-n", "tidb-volume"])
     return kubectl.with_token(token, tmp_path_factory.mktemp("controller"))
 
 
