@@ -155,6 +155,44 @@ def not_one_of_two_alike(build: Build) -> Unfit | None:
     return Unfit(Presence.CONFLICT, said)
 
 
+@rule(prevents="formatting a partition from under what has taken all of its disk", tenants_too=False)
+def nothing_is_built_on_its_disk(build: Build) -> Unfit | None:
+    """The kernel keeps a table's partitions while all of the disk is a path, or a member of an array."""
+    if not build.whole_holders:
+        return None
+    held = f"is a partition of {build.whole}, which is part of {', '.join(build.whole_holders)}"
+    return _occupied(build, f"{held} (LVM, RAID, multipath or encryption)")
+
+
+@rule(prevents="formatting a partition that a tenant of the whole disk made on it")
+def not_on_a_tenants_disk(build: Build) -> Unfit | None:
+    """A Block volume's tenant writes tables like anybody, and after a boot the kernel has read them in. Asked
+    of a partition that the journal does not know, and of each before an order."""
+    handed = build.whole_handed
+    if handed is None:
+        return None
+    said = (
+        f"{build.name} is a partition of {handed.name}, which is a raw device of volume {handed.volume}: it"
+        " is that tenant's; list a disk or partitions of it, not both, and if that volume is long over, move"
+        f" its record away: {handed.record}"
+    )
+    return Unfit(Presence.CONFLICT, said)
+
+
+@rule(prevents="wiping what lies on a partition that is somebody else's disk, with all of the disk")
+def no_partition_is_handed(build: Build) -> Unfit | None:
+    """By the journal, since one that is not mounted has no user; asked before an order."""
+    if not build.parts_handed:
+        return None
+    first = build.parts_handed[0]
+    said = (
+        f"{build.name} has partition {first.name}, which is the disk of volume {first.volume}; list a disk or"
+        " partitions of it, not both, and if that volume is long over, move its record away:"
+        f" {first.record}"
+    )
+    return Unfit(Presence.CONFLICT, said)
+
+
 @rule(prevents="formatting a whole disk when what is on its partitions was not looked at", tenants_too=False)
 def not_a_partitions_parent(build: Build) -> Unfit | None:
     """Partitions that the kernel knows, and those that a table on the disk lists and nobody has read in."""
@@ -230,6 +268,22 @@ def not_a_member(build: Build) -> Unfit | None:
         build,
         f"is part of something larger, or encrypted ({said}); take it out of there, then clear it "
         "by hand: wipefs -a",
+    )
+
+
+@rule(prevents="formatting a partition of a disk that is a sleeping member of an array", tenants_too=False)
+def its_disk_is_no_member(build: Build) -> Unfit | None:
+    """A table may be older than the array, or the array's own seen through one of its disks. libblkid names
+    on a disk no signature that lies within one of its partitions."""
+    found = _Signature(build.whole_signature, build.whole_usage, build.whole_signature)
+    if not (_is_a_members(found) or build.whole_ambivalent):
+        return None
+    said = "signatures that contradict each other" if build.whole_ambivalent else found.said
+    return _occupied(
+        build,
+        f"is a partition of {build.whole}, which is part of something larger, or encrypted ({said}); look"
+        " with wipefs, and clear what is stale there by its offset: wipefs -o (-a would take the partition"
+        " table too)",
     )
 
 

@@ -73,6 +73,17 @@ class Damaged(Value):
     usage: str
 
 
+class Handed(Value):
+    """A disk, or a partition, of which the journal has it that somebody may have data there."""
+
+    name: str
+    """The kernel's, today."""
+    volume: str
+    """Whose disk it was recorded as, for people."""
+    record: str
+    """The journal's file about it."""
+
+
 class Build(Value):
     """How a block device is made, and what is made of it."""
 
@@ -110,6 +121,19 @@ class Build(Value):
     """The kind of its partition table."""
     listed_partitions: bool = False
     """There is a partition in that table, or nobody can tell."""
+    whole: str = ""
+    """The kernel's name of the disk that it is a partition of; empty: it is none. This and the rest are of a
+    partition, but for the last."""
+    whole_holders: tuple[str, ...] = ()
+    """What has been put together of all of that disk."""
+    whole_signature: str = ""
+    whole_usage: str = ""
+    """libblkid's of that disk, where the content was looked at."""
+    whole_ambivalent: bool = False
+    whole_handed: Handed | None = None
+    """That disk, where it was handed out as a raw device."""
+    parts_handed: tuple[Handed, ...] = ()
+    """Of a whole disk: those of its partitions that are disks of ours, too. Looked for before an order."""
 
 
 def told_apart(found: str, uuid: str) -> str:
@@ -186,6 +210,8 @@ class Facts(Value):
     message: str = ""
     boot: str = ""
     device: str = ""
+    whole: str = ""
+    """major:minor of the disk that `device` is a partition of; empty: it is none."""
     name: str = ""
     identity: Identity | None = None
     read_only: bool = False

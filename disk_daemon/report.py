@@ -123,23 +123,32 @@ def _in_use(facts: Facts) -> str:
     return f"{facts.users[0].who}{more}"
 
 
-def one_disk_twice(reports: Mapping[str, DiskReport], established: frozenset[str]) -> dict[str, DiskReport]:
-    """Reports of one node's volumes, where several lead to one disk: the newcomers become Conflict.
+def one_disk_twice(
+    reports: Mapping[str, DiskReport], established: frozenset[str], wholes: Mapping[str, str]
+) -> dict[str, DiskReport]:
+    """Reports of one node's volumes, where several lead to one disk: the newcomers become Conflict. A disk
+    and a partition of it are one, two partitions are not.
 
     reports: by volume. established: volumes whose identity is recorded; they stay as they are. Of several
-    newcomers none is right.
+    newcomers none is right. wholes: by the number of a partition, that of its disk.
     """
-    by_device: dict[str, list[str]] = {}
+    by_disk: dict[str, list[str]] = {}
     for volume, report in reports.items():
         if report.presence is Presence.OK and report.device:
-            by_device.setdefault(report.device, []).append(volume)
+            by_disk.setdefault(wholes.get(report.device, report.device), []).append(volume)
     told = dict(reports)
-    for device, volumes in by_device.items():
+    for disk, volumes in by_disk.items():
         for volume in volumes:
-            others = sorted(each for each in volumes if each != volume)
+            own = reports[volume].device
+            there = {each: reports[each].device for each in volumes if each != volume}
+            others = sorted(each for each, device in there.items() if device == own or disk in (own, device))
             if not others or (volume in established and not established.intersection(others)):
                 continue
-            said = f"the same disk ({device}) as {', '.join(others)}"
+            said = f"the same disk ({own}) as {', '.join(others)}"
+            if any(there[each] != own for each in others):
+                shown = ", ".join(f"{each} ({there[each]})" for each in others)
+                said = f"of the same disk ({own} of {disk}) as {shown}"
+                said = f"{said}; list a disk or partitions of it, not both"
             told[volume] = msgspec.structs.replace(
                 reports[volume], presence=Presence.CONFLICT, message=said, content=Content.UNKNOWN
             )

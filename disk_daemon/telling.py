@@ -56,12 +56,13 @@ def claim_of(volume: Volume) -> str:
 def reports(every: Iterable[Minded], survey: Callable[[Minded], int]) -> dict[str, DiskReport]:
     """What is to be told of each disk that was looked at: one look may change what is said of two, if they
     are one. survey: that of now, for a volume."""
-    made, established = {}, set()
+    made, wholes, established = {}, {}, set()
     for known in every:
         status = known.volume.status
         if status.identity is not None:
             established.add(known.name)
         if known.ended is not None:
+            wholes[known.ended.facts.device] = known.ended.facts.whole or known.ended.facts.device
             made[known.name] = report.disk_report(
                 known.ended.facts,
                 known.ended.record,
@@ -72,7 +73,7 @@ def reports(every: Iterable[Minded], survey: Callable[[Minded], int]) -> dict[st
                 survey=survey(known),
                 not_mounted=known.not_mounted,
             )
-    return report.one_disk_twice(made, frozenset(established))
+    return report.one_disk_twice(made, frozenset(established), wholes)
 
 
 class Teller:

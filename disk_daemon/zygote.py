@@ -23,6 +23,7 @@ from collections.abc import Callable
 import msgspec
 
 from disk_daemon import kernel
+from disk_daemon.facts.process import ZYGOTE
 from disk_daemon.jobs import Job
 from tidb_volume.value import Value
 
@@ -68,7 +69,7 @@ def start(work: Work) -> tuple[socket.socket, int]:
     try:
         ours.close()
         kernel.die_with_parent(parent, signal.SIGKILL)
-        kernel.name_process("disk-zygote")
+        kernel.name_process(ZYGOTE)
         _Zygote(theirs, work).serve()
         status = 0
     finally:

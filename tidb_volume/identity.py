@@ -51,6 +51,15 @@ def same_on_another_node(recorded: Identity, seen: Identity) -> bool:
     return same_hardware(*plain)
 
 
+def overlap(one: Identity, other: Identity) -> bool:
+    """Whether two disks of one machine have bytes in common: one disk, or a disk and a partition of it."""
+    if bool(one.partition) == bool(other.partition):
+        return same_hardware(one, other)
+    return same_hardware(
+        *(msgspec.structs.replace(each, partition="", size_bytes=0) for each in (one, other))
+    )
+
+
 def unique_facts(identity: Identity) -> tuple[str, ...]:
     """Each fact that can tell a disk from all others, to find those by that may be the same."""
     return tuple(f"{name}={fact}" for name in _UNIQUE if (fact := getattr(identity, name)))

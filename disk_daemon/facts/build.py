@@ -62,6 +62,8 @@ def gather(
             dict.fromkeys(name for each in (own, *parts(own)) for name in _names(each / "holders"))
         ),
         above=tuple(hardware.number(each) for each in numbers[1:]),
+        whole=whole.name if whole != own else "",
+        whole_holders=tuple(_names(whole / "holders")) if whole != own else (),
     )
 
 
@@ -127,6 +129,16 @@ def with_content(build: Build, found: Found, fd: int) -> Build:
         several_devices=found.fs_type == "btrfs" and is_of_several(superblock),
         table=found.table,
         listed_partitions=bool(found.table) and lists_partitions(found.table, head),
+    )
+
+
+def with_content_of_whole(build: Build, found: Found) -> Build:
+    """The same with what libblkid found on the disk that it is a partition of."""
+    return msgspec.structs.replace(
+        build,
+        whole_signature=found.fs_type,
+        whole_usage=found.usage,
+        whole_ambivalent=found.ambivalent,
     )
 
 

@@ -21,7 +21,7 @@ from disk_daemon.facts import bare, build, folder, hardware, mounts, openers
 from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.fit_disk import Disk
 from disk_daemon.jobs import Job
-from disk_daemon.known import Entry, Facts, Journal, Raw, User
+from disk_daemon.known import Entry, Facts, Handed, Journal, Raw, User
 from disk_daemon.nvme import Nvme
 from tidb_volume.identity import has_unique_fact
 from tidb_volume.shape import shape
@@ -83,13 +83,18 @@ def stand(fd: int, job: Job, rules: Rules) -> Facts:
     )
     _stop_at(name, fit_disk.RULES.unfit(disk))
     entry = journal.load(rules.state, identity)
+    whole = hardware.whole_of(device)
     if _has_to_be_told_from_others(job, entry):
-        built = msgspec.structs.replace(built, alike=hardware.alike(device))
+        of_whole = _handed(whole, rules, raw=True) if whole else None
+        built = msgspec.structs.replace(built, alike=hardware.alike(device), whole_handed=of_whole)
+    if job.order is not None:
+        built = msgspec.structs.replace(built, parts_handed=_parts_handed(device, rules))
     _stop_at(name, fit.unfit(built, tenants=bare.is_a_tenants(entry)))
     return Facts(
         presence=Presence.OK,
         boot=folder.boot_id(rules),
         device=device,
+        whole=whole,
         name=built.name,
         identity=identity,
         read_only=blockdev.is_read_only(fd),
@@ -129,6 +134,31 @@ def _has_to_be_told_from_others(job: Job, entry: Journal) -> bool:
     return job.kind == "mount" and entry.block
 
 
+def _is_somebodys(entry: Entry) -> bool:
+    return bool(entry.handed) or bare.is_at_work(entry)
+
+
+def _handed(device: str, rules: Rules, *, raw: bool) -> Handed | None:
+    """What the journal has of another device, if somebody may have data there. raw: as a raw device.
+
+    A record that cannot be read keeps every disk without one of its own from use, and says nothing here.
+    """
+    identity = hardware.identity(device, virtual_disks=rules.virtual_disks)
+    entry = journal.load(rules.state, identity)
+    if not isinstance(entry, Entry) or not (bare.is_a_tenants(entry) if raw else _is_somebodys(entry)):
+        return None
+    return Handed(
+        name=hardware.kernel_name(device),
+        volume=f"{entry.volume} ({entry.source})",
+        record=str(journal.file_of(rules.state, identity)),
+    )
+
+
+def _parts_handed(device: str, rules: Rules) -> tuple[Handed, ...]:
+    numbers = [hardware.number(hardware.device_of(each)) for each in build.parts(hardware.folder(device))]
+    return tuple(filter(None, (_handed(each, rules, raw=False) for each in numbers)))
+
+
 def look(fd: int, job: Job, rules: Rules, *, ours: bool = False, whole: bool = True) -> Facts:
     """All that is to know of an opened device, its users and content. Raises Absent, OSError.
 
@@ -163,24 +193,32 @@ def _who(
     """Who uses a device, but for our own mount of it; and why nobody can say, empty where it is known.
 
     mounted: ours is mounted, which nobody can use but through a mount. A look without an order need not know
-    all of them, and so most looks at a disk in use cost little.
+    all of them, and so most looks at a disk in use cost little. Who uses the disk that it is a partition of
+    uses it too; who uses another partition of that does not.
     """
     assert facts.raw is not None
     found: list[User] = []
     numbers = {os.fstat(fd).st_rdev}
+    whole = os.makedev(*map(int, facts.whole.split(":"))) if facts.whole else 0
     try:
         tables = tuple(mounts.tables())
         found += mounts.holders(facts.device, place, tables)
+        if whole:
+            found += mounts.holders(facts.whole, "", tables)
+            numbers.add(whole)
         if (facts.raw.mode == "Block" or facts.raw.was_block) and facts.raw.build is not None:
             # What a tenant made on a raw device: partitions, and what is stacked on them or on itself.
-            found += [User(who=f"{name} is built on it", root="") for name in facts.raw.build.holders]
+            held = (*facts.raw.build.holders, *facts.raw.build.whole_holders)
+            found += [User(who=f"{name} is built on it", root="") for name in held]
             for device in facts.raw.build.above:
                 found += mounts.holders(device, "", tables)
                 numbers.add(os.makedev(*map(int, device.split(":"))))
         if not mounted and (job.order is not None or not found):
             ordered = job.order is not None
             sent_too = ordered and facts.raw.mode == "Block"
-            found += openers.users(numbers, tables, rules, all_of_them=ordered, sent_too=sent_too)
+            found += openers.users(
+                numbers, tables, rules, all_of_them=ordered, sent_too=sent_too, locked=whole
+            )
     except (OSError, ValueError) as error:
         return tuple(found), folder.why(error)
     return tuple(found), ""
@@ -263,8 +301,19 @@ def _probed(
         built = msgspec.structs.replace(built, ambivalent=False)
     elif not found.fs_type and not found.ambivalent:
         built = msgspec.structs.replace(built, damaged=tools.damaged(rules.tools, fd, rules.kept))
+    if facts.whole and not tenants:
+        built = build.with_content_of_whole(built, _found_on(facts.whole, rules))
     _stop_at(facts.name, fit.unfit(built, tenants=tenants))
     return found
+
+
+def _found_on(device: str, rules: Rules) -> tools.Found:
+    """What libblkid finds on another device. OSError where nobody can tell."""
+    fd = hardware.opened(hardware.kernel_name(device), os.makedev(*map(int, device.split(":"))))
+    try:
+        return tools.probe(rules.tools, fd, rules.kept)
+    finally:
+        os.close(fd)
 
 
 def _held(fd: int) -> str:

@@ -134,6 +134,7 @@ def look_at_disk(fd: int, path: str, rules: Rules) -> Facts:
         presence=Presence.OK,
         boot=boot_id(rules),
         device=mount.device,
+        whole=hardware.whole_of(mount.device),
         name=hardware.kernel_name(mount.device),
         identity=facts,
         read_only="ro" in mount.options or bool(room.f_flag & os.ST_RDONLY),

@@ -52,6 +52,13 @@ def device_of(own: Path) -> int:
     return os.makedev(int(found[1]), int(found[2]))
 
 
+def whole_of(device: str, sys: Path = SYS) -> str:
+    """The number of the disk that a device (major:minor) is a partition of; empty: it is none. OSError where
+    sysfs does not have one of them."""
+    own = folder(device, sys)
+    return number(device_of(own.parent)) if (own / "partition").exists() else ""
+
+
 def size_of(own: str | Path) -> int:
     """A device's size in bytes, by its folder in sysfs. OSError where that does not say it."""
     said = _read(f"{own}/size")

@@ -30,20 +30,20 @@ def users(
     *,
     all_of_them: bool,
     sent_too: bool = False,
+    locked: int = 0,
 ) -> tuple[User, ...]:
     """Bind mounts of a node of one of the devices, loop devices on it, and processes that have it.
 
     devices: numbers (st_rdev). tables: of all mount namespaces. all_of_them: without it the look ends with
     the first kind that is found, since processes cost a stat for each descriptor on the machine; that one is
-    there is known then, but not all who are. sent_too: see `users_of_processes`. To be called in the host's
-    mount namespace. Raises OSError where
-    it cannot be told: what may not be looked at may be a user.
+    there is known then, but not all who are. sent_too, locked: see `users_of_processes`. To be called in the
+    host's mount namespace. Raises OSError where it cannot be told: what may not be looked at may be a user.
     """
     process.check_that_we_may_look()
     found = (*_loops(devices, tables, rules), *_bound(devices, tables, rules))
     if found and not all_of_them:
         return found
-    return (*found, *users_of_processes(devices, process.pids(), rules, sent_too=sent_too))
+    return (*found, *users_of_processes(devices, process.pids(), rules, sent_too=sent_too, locked=locked))
 
 
 def _loops(devices: Collection[int], tables: Collection[mounts.Table], rules: Rules) -> Iterator[User]:
@@ -78,10 +78,17 @@ def _leads_to(target: str, pid: int, devices: Collection[int]) -> bool:
 
 
 def users_of_processes(
-    devices: Collection[int], pids: Iterable[str], rules: Rules, *, sent_too: bool = False
+    devices: Collection[int],
+    pids: Iterable[str],
+    rules: Rules,
+    *,
+    sent_too: bool = False,
+    locked: int = 0,
 ) -> tuple[User, ...]:
     """Those of some processes that have one of the devices open or mapped; this one is none. sent_too: and
-    those that were sent a descriptor which they have not read. OSError as in `users`."""
+    those that were sent a descriptor which they have not read. locked: that of them which other children of
+    the daemon have open for its lock, or to look at it, while they work on another partition: they count for
+    the rest alone. OSError as in `users`."""
     own, known = process.own(), set[bytes]()
     found: list[User] = []
     for pid in pids:
@@ -95,6 +102,8 @@ def users_of_processes(
                 continue
             said = f"what {process.name(pid)} has open cannot be seen: {error.strerror}"
             raise PermissionError(error.errno, said) from error
+        if how and locked and process.is_ours(pid):
+            how = _how_it_has(pid, set(devices) - {locked}, set(), sent_too=False)
         if how:
             found.append(User(who=f"{process.name(pid)} {how}", root="", pid=int(pid)))
     return tuple(found)

@@ -18,6 +18,8 @@ from disk_daemon.shown import shown
 
 GONE = (errno.ENOENT, errno.ESRCH)
 """What /proc answers for a process that has ended, or for what it does not have."""
+ZYGOTE = "disk-zygote"
+"""The name of the process that makes the daemon's children."""
 _CHUNK = 1 << 16
 _CAP_SYS_PTRACE = 19
 _ENDED = (b"Z", b"X")
@@ -43,6 +45,28 @@ def pids() -> list[str]:
 def own() -> str:
     """This process, by the number that /proc knows it by."""
     return os.readlink("/proc/self")
+
+
+def is_ours(pid: str) -> bool:
+    """Whether a process was made by the one that made this one, the daemon's zygote, or is below it. Where
+    no zygote made this one, none is."""
+    maker = _parent(own())
+    if not maker or read(f"/proc/{maker}/comm") != ZYGOTE.encode() + b"\n":
+        return False
+    while pid and pid != maker:
+        pid = _parent(pid)
+    return pid == maker
+
+
+def _parent(pid: str) -> str:
+    """Empty: it has none, or is gone."""
+    try:
+        parent = read(f"/proc/{pid}/stat").rpartition(b") ")[2].split()[1].decode()
+    except OSError as error:
+        if error.errno in GONE:
+            return ""
+        raise
+    return parent if parent != "0" else ""
 
 
 def read(path: str) -> bytes:

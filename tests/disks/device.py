@@ -55,18 +55,19 @@ def partition_table() -> bytes:
 
 
 @contextmanager
-def partition(raw: RawDisk) -> Iterator[str]:
-    """A device for that partition, which nobody reads in by itself."""
-    subprocess.run(["addpart", raw.loop, "1", "2048", "204800"], check=True)
-    major, minor = Path(f"/sys/class/block/{raw.loop[5:]}p1/dev").read_text().split(":")
-    name = f"{raw.loop}p1"
+def partition(raw: RawDisk, number: int = 1) -> Iterator[str]:
+    """A device for that partition, which nobody reads in by itself; or for another one behind it."""
+    start = 2048 + (number - 1) * 204800
+    subprocess.run(["addpart", raw.loop, str(number), str(start), "204800"], check=True)
+    name = f"{raw.loop}p{number}"
+    major, minor = Path(f"/sys/class/block/{name[5:]}/dev").read_text().split(":")
     made = not os.path.exists(name)
     if made:
         os.mknod(name, 0o60600, os.makedev(int(major), int(minor)))
     try:
         yield name
     finally:
-        subprocess.run(["delpart", raw.loop, "1"], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["delpart", raw.loop, str(number)], check=False, stderr=subprocess.DEVNULL)
         if made:
             os.unlink(name)
 

@@ -79,6 +79,27 @@ def test_on_two_machines_a_whole_disk_and_a_part_of_it_are_the_same_hardware() -
     assert not identity.same_on_another_node(whole, but(partition="", virtual="", size_bytes=200))
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        ({}, {}, True),
+        ({"partition": ""}, {"partition": ""}, True),
+        ({"partition": ""}, {"partition": "", "size_bytes": 20}, False),
+        ({"partition": ""}, {"size_bytes": 20}, True),
+        ({}, {"size_bytes": 20}, False),
+        ({}, {"partition": "2@4096"}, False),
+        ({"partition": ""}, {"serial": "x"}, False),
+        ({"partition": ""}, {"model": "x"}, False),
+        ({"partition": ""}, {"virtual": "x"}, False),
+    ],
+)
+def test_on_one_machine_a_disk_and_a_partition_of_it_have_bytes_in_common_and_two_partitions_have_not(
+    one: dict[str, Any], other: dict[str, Any], shared: bool
+) -> None:
+    assert identity.overlap(but(**one), but(**other)) is shared
+    assert identity.overlap(but(**other), but(**one)) is shared
+
+
 def test_what_is_virtual_says_nothing_on_another_machine() -> None:
     assert not identity.same_on_another_node(Identity(virtual="v"), Identity(virtual="v"))
     assert identity.same_on_another_node(FULL, but(virtual="x"))

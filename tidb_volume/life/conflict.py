@@ -5,6 +5,9 @@ another node says takes it off offer. A newcomer's disk is not put on record whi
 there is never more than one that was first. A node that shows many disks of others is not to be believed
 about any of its new ones: a cloned machine, or a set of serials that tell nothing.
 
+A disk and a partition of it are one disk here: what is written through either is the other's. Two partitions
+of one disk are two, on one node; what another node shows of a disk counts for all of it (decision 0313).
+
 Two disks with the same facts (virtual machines whose disks all have one serial) look like one disk that two
 nodes see. A person can tell, and says so of one newcomer at a time (decision 0306).
 """
@@ -72,7 +75,7 @@ def peers_in(node: str, report: NodeReport) -> list[Peer]:
 
 def _is_same(seen: Identity, node: str, other: Peer) -> bool:
     if other.node == node:
-        return bool(other.volume) and identity.same_hardware(other.identity, seen)
+        return bool(other.volume) and identity.overlap(other.identity, seen)
     return identity.same_on_another_node(other.identity, seen)
 
 
@@ -156,7 +159,11 @@ def _words(node: str, seen: Identity, other: Peer) -> str:
         return f"node {other.node} shows this disk too, as {other.name} ({facts}); detach it from one of them"
     if other.node == node:
         first = "which had it first" if other.established else "and neither had it first"
-        return f"the same disk ({facts}) as {other.name} of volume {other.volume}, {first}"
+        what, way = "the same disk", ""
+        if seen.partition != other.identity.partition:
+            what = "a partition of the same disk" if seen.partition else "all of the same disk"
+            way = "; list a disk or partitions of it, not both"
+        return f"{what} ({facts}) as {other.name} of volume {other.volume}, {first}{way}"
     if other.established:
         return (
             f"it is on record as volume {other.volume} of node {other.node} ({facts}); if the disk was moved"

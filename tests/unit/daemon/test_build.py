@@ -184,6 +184,36 @@ def test_a_partition_is_removable_as_its_disk_is(sysfs: Sysfs) -> None:
     assert sysfs.build("8:17").partitions == ()
 
 
+def test_of_a_partition_its_disk_is_known_and_what_has_taken_all_of_that(sysfs: Sysfs) -> None:
+    """What is built on another partition of it is not."""
+    disk = sysfs.device("sdb", "8:16")
+    part, other = (sysfs.device(f"sdb/sdb{n}", f"8:{16 + n}", partition=str(n)) for n in (1, 2))
+    upper = [sysfs.device(f"virtual/dm-{n}", f"253:{n}", dm__uuid="x") for n in range(4)]
+    sysfs.hold(disk, upper[2])
+    sysfs.hold(disk, upper[0])
+    sysfs.hold(part, upper[1])
+    sysfs.hold(other, upper[3])
+    found = sysfs.build("8:17")
+    assert (found.whole, found.whole_holders, found.holders) == ("sdb", ("dm-0", "dm-2"), ("dm-1",))
+    found = sysfs.build("8:16")
+    assert (found.whole, found.whole_holders) == ("", ())
+    assert sysfs.build("253:0").whole == ""
+
+
+def test_what_libblkid_finds_on_the_disk_of_a_partition_is_told_apart_from_what_is_on_that() -> None:
+    part = Build(name="sdb1", signature="xfs", usage="filesystem", whole="sdb")
+    found = Found(fs_type="isw_raid_member", usage="raid", ambivalent=True, table="gpt")
+    assert build.with_content_of_whole(part, found) == Build(
+        name="sdb1",
+        signature="xfs",
+        usage="filesystem",
+        whole="sdb",
+        whole_signature="isw_raid_member",
+        whole_usage="raid",
+        whole_ambivalent=True,
+    )
+
+
 def test_what_sysfs_does_not_say_whether_it_is_removable_stays_and_what_cannot_be_read_does_not(
     sysfs: Sysfs,
 ) -> None:

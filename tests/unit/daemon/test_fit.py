@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from disk_daemon import fit
-from disk_daemon.known import Build, Damaged
+from disk_daemon.known import Build, Damaged, Handed
 from tidb_volume.value import Presence
 
 PLAIN: dict[str, Any] = {"name": "nvme0n1", "size_bytes": 1 << 40}
@@ -30,6 +30,9 @@ MEMBERS = (
 )
 
 BCACHE = Damaged(kind="bcache", usage="other")
+
+WHOLE = Handed(name="sda", volume="v (/dev/x)", record="/state/v.json")
+PART = {"whole": "sda"}
 
 TABLE: list[tuple[str, dict[str, Any], Presence]] = [
     # rule, what is unlike a plain disk, the answer
@@ -53,16 +56,39 @@ TABLE: list[tuple[str, dict[str, Any], Presence]] = [
     ("not_shared_between_machines", {"damaged": (Damaged(kind="gfs2", usage="filesystem"),)}, OCCUPIED),
     ("not_a_member", {"signature": "crypto_LUKS", "usage": "crypto"}, OCCUPIED),
     ("is_unambiguous", {"ambivalent": True}, OCCUPIED),
+    ("nothing_is_built_on_its_disk", {**PART, "whole_holders": ("dm-1", "md2")}, OCCUPIED),
+    ("not_on_a_tenants_disk", {**PART, "whole_handed": WHOLE}, Presence.CONFLICT),
+    ("no_partition_is_handed", {"parts_handed": (WHOLE, WHOLE)}, Presence.CONFLICT),
+    (
+        "its_disk_is_no_member",
+        {**PART, "whole_signature": "isw_raid_member", "whole_usage": "raid"},
+        OCCUPIED,
+    ),
+    ("its_disk_is_no_member", {**PART, "whole_signature": "crypto_LUKS", "whole_usage": "crypto"}, OCCUPIED),
+    (
+        "its_disk_is_no_member",
+        {**PART, "whole_signature": "zfs_member", "whole_usage": "filesystem"},
+        OCCUPIED,
+    ),
+    ("its_disk_is_no_member", {**PART, "whole_ambivalent": True}, OCCUPIED),
 ]
 FINE: list[dict[str, Any]] = [
     {},
     {"signature": "xfs", "usage": "filesystem"},
     {"signature": "swap", "usage": "other"},
     {"table": "gpt"},
+    PART,
+    {**PART, "whole_signature": "ext4", "whole_usage": "filesystem"},
     {"signature": "btrfs", "usage": "filesystem"},
     {"damaged": (Damaged(kind="xfs", usage="filesystem"), Damaged(kind="gpt", usage="partition-table"))},
 ]
-TENANTS = {"nothing_is_built_on_it", "not_a_partitions_parent", "not_a_member", "is_unambiguous"}
+TENANTS_DISK = {"nothing_is_built_on_its_disk", "its_disk_is_no_member"}
+TENANTS = TENANTS_DISK | {
+    "nothing_is_built_on_it",
+    "not_a_partitions_parent",
+    "not_a_member",
+    "is_unambiguous",
+}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +130,48 @@ def test_a_tenant_with_a_raw_device_may_have_made_this_and_no_more(
 def test_what_a_person_is_to_clear_says_how(unlike: dict[str, Any]) -> None:
     found = fit.unfit(Build(**{**PLAIN, **unlike}))
     assert found is not None
-    assert "wipefs -a" in found.said or "is part of dm-0" in found.said
+    ways = ("wipefs -a", "wipefs -o", "is part of dm-0", "which is part of dm-1, md2")
+    assert any(way in found.said for way in ways)
+
+
+@pytest.mark.parametrize(
+    ("unlike", "said"),
+    [
+        (
+            {**PART, "whole_holders": ("dm-1", "md2")},
+            "nvme0n1 is a partition of sda, which is part of dm-1, md2 (LVM, RAID, multipath or encryption)",
+        ),
+        (
+            {**PART, "whole_handed": WHOLE},
+            "nvme0n1 is a partition of sda, which is a raw device of volume v (/dev/x): it is that tenant's;"
+            " list a disk or partitions of it, not both, and if that volume is long over, move its record"
+            " away: /state/v.json",
+        ),
+        (
+            {"parts_handed": (WHOLE, Handed(name="nvme1", volume="w", record="/state/w.json"))},
+            "nvme0n1 has partition sda, which is the disk of volume v (/dev/x); list a disk or partitions of"
+            " it, not both, and if that volume is long over, move its record away: /state/v.json",
+        ),
+        (
+            {**PART, "whole_signature": "ddf_raid_member", "whole_usage": "raid"},
+            "nvme0n1 is a partition of sda, which is part of something larger, or encrypted"
+            " (ddf_raid_member); look with wipefs, and clear what is stale there by its offset: wipefs -o (-a"
+            " would take the partition table too)",
+        ),
+        (
+            {**PART, "whole_ambivalent": True},
+            "nvme0n1 is a partition of sda, which is part of something larger, or encrypted (signatures that"
+            " contradict each other); look with wipefs, and clear what is stale there by its offset: wipefs"
+            " -o (-a would take the partition table too)",
+        ),
+    ],
+)
+def test_what_a_partition_and_its_disk_are_to_each_other_is_named_with_the_way_out(
+    unlike: dict[str, Any], said: str
+) -> None:
+    found = fit.unfit(Build(**{**PLAIN, **unlike}))
+    assert found is not None
+    assert found.said == said
 
 
 @pytest.mark.parametrize(

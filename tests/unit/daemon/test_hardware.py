@@ -74,6 +74,15 @@ def test_a_wwn_of_zeroes_leaves_the_serial_as_the_fact_that_counts(tmp_path: Pat
     assert (found.wwn, found.serial) == ("", "S4X0")
 
 
+def test_a_partition_has_a_disk_and_a_disk_has_none(tmp_path: Path) -> None:
+    whole = disk_in(tmp_path, sdx1__partition="1\n", sdx1__dev="8:17\n")
+    (tmp_path / "dev" / "block" / "8:17").symlink_to("../../devices/sdx/sdx1")
+    assert hardware.whole_of("8:17", tmp_path) == whole
+    assert hardware.whole_of(whole, tmp_path) == ""
+    with pytest.raises(FileNotFoundError):
+        hardware.whole_of("8:18", tmp_path)
+
+
 # --- two disks that look like one -----------------------------------------------------------------------
 
 

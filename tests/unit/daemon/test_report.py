@@ -143,7 +143,7 @@ def seen(device: str) -> DiskReport:
 
 def test_of_two_volumes_on_one_disk_the_newcomer_is_the_conflict() -> None:
     reports = {"old": seen("8:0"), "new": seen("8:0"), "other": seen("8:16")}
-    found = one_disk_twice(reports, frozenset({"old", "other"}))
+    found = one_disk_twice(reports, frozenset({"old", "other"}), {})
     assert {name: report.presence for name, report in found.items()} == {
         "old": Presence.OK,
         "new": Presence.CONFLICT,
@@ -156,7 +156,7 @@ def test_of_two_volumes_on_one_disk_the_newcomer_is_the_conflict() -> None:
 def test_of_two_volumes_on_one_disk_none_is_right_where_neither_or_both_came_first(
     established: frozenset[str],
 ) -> None:
-    found = one_disk_twice({"a": seen("8:0"), "b": seen("8:0")}, established)
+    found = one_disk_twice({"a": seen("8:0"), "b": seen("8:0")}, established, {})
     assert {report.presence for report in found.values()} == {Presence.CONFLICT}
 
 

@@ -178,7 +178,7 @@ def seen(device: str, presence: Presence = Presence.OK) -> DiskReport:
 
 def test_a_conflict_names_the_disk_and_all_others_in_order_and_says_nothing_of_the_content() -> None:
     reports = {name: seen("8:0") for name in ("e", "c", "a", "d", "b")}
-    found = one_disk_twice(reports, frozenset())
+    found = one_disk_twice(reports, frozenset(), {})
     assert found["c"].presence is Presence.CONFLICT
     assert found["c"].content is Content.UNKNOWN
     assert found["c"].message == "the same disk (8:0) as a, b, d, e"
@@ -186,6 +186,44 @@ def test_a_conflict_names_the_disk_and_all_others_in_order_and_says_nothing_of_t
 
 def test_disks_without_a_number_or_that_are_not_there_conflict_with_nothing() -> None:
     unnumbered = {"a": seen(""), "b": seen("")}
-    assert one_disk_twice(unnumbered, frozenset()) == unnumbered
+    assert one_disk_twice(unnumbered, frozenset(), {}) == unnumbered
     absent = {"a": seen("8:0", Presence.NOT_MOUNTED), "b": seen("8:0"), "c": seen("8:16")}
-    assert one_disk_twice(absent, frozenset()) == absent
+    assert one_disk_twice(absent, frozenset(), {}) == absent
+
+
+WHOLES = {"8:1": "8:0", "8:2": "8:0", "8:17": "8:16"}
+
+
+@pytest.mark.parametrize(
+    ("devices", "established", "conflicts"),
+    [
+        ({"whole": "8:0", "part": "8:1"}, {"whole"}, {"part"}),
+        ({"whole": "8:0", "part": "8:1"}, {"part"}, {"whole"}),
+        ({"whole": "8:0", "part": "8:1"}, set(), {"whole", "part"}),
+        ({"whole": "8:0", "part": "8:1"}, {"whole", "part"}, {"whole", "part"}),
+        ({"part": "8:1", "next": "8:2"}, set(), set()),
+        ({"whole": "8:0", "part": "8:17"}, set(), set()),
+        ({"part": "8:1", "again": "8:1", "next": "8:2"}, {"part"}, {"again"}),
+        ({"whole": "8:0", "part": "8:1", "next": "8:2"}, {"part", "next"}, {"whole"}),
+        ({"whole": "8:0", "part": "8:1", "next": "8:2"}, {"whole"}, {"part", "next"}),
+    ],
+)
+def test_a_disk_and_a_partition_of_it_are_one_disk_and_two_partitions_are_two(
+    devices: dict[str, str], established: set[str], conflicts: set[str]
+) -> None:
+    reports = {name: seen(device) for name, device in devices.items()}
+    found = one_disk_twice(reports, frozenset(established), WHOLES)
+    assert {name for name, each in found.items() if each.presence is Presence.CONFLICT} == conflicts
+    assert all(found[name] == reports[name] for name in devices.keys() - conflicts)
+
+
+def test_each_of_a_disk_and_its_partitions_is_told_which_the_others_are() -> None:
+    devices = {"whole": "8:0", "b": "8:1", "a": "8:1", "c": "8:2"}
+    reports = {name: seen(device) for name, device in devices.items()}
+    found = one_disk_twice(reports, frozenset({"whole"}), WHOLES)
+    way = "list a disk or partitions of it, not both"
+    assert found["b"].message == f"of the same disk (8:1 of 8:0) as a (8:1), whole (8:0); {way}"
+    assert found["c"].message == f"of the same disk (8:2 of 8:0) as whole (8:0); {way}"
+    found = one_disk_twice(reports, frozenset(), WHOLES)
+    assert found["whole"].message == f"of the same disk (8:0 of 8:0) as a (8:1), b (8:1), c (8:2); {way}"
+    assert found["c"].content is Content.UNKNOWN

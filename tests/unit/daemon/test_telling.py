@@ -8,9 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.unit.daemon.cases import order
+from disk_daemon import telling
+from disk_daemon.jobs import Ended
+from disk_daemon.minded import Minded
+from tests.unit.daemon.cases import DISK, facts, order, volume
 from tests.unit.daemon.keeping import World, listed
-from tidb_volume.value import Volume, Work, WorkState
+from tidb_volume.value import Identity, Presence, Volume, Work, WorkState
 
 
 @pytest.fixture
@@ -43,6 +46,25 @@ def test_what_another_daemon_wrote_over_a_word_before_it_was_acknowledged_is_wri
     _go_on(waiting, listed_, "8")
     assert len(world.api.writes) == before + 1
     assert world.last("v")[1] == done
+
+
+def test_of_a_disk_and_a_partition_of_it_the_newcomer_is_told_that_it_is_a_conflict() -> None:
+    def known(name: str, identity: Identity | None, device: str, whole: str) -> Minded:
+        seen = volume(order(), identity=identity)
+        named = msgspec.structs.replace(seen, metadata=msgspec.structs.replace(seen.metadata, name=name))
+        return Minded(named, ended=Ended(seen_at=1.0, facts=facts(device=device, whole=whole)))
+
+    every = [
+        known("whole", DISK, "8:0", ""),
+        known("a", None, "8:1", "8:0"),
+        known("b", None, "8:17", "8:16"),
+    ]
+    found = telling.reports(every, lambda known: 0)
+    assert {name: each.presence for name, each in found.items()} == {
+        "whole": Presence.OK,
+        "a": Presence.CONFLICT,
+        "b": Presence.OK,
+    }
 
 
 def _go_on(waiting: list[Callable[[Any], object]], volume: Volume, version: str) -> None:

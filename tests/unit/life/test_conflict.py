@@ -78,6 +78,46 @@ def test_two_partitions_of_one_disk_are_two_disks_on_one_node_and_one_on_two() -
     assert conflict.twin(volume(seen=second), seen_on("m", identity("S1", size=100)), nobody)
 
 
+PART = identity("S1", "1@2048", 90)
+PART_WORDS = "serial=S1 model=M size=90 partition=1@2048"
+
+
+@pytest.mark.parametrize(
+    ("seen", "beside", "words"),
+    [
+        (
+            PART,
+            {"recorded": ONE},
+            f"a partition of the same disk ({PART_WORDS}) as /data/w of volume w, which",
+        ),
+        (
+            PART,
+            {"seen": ONE},
+            f"a partition of the same disk ({PART_WORDS}) as /data/w of volume w, and neither",
+        ),
+        (
+            ONE,
+            {"recorded": PART},
+            "all of the same disk (serial=S1 model=M size=100) as /data/w of volume w, which",
+        ),
+        (PART, {"recorded": PART}, f"the same disk ({PART_WORDS}) as /data/w of volume w, which"),
+        (PART, {"recorded": TWO}, ""),
+    ],
+)
+def test_a_disk_and_a_partition_of_it_are_one_on_their_node_and_the_newcomer_is_refused(
+    seen: Identity, beside: dict[str, Identity], words: str
+) -> None:
+    """Recorded once, it is refused though its mount is missing and the daemon has no number of it."""
+    peer = of(volume(name="w", source="/data/w", **beside))
+    said = conflict.twin(volume(seen=seen), [peer], nobody)
+    assert said.startswith(words)
+    assert bool(said) is bool(words)
+    both = "; list a disk or partitions of it, not both"
+    assert said.endswith(both) is (bool(said) and seen.partition != peer.identity.partition)
+    assert conflict.is_apart(volume(seen=seen), [peer]) is not bool(words)
+    assert not conflict.twin(volume(recorded=seen), [peer], nobody), "what is on record stays"
+
+
 def test_a_backing_file_tells_nothing_on_another_machine() -> None:
     virtual = Identity(virtual="8:1:77", size_bytes=100)
     assert not conflict.twin(volume(seen=virtual), [of(volume(name="w", node="m", recorded=virtual))], nobody)
