@@ -29,9 +29,9 @@ class Line:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
 
-    def ask(self, *, lean: bool) -> Callable[[], Live]:
-        """Ask; what is returned waits for the answer."""
-        self.say(Ask(lean=lean))
+    def ask(self, *, lean: bool, volume: str = "") -> Callable[[], Live]:
+        """Ask; what is returned waits for the answer. volume: another one than the job's."""
+        self.say(Ask(lean=lean, volume=volume))
         return self._answer
 
     def _answer(self) -> Live:
@@ -56,7 +56,7 @@ def _at(job: Job, link: Line, rules: Rules) -> Message:
         case "order":
             return carry.carry(job, link, rules, tick=lambda what: None)
         case "mount":
-            return mounting.from_journal(job, rules)
+            return mounting.from_journal(job, rules, lambda other: link.ask(lean=False, volume=other)())
         case _:
             return witness.observe(job, rules)
 

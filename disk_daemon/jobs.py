@@ -37,9 +37,11 @@ class Job(Value):
 
 
 class Ask(Value, frozen=True, tag="ask"):
-    """The child wants the API's objects, read now; `lean`: volume and fleet are enough."""
+    """The child wants the API's objects, read now; `lean`: volume and fleet are enough. `volume`: another
+    one's than the job's."""
 
     lean: bool = False
+    volume: str = ""
 
 
 class Tell(Value, frozen=True, tag="tell"):

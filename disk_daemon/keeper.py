@@ -217,7 +217,7 @@ class Keeper:
         match message:
             case Ask():
                 tenancies = minded.tenancies(known, child.job.order)
-                volume, lean = child.job.volume, message.lean
+                volume, lean = message.volume or child.job.volume, message.lean
                 self._api.live(volume, tenancies, lean, lambda live: self._answer(child, live))
             case Surveyed():
                 self._teller.surveyed(message)

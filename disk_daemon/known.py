@@ -168,6 +168,8 @@ class Raw(Value):
     held: str = ""
     """Somebody holds it whom no table shows."""
     build: Build | None = None
+    other: str = ""
+    """The volume in whose name the journal has it, where that is not the one that asks."""
     was_block: bool = False
     """A tenant had the raw device, and an order at work makes a file system of it."""
     nvme: Nvme | None = None

@@ -14,7 +14,7 @@ import msgspec
 from disk_daemon.children import Child
 from disk_daemon.jobs import INTERRUPTED, Ended
 from tidb_volume.shape import BLOCK
-from tidb_volume.value import DiskReport, Order, OrderKind, Volume, Work, WorkState
+from tidb_volume.value import DiskReport, Order, OrderKind, Presence, Volume, Work, WorkState
 
 OBSERVE_EVERY_S = 60.0
 MOUNT_EVERY_S = 30.0
@@ -130,9 +130,11 @@ def _is_given_back(minded: Minded, order: Order) -> bool:
 
 
 def is_mountable(minded: Minded) -> bool:
-    """Whether the disk was last seen with a file system of ours that nobody has mounted."""
+    """Whether the disk was last seen with a file system of ours that nobody has mounted, and no other volume
+    of this node has it."""
     raw = minded.ended.facts.raw if minded.ended is not None else None
-    return raw is not None and raw.mountable
+    is_others = minded.report is not None and minded.report.presence is Presence.CONFLICT
+    return raw is not None and raw.mountable and not is_others
 
 
 def interrupted(minded: Minded) -> str:

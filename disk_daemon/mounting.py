@@ -10,14 +10,16 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from disk_daemon import blockdev, journal, kernel
+import msgspec
+
+from disk_daemon import blockdev, journal, kernel, renamed
 from disk_daemon.facts import device, folder, hardware, mounts
 from disk_daemon.facts.folder import Absent, Rules
 from disk_daemon.jobs import Job, Mounted
-from disk_daemon.known import Entry, Made
+from disk_daemon.known import Entry, Live, Made
 from disk_daemon.shown import said
 from tidb_volume import mount_options, names
 from tidb_volume.identity import same_hardware
@@ -151,19 +153,32 @@ def _is_of(number: int, meant: Identity, rules: Rules) -> bool:
     return same_hardware(meant, seen)
 
 
-def from_journal(job: Job, rules: Rules) -> Mounted:
+Read = Callable[[str], Live]
+"""What the API has of the volume of that name, read now."""
+
+
+def _unread(volume: str) -> Live:
+    return Live(read_at=0.0, error="nobody asks")
+
+
+def from_journal(job: Job, rules: Rules, read: Read = _unread) -> Mounted:
     """Mount a disk as the journal has it, if hardware and file system are those; else say why not.
 
-    Needs nobody's permission: the disk is as we left it, and pods wait for it.
+    Needs nobody's permission: the disk is as we left it, and pods wait for it. Only one that the journal has
+    in another volume's name is taken over first, for which the API is read.
     """
     try:
         with device.opened(job.source.device) as fd, locked(fd):
             facts = device.look(fd, job, rules)
             entry = journal.load(rules.state, facts.identity) if facts.identity is not None else None
-            if not isinstance(entry, Entry) or entry.volume != job.volume:
+            if not isinstance(entry, Entry) or not entry.volume:
                 return Mounted(ok=False, said=f"the journal does not know {job.source} as {job.volume}'s")
             raw = facts.raw
             assert raw is not None
+            if entry.volume != job.volume and raw.mountable:
+                stays = _taken_over(fd, job, entry, rules, read)
+                if stays is not None:
+                    return stays
             if raw.mountable and raw.mode == "Block":
                 return Mounted(ok=True, said=f"made {node(fd, entry.handed, rules)}")
             if raw.mode == "Block" and facts.tenancies:
@@ -179,6 +194,25 @@ def from_journal(job: Job, rules: Rules) -> Mounted:
         return Mounted(ok=False, said=str(error))
     except OSError as error:
         return Mounted(ok=False, said=said(error))
+
+
+def _taken_over(fd: int, job: Job, entry: Entry, rules: Rules, read: Read) -> Mounted | None:
+    """Have the journal know a disk as the job's that it has in another volume's name, and let go of the place
+    of that one. None: it is the job's now, and nothing of it is mounted.
+
+    Unmounted before it is journalled: what is cut in between is found unmounted, and taken over once more.
+    """
+    live = read(entry.volume)
+    disk = device.look(fd, msgspec.structs.replace(job, volume=entry.volume), rules)
+    seen = renamed.Renamed(entry.volume, entry.source, live, kernel.boottime(), disk)
+    stays = renamed.RULES.unfit(seen)
+    if stays is not None or rules.unwritable:
+        said = stays.said if stays is not None else rules.unwritable
+        return Mounted(ok=False, said=said, passing=bool(live.error))
+    if disk.raw is not None and disk.raw.mounted:
+        unmount(entry.volume, rules)
+    journal.store(rules.state, msgspec.structs.replace(entry, volume=job.volume, source=str(job.source)))
+    return None
 
 
 def _mounted(fd: int, job: Job, made: Made, rules: Rules) -> Mounted:

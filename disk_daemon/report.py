@@ -29,6 +29,7 @@ def disk_report(
     claim_uid: str = "",
     survey: int = 0,
     not_mounted: str = "",
+    rival: str = "",
 ) -> DiskReport:
     """The report for one look at a disk.
 
@@ -36,11 +37,18 @@ def disk_report(
     the last report, for the step that the used bytes were in. claimed: a claim has the disk, so that what is
     missing on it is the disk's trouble, and not a question of what to do with it. claim_uid: the claim on
     record, which is not told again. survey: that of now; the report keeps the one that it began with.
-    not_mounted: why the last try to mount what is ours was in vain.
+    not_mounted: why the last try to mount what is ours was in vain. rival: the volume that has the disk by
+    the journal, which is another one and is there, and the name by which it has it.
     """
     damage = facts.raw.damage if facts.raw is not None else ""
     if damage and claimed:
         facts = msgspec.structs.replace(facts, presence=Presence.NOT_MOUNTED, message=damage)
+    if rival and facts.raw is not None and facts.raw.mountable:
+        said = (
+            f"the same disk ({facts.device}) as {rival}, which has it by the journal; nothing is moved while"
+            " that volume is there; if an edit gave the disk this name, take it back"
+        )
+        return DiskReport(presence=Presence.CONFLICT, message=said, boot=facts.boot)
     if facts.presence is not Presence.OK:
         message = facts.message
         if not_mounted and facts.raw is not None and facts.raw.mountable:

@@ -6,7 +6,7 @@ cannot be written is tried again with growing pauses; nothing is queued, since w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -57,7 +57,8 @@ def reports(every: Iterable[Minded], survey: Callable[[Minded], int]) -> dict[st
     """What is to be told of each disk that was looked at: one look may change what is said of two, if they
     are one. survey: that of now, for a volume."""
     made, wholes, established = {}, {}, set()
-    for known in every:
+    there = {known.name: known for known in every}
+    for known in there.values():
         status = known.volume.status
         if status.identity is not None:
             established.add(known.name)
@@ -72,8 +73,16 @@ def reports(every: Iterable[Minded], survey: Callable[[Minded], int]) -> dict[st
                 claim_uid=claim_of(known.volume),
                 survey=survey(known),
                 not_mounted=known.not_mounted,
+                rival=_rival(known, there),
             )
     return report.one_disk_twice(made, frozenset(established), wholes)
+
+
+def _rival(known: Minded, every: Mapping[str, Minded]) -> str:
+    """Which other volume of this node has the disk by the journal, and by what name; empty: none."""
+    raw = known.ended.facts.raw if known.ended is not None else None
+    other = every.get(raw.other) if raw is not None else None
+    return f"{other.name} ({other.volume.spec.source})" if other is not None else ""
 
 
 class Teller:

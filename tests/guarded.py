@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from disk_daemon import fit, fit_disk, fit_mount, guards
+from disk_daemon import fit, fit_disk, fit_mount, guards, renamed
 from tests.means import MEANS
 
 TESTS = Path(__file__).parent
@@ -24,6 +24,7 @@ CHECKS = {
     **{each.name: each.check for each in fit.RULES},
     **{each.name: each.check for each in fit_mount.RULES},
     **{each.name: each.check for each in fit_disk.RULES},
+    **{each.name: each.check for each in renamed.RULES},
 }
 """Every check that may keep an order from a disk, by its name."""
 

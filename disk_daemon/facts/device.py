@@ -171,7 +171,8 @@ def look(fd: int, job: Job, rules: Rules, *, ours: bool = False, whole: bool = T
     entry = known if isinstance(known, Entry) else None
     place, mode = rules.place(job.volume), bare.mode(job, entry)
     assert facts.raw is not None
-    facts = msgspec.structs.replace(facts, raw=msgspec.structs.replace(facts.raw, mode=mode))
+    other = entry.volume if entry is not None and entry.volume != job.volume else ""
+    facts = msgspec.structs.replace(facts, raw=msgspec.structs.replace(facts.raw, mode=mode, other=other))
     assert facts.raw is not None
     at_place = _is_mounted(facts.device, place)
     ours_mounted = at_place and mode != "Block"

@@ -45,6 +45,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     "disk_daemon/fit.py": (f"{DAEMON}/test_fit.py",),
     "disk_daemon/fit_mount.py": (f"{DAEMON}/test_fit_mount.py",),
+    "disk_daemon/renamed.py": (f"{DAEMON}/test_renamed.py",),
     "disk_daemon/fit_disk.py": (f"{DAEMON}/test_fit_disk.py",),
     "disk_daemon/step.py": (f"{DAEMON}/test_step.py", f"{DAEMON}/test_step_exactly.py"),
     "disk_daemon/step_device.py": (

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from disk_daemon import fit, fit_disk, fit_mount, guards
+from disk_daemon import fit, fit_disk, fit_mount, guards, renamed
 from disk_daemon.fit_rules import Rules
 from disk_daemon.guards import When
 from tests.guarded import CHECKS, TESTS, marked
 from tests.means import MEANS
-from tests.unit.daemon import test_fit, test_fit_disk, test_fit_mount
+from tests.unit.daemon import test_fit, test_fit_disk, test_fit_mount, test_renamed
 from tests.unit.daemon.test_guards import STOPS
 from tests.unit.life.model.broken import BROKEN, broken, recorded
 from tidb_volume.inventory import policy, promises, settings
@@ -36,6 +36,7 @@ GUARDS_OF_A_PATH = "unit/daemon/test_guards.py"
 RULES_OF_A_DEVICE = "unit/daemon/test_fit.py"
 RULES_OF_A_FOLDER = "unit/daemon/test_fit_mount.py"
 RULES_OF_A_DISK = "unit/daemon/test_fit_disk.py"
+RULES_OF_ANOTHERS = "unit/daemon/test_renamed.py"
 
 
 def _tests(name: str, cases: list[str], where: str) -> str:
@@ -97,6 +98,10 @@ def _disks() -> str:
     return _plain(fit_disk.RULES, test_fit_disk.TABLE, RULES_OF_A_DISK)
 
 
+def _renamed() -> str:
+    return _plain(renamed.RULES, test_renamed.TABLE, RULES_OF_ANOTHERS)
+
+
 def _plain(rules: Rules[Any], cases: Sequence[tuple[str, object, object, object]], where: str) -> str:
     """Rules that are always asked."""
     names = [name for name, _, _, _ in cases]
@@ -145,6 +150,7 @@ TABLES = {
     "devices": _rules,
     "folders": _folders,
     "disks": _disks,
+    "renamed": _renamed,
     "means": _means,
     "methods": _methods,
 }
@@ -194,10 +200,10 @@ def test_how_long_a_method_takes_on_a_terabyte(method: str, took: float, said: s
 
 
 def test_every_guard_has_a_case_and_a_name_of_its_own() -> None:
-    assert len(CHECKS) == len(guards.GUARDS) + len(fit.RULES) + len(fit_mount.RULES) + len(fit_disk.RULES)
-    assert set(CHECKS) == {
-        row[0] for row in (*STOPS, *test_fit.TABLE, *test_fit_mount.TABLE, *test_fit_disk.TABLE)
-    }
+    of_a_look = len(fit.RULES) + len(fit_mount.RULES) + len(fit_disk.RULES)
+    assert len(CHECKS) == len(guards.GUARDS) + of_a_look + len(renamed.RULES)
+    looks = (*test_fit.TABLE, *test_fit_mount.TABLE, *test_fit_disk.TABLE)
+    assert set(CHECKS) == {row[0] for row in (*STOPS, *looks, *test_renamed.TABLE)}
 
 
 def test_every_means_has_a_test_and_a_name_of_its_own() -> None:

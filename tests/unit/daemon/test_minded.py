@@ -169,6 +169,12 @@ def test_only_a_device_with_a_file_system_of_ours_is_to_be_mounted(
     assert minded.is_mountable(idle(ended=ended)) is mountable
 
 
+def test_what_another_volume_of_this_node_has_is_not_to_be_mounted_for_this_one() -> None:
+    told = DiskReport(presence=Presence.CONFLICT)
+    assert not minded.is_mountable(idle(ended=looked(), report=told))
+    assert minded.is_mountable(idle(ended=looked(), report=None))
+
+
 # --- which child comes next ---
 
 

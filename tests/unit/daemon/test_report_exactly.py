@@ -169,6 +169,31 @@ def test_the_last_claim_is_told_if_it_is_not_the_one_on_record(last: str, on_rec
     assert disk_report(facts(), record, None, None, claim_uid=on_record).had_since == since
 
 
+RIVAL = "w (/dev/disk/by-id/old)"
+
+
+@pytest.mark.parametrize(
+    ("raw", "rival", "conflict"),
+    [
+        (Raw(mode="Filesystem", mountable=True), RIVAL, True),
+        (Raw(mode="Filesystem", mountable=True), "", False),
+        (Raw(mode="Filesystem"), RIVAL, False),
+        (None, RIVAL, False),
+    ],
+)
+def test_what_another_volume_has_by_the_journal_is_a_conflict_while_it_is_not_mounted_for_this_one(
+    raw: Raw | None, rival: str, conflict: bool
+) -> None:
+    seen = facts(presence=Presence.NOT_MOUNTED, message="not mounted", boot="b1", raw=raw)
+    found = disk_report(seen, KNOWN, None, None, rival=rival)
+    said = (
+        f"the same disk (8:0) as {RIVAL}, which has it by the journal; nothing is moved while that volume is"
+        " there; if an edit gave the disk this name, take it back"
+    )
+    presence, message = (Presence.CONFLICT, said) if conflict else (Presence.NOT_MOUNTED, "not mounted")
+    assert found == DiskReport(presence=presence, message=message, boot="b1")
+
+
 # --- two volumes on one disk --------------------------------------------------------------------------------
 
 
