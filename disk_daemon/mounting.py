@@ -204,7 +204,7 @@ def _taken_over(fd: int, job: Job, entry: Entry, rules: Rules, read: Read) -> Mo
     """
     live = read(entry.volume)
     disk = device.look(fd, msgspec.structs.replace(job, volume=entry.volume), rules)
-    seen = renamed.Renamed(entry.volume, entry.source, live, kernel.boottime(), disk)
+    seen = renamed.Renamed(old=entry.volume, source=entry.source, live=live, now=kernel.boottime(), disk=disk)
     stays = renamed.RULES.unfit(seen)
     if stays is not None or rules.unwritable:
         said = stays.said if stays is not None else rules.unwritable
