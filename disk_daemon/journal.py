@@ -196,8 +196,8 @@ def noted(
     """
     known = entry or Entry(identity=identity, handed=order.ends)
     was = known.order
-    is_same = was is not None and was.is_same_wipe(order)
-    goes_on = (*was.before, was.id) if was is not None and is_same else ()
+    same_wipe = was if was is not None and was.is_same_wipe(order) else None
+    goes_on = (*same_wipe.before, same_wipe.id) if same_wipe is not None else ()
     aside = set(aside) - {order.id}
     taken = Taken(
         id=order.id,
@@ -210,7 +210,7 @@ def noted(
         method=order.method,
         over=over,
         answer=order.answer,
-        made_by=was.made_by if was is not None and is_same and was.begun else "",
+        made_by=same_wipe.made_by if same_wipe is not None and same_wipe.begun else "",
         before=tuple(each for each in goes_on if each in aside),
     )
     same = was is not None and (was.ends, was.next, was.method) == (order.ends, order.next, order.method)

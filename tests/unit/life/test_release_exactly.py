@@ -106,6 +106,11 @@ def test_policy_and_pool_keep_what_has_a_volume(world: World, kept: bool) -> Non
     assert release.is_kept(world, look(world)) is kept
 
 
+def test_of_a_disk_that_nobody_has_seen_no_claim_is_known_that_came_since() -> None:
+    assert release.had_since(look(but(RELEASED, status={"disk": None}))) == ""
+    assert release.had_since(look(SINCE)) == "claim-7"
+
+
 # --- what a person or a program holds against it ---
 
 
