@@ -72,6 +72,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "tidb_volume/inventory/merge.py": (
         "tests/unit/inventory/test_merge.py",
         "tests/unit/inventory/test_merge_exactly.py",
+        "tests/unit/inventory/test_all_at_once.py",
+        "tests/unit/inventory/test_codes.py",
     ),
     "tidb_volume/inventory/diff.py": (
         "tests/unit/inventory/test_diff.py",
