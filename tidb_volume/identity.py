@@ -55,9 +55,8 @@ def overlap(one: Identity, other: Identity) -> bool:
     """Whether two disks of one machine have bytes in common: one disk, or a disk and a partition of it."""
     if bool(one.partition) == bool(other.partition):
         return same_hardware(one, other)
-    return same_hardware(
-        *(msgspec.structs.replace(each, partition="", size_bytes=0) for each in (one, other))
-    )
+    alike = msgspec.structs.replace(one, partition=other.partition, size_bytes=other.size_bytes)
+    return same_hardware(alike, other)
 
 
 def unique_facts(identity: Identity) -> tuple[str, ...]:

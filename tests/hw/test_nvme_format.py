@@ -127,8 +127,8 @@ def test_a_partition_is_not_erased_by_the_command_of_its_disk(
     disk = shelf.nvme().ignoring_discards()
     with machine.plugged(disk) as (name,):
         machine.run(
-            f"printf '2048,65536,L\\n,,L\\n' | sfdisk -q --wipe never /dev/{name} && udevadm settle"
-            f" && printf {SECRET} | dd of=/dev/{name}p1 bs=1M seek=9 conv=fsync status=none && udevadm settle"
+            f"printf '2048,8192,L\\n,,L\\n' | sfdisk -q --wipe never /dev/{name} && udevadm settle"
+            f" && printf {SECRET} | dd of=/dev/{name}p1 bs=1M seek=3 conv=fsync status=none && udevadm settle"
         )
         slot = Slot(machine, f"{disk.name}-part2", f"volume-{disk.id}", **job)
         ended = slot.obey(slot.prepare(method="nvme-format"))

@@ -104,6 +104,24 @@ def test_a_pool_with_an_error_is_not_held_against_anothers_and_what_is_not_under
         assert of(text, beside=beside, before=before) == found
 
 
+def test_a_pool_that_was_read_is_held_against_a_disk_though_another_file_was_not() -> None:
+    first = "pools: {t: {onRelease: wipe, wipe: format}}\nnodes: {n: [{path: /a, pool: t}]}"
+    assert told(decide({"a": {"a.yaml": first, "b.yaml": "x: ["}}).refused["a"])[0] == "1:36 TV036"
+
+
+def test_a_pool_with_an_error_is_not_held_against_a_disk_that_names_none() -> None:
+    text = "defaultPool: t\nnodes: {n: [/a]}\npools: {t: {onRelease: wipe, wipe: format, wipeAfter: 2x}}\n"
+    assert of(text) == ["3:55 TV035"]
+
+
+def test_of_several_config_maps_that_say_otherwise_the_first_by_name_is_told_first() -> None:
+    theirs = "pools: {t: {onRelease: wipe}}\ndefaultPool: t\n"
+    mine = f"pools: {{raw: {{onRelease: keep}}}}\ndefaultPool: raw\nnodes:\n{BAD}"
+    found = decide({"z": theirs, "b": theirs, "a": mine}).refused["a"]
+    differ = [each.what for each in found if each.code == "TV052"]
+    assert ["b/" in differ[0], "z/" in differ[1]] == [True, True], differ
+
+
 def test_two_files_that_define_a_pool_with_an_error_in_one_do_not_differ() -> None:
     files = {"a.yaml": POOL, "b.yaml": "pools: {t: {onRelease: wipe, wipeAfter: x}}"}
     assert told(decide({"a": files}).refused["a"]) == ["1:41 TV035"]

@@ -327,11 +327,13 @@ def test_problems_are_counted_by_config_map_and_severity() -> None:
     first = decide({"z": "never: [/old, /older]", "p": POOLS, "a": A})
     seen = {"p": POOLS, "a": "nodes: {n: [d, e, f]}", "c": "nodes: {10.0.0.9: [/data/a], 10.0.0.8: [/b]}"}
     twice = "nodes: {n1: [/data/x], 10.0.0.1: [/data/x]}"
-    decision = decide({**seen, "d": twice}, start=first.in_force)
+    at_first_sight = "nodes: {n1: [x]}"
+    decision = decide({**seen, "d": twice, "b": at_first_sight}, start=first.in_force)
     found = merge.counts(decision, expand.expand(decision.inventory, [node("n1", "10.0.0.1")]))
-    assert list(found) == ["a", "c", "d", "p", "z"]
+    assert list(found) == ["a", "b", "c", "d", "p", "z"]
     assert {name: tuple(counts.values()) for name, counts in found.items()} == {
         "a": (3, 0, 0),
+        "b": (1, 0, 0),
         "c": (0, 0, 2),
         "d": (0, 0, 1),
         "p": (0, 0, 0),

@@ -114,6 +114,7 @@ def test_a_disk_and_a_partition_of_it_are_one_on_their_node_and_the_newcomer_is_
     assert bool(said) is bool(words)
     both = "; list a disk or partitions of it, not both"
     assert said.endswith(both) is (bool(said) and seen.partition != peer.identity.partition)
+    assert said.endswith("had it first") is (bool(said) and not said.endswith(both))
     assert conflict.is_apart(volume(seen=seen), [peer]) is not bool(words)
     assert not conflict.twin(volume(recorded=seen), [peer], nobody), "what is on record stays"
 
