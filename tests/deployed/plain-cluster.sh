@@ -364,6 +364,12 @@ processes() { # that carry the mark, by number
   done
 }
 
+holders() { # LOOP: what may still hold it, for who has to find out
+  grep -lF "$1 " /proc/[0-9]*/mountinfo 2>/dev/null | sed 's/^/mounted in /'
+  grep -E '^(Dirty|Writeback):' /proc/meminfo
+  ps -eo pid,stat,comm,wchan:32 | awk '$2 ~ /^[DZ]/'
+}
+
 down() {
   local found top loop end=$((SECONDS + 30))
   while found=$(processes) && [ -n "$found" ]; do
@@ -373,9 +379,12 @@ down() {
   done
   ip link delete "$LINK" 2>/dev/null || true # else the kernel does it, some time after the last process
   for loop in $(losetup --list --noheadings --output=NAME,BACK-FILE | awk -v of="$STATE/" 'index($2, of) == 1 { print $1 }'); do
-    # Its mounts go with their namespace, which the kernel clears away a little later than its processes.
-    until losetup --detach "$loop" && ! losetup "$loop" >/dev/null 2>&1; do
-      [ "$SECONDS" -lt "$end" ] || fail "$loop is held by something"
+    # Its mounts go with their namespace, which the kernel clears away later than its processes, once all that is
+    # not written yet has been: a slow disk takes its time for it.
+    losetup --detach "$loop" 2>/dev/null || true # at once if nothing holds it, else by who lets go last
+    end=$((SECONDS + 180))
+    while losetup "$loop" >/dev/null 2>&1; do
+      [ "$SECONDS" -lt "$end" ] || fail "$loop is held by something: $(holders "$loop")"
       sleep 0.2
     done
   done
