@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -263,3 +264,42 @@ def test_a_released_device_is_wiped_and_on_offer_and_the_next_tenant_finds_nothi
         assert not lab.raw_holds(tenant.disk, "the-secret")
     else:
         assert lab.sh(tenant.namespace, "db-0", "find /data -mindepth 1").strip() == ""
+
+
+@contextmanager
+def copied(node: Node, who: str) -> Iterator[None]:
+    """A process of the node keeps copies of all mounts that there are now, as an agent in a container does
+    whose mounts are private."""
+    stays = ["bash", "-c", f"exec -a {who} sleep 1000"]
+    node.spawn(who, ["unshare", "--mount", "--propagation", "private", *stays])
+    until("the agent to run", lambda: node.processes(who))
+    try:
+        yield
+    finally:
+        node.signal(who, signal.SIGKILL)
+
+
+def test_a_device_of_which_an_agent_keeps_a_copy_is_cleaned_by_its_files_and_by_format_is_not(
+    lab: Lab, node: Node
+) -> None:
+    """`auto` does what can be done; `format` waits, says for whom, and goes on when he is gone."""
+    auto, formats = (Tenant(lab, wipe, node, mode="ext4", wipe=wipe) for wipe in ("auto", "format"))
+    for tenant in (auto, formats):
+        tenant.start()
+        tenant.write("the-secret")
+    made = node.exec(["findmnt", "-no", "UUID", names.device_mount(auto.volume)])
+    with copied(node, f"agent-{lab.tag}"):
+        ended = auto.end()
+        lab.wait(auto.volume, Phase.AVAILABLE, tenancy_not=ended, seconds=120)
+        assert node.exec(["findmnt", "-no", "UUID", names.device_mount(auto.volume)]) == made
+        auto.start()
+        assert lab.sh(auto.namespace, "db-0", "find /data -mindepth 1").strip() == ""
+
+        ended = formats.end()
+        until("the agent to be named", lambda: "sleep (pid" in lab.story(formats.volume), 120)
+        found = lab.volume(formats.volume)
+        assert found is not None
+        assert (found.status.phase, found.status.tenancy) != (Phase.AVAILABLE, ended)
+    lab.wait(formats.volume, Phase.AVAILABLE, tenancy_not=ended, seconds=120)
+    formats.start()
+    assert lab.sh(formats.namespace, "db-0", "find /data -mindepth 1").strip() == ""

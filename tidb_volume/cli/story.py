@@ -12,6 +12,7 @@ import msgspec
 
 from tidb_volume import words
 from tidb_volume.cli import speak
+from tidb_volume.inventory import policy
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.kube import codec
 from tidb_volume.life import actions, answers, release, status
@@ -133,7 +134,7 @@ def life(volume: Volume, desired: DesiredDisk | None, events: Sequence[codec.Eve
     """What happened, the oldest first."""
     where = f"{desired.mark}, " if desired is not None else ""
     wipe = volume.spec.wipe
-    rule = f"wiped {wipe.after} after its release by {wipe.method}"
+    rule = f"wiped {wipe.after} after its release by {policy.in_words(wipe.method)}"
     if wipe.on_release == "keep":
         rule = "kept when it is released"
     made = Moment(
@@ -262,7 +263,8 @@ def spell(action: Action, world: World) -> str:
             return f"the order is taken back: {why}"
         case actions.WriteOrder(order=order, why=why) if order is not None:
             if order.kind == "reclaim" or order.answer:
-                return f"the daemon of {node} is ordered to wipe it by {order.method or 'its method'} ({why})"
+                method = policy.in_words(order.method) or "its method"
+                return f"the daemon of {node} is ordered to wipe it by {method} ({why})"
             if order.kind == "mount":
                 return f"the daemon of {node} is ordered to mount it for the claim that has it ({why})"
             return f"the daemon of {node} is ordered to make it ready ({why})"
@@ -290,9 +292,9 @@ def follows(world: World, seen: Seen, moving: bool) -> tuple[Step, ...]:
     if not world.listed:
         offered = "then it stays as it is: no entry lists it"
     if now_phase is Phase.BOUND:
-        policy = seen.pv.spec.persistent_volume_reclaim_policy if seen.pv is not None else ""
+        said = seen.pv.spec.persistent_volume_reclaim_policy if seen.pv is not None else ""
         ends = Step(text=f"it stays with {speak.claim(volume)} until that claim is deleted")
-        if policy == "Retain":
+        if said == "Retain":
             return ends, Step(text="after that its data is kept (policy Retain) until a person decides")
         if wipe.on_release == "keep":
             return ends, Step(
@@ -300,7 +302,7 @@ def follows(world: World, seen: Seen, moving: bool) -> tuple[Step, ...]:
             )
         return (
             ends,
-            Step(text=f"after that it waits {wipe.after}, is wiped by {wipe.method}"),
+            Step(text=f"after that it waits {wipe.after}, is wiped by {policy.in_words(wipe.method)}"),
             Step(text=offered),
         )
     if now_phase is Phase.AVAILABLE and not moving:
@@ -353,11 +355,11 @@ def commands(world: World, seen: Seen, phase: Phase, reason: str) -> tuple[Comma
             )
         if not release.wipe_now(world):
             found.append(Command(command=f"{tool} wipe-now {name}", does="wipe it without waiting"))
-        policy = seen.pv.spec.persistent_volume_reclaim_policy
+        said = seen.pv.spec.persistent_volume_reclaim_policy
         other, does = "Retain", "keep the data until you say otherwise"
-        if policy != "Delete":
+        if said != "Delete":
             other, does = "Delete", "have it wiped after its time"
-        if policy == "Delete" or volume.spec.wipe.on_release == "wipe":
+        if said == "Delete" or volume.spec.wipe.on_release == "wipe":
             patch = f'{{"spec":{{"persistentVolumeReclaimPolicy":"{other}"}}}}'
             found.append(Command(command=f"kubectl patch pv {pv} -p '{patch}'", does=does))
     question, owner = volume.status.question, volume.status.owner

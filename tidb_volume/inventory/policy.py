@@ -1,4 +1,4 @@
-"""Which wipe is in force for one disk: the pool's word, made definite, and the stricter of then and now.
+"""Which wipe is in force for one disk: the pool's word for its kind, and the stricter of then and now.
 
 Methods are ordered by what they leave behind, weakest first, in one table for each kind of disk:
 
@@ -8,8 +8,11 @@ Methods are ordered by what they leave behind, weakest first, in one table for e
   every block once; `overwrite:N` N times; `nvme-format` has the disk erase what no host can address, too.
 - Block device: the same without `format`, since its user reads blocks.
 
-`auto` is the weakest that leaves nothing readable for the next owner through the volume it will get. The
-exact promise of each method is in docs/security.md.
+`auto` is the weakest that leaves nothing readable for the next owner through the volume it will get. On a
+device with a file system only its node can say which that is, so that it stays `auto` in its order: `format`
+where nobody else holds the disk, else its files are deleted; a copy of its mount that a monitoring agent
+keeps would otherwise hold up the wipe until the agent is restarted. The exact promise of each method is in
+docs/security.md.
 """
 
 from __future__ import annotations
@@ -30,7 +33,12 @@ FITTING: dict[Kind, tuple[str, ...]] = {
     Kind.FILESYSTEM: ("format", "discard", "zero", "overwrite", "nvme-format"),
     Kind.BLOCK: ("discard", "zero", "overwrite", "nvme-format"),
 }
-AUTO: dict[Kind, str] = {Kind.PATH: "files", Kind.FILESYSTEM: "format", Kind.BLOCK: "zero"}
+AUTO: dict[Kind, tuple[str, ...]] = {
+    Kind.PATH: ("files",),
+    Kind.FILESYSTEM: ("format", "files"),
+    Kind.BLOCK: ("zero",),
+}
+"""What `auto` comes to, the first where it can be had."""
 
 
 def base(method: str) -> str:
@@ -44,8 +52,13 @@ def fits(method: str, kind: Kind) -> bool:
 
 
 def effective_method(method: str, kind: Kind) -> str:
-    """The method itself, with `auto` made definite for this kind of disk."""
-    return AUTO[kind] if method == "auto" else method
+    """The method itself, with `auto` made definite where the kind of disk alone decides what it comes to."""
+    return AUTO[kind][0] if method == "auto" and len(AUTO[kind]) == 1 else method
+
+
+def in_words(method: str) -> str:
+    """A method for people, who are told what it is that is left open."""
+    return f"auto ({', or '.join(AUTO[Kind.FILESYSTEM])} where that is held)" if method == "auto" else method
 
 
 def may_replace(method: str, planned: str, kind: Kind) -> bool:
@@ -55,7 +68,7 @@ def may_replace(method: str, planned: str, kind: Kind) -> bool:
 
 
 def wipe_policy(disk: DesiredDisk) -> WipePolicy:
-    """The wipe policy that the inventory says today for one disk, `auto` made definite."""
+    """The wipe policy that the inventory says today for one disk, `auto` as definite as its kind has it."""
     pool = disk.pool
     return WipePolicy(
         on_release=pool.on_release,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from tidb_volume import mount_options
 from tidb_volume.inventory import braces, check, codes, diff, places, policy, read, settings
+from tidb_volume.inventory.model import Kind
 
 _BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -59,10 +60,15 @@ def _not_yet() -> str:
 
 def _methods() -> str:
     rows = (
-        (kind.value, f"`{policy.AUTO[kind]}`", ", ".join(f"`{method}`" for method in methods))
+        (kind.value, _auto(kind), ", ".join(f"`{method}`" for method in methods))
         for kind, methods in policy.FITTING.items()
     )
     return table(("disk", "`auto` is", "methods that fit, weakest first"), rows)
+
+
+def _auto(kind: Kind) -> str:
+    first, *else_ = (f"`{method}`" for method in policy.AUTO[kind])
+    return "; ".join((first, *(f"{each} where somebody else holds a mount of the disk" for each in else_)))
 
 
 def _edits() -> str:

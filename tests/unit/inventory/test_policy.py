@@ -11,6 +11,7 @@ from tidb_volume.inventory.policy import (
     FITTING,
     STRENGTH,
     effective_method,
+    in_words,
     may_replace,
     stricter,
     wipe_policy,
@@ -22,13 +23,15 @@ from tidb_volume.value import WipePolicy
     ("method", "kind", "effective"),
     [
         ("auto", Kind.PATH, "files"),
-        ("auto", Kind.FILESYSTEM, "format"),
+        ("auto", Kind.FILESYSTEM, "auto"),
         ("auto", Kind.BLOCK, "zero"),
         ("discard", Kind.BLOCK, "discard"),
         ("overwrite:3", Kind.FILESYSTEM, "overwrite:3"),
     ],
 )
-def test_auto_is_made_definite_by_the_kind_of_disk(method: str, kind: Kind, effective: str) -> None:
+def test_auto_is_made_definite_where_the_kind_of_disk_alone_decides_it(
+    method: str, kind: Kind, effective: str
+) -> None:
     assert effective_method(method, kind) == effective
 
 
@@ -62,6 +65,8 @@ def test_a_disks_policy_is_its_pools_with_auto_made_definite() -> None:
             WipePolicy(method="nvme-format"),
         ),
         (WipePolicy(method="auto"), WipePolicy(method="format"), WipePolicy(method="format")),
+        (WipePolicy(method="format"), WipePolicy(method="auto"), WipePolicy(method="format")),
+        (WipePolicy(method="zero"), WipePolicy(method="auto"), WipePolicy(method="zero")),
         (WipePolicy(gates=("b",)), WipePolicy(gates=("a",)), WipePolicy(gates=("a", "b"))),
         # onRelease is not weighed: the pool's word of today gates the wipe, the PV's policy is the user's.
         (WipePolicy(on_release="wipe"), WipePolicy(on_release="keep"), WipePolicy(on_release="keep")),
@@ -82,7 +87,13 @@ def test_the_methods_that_fit_each_kind_of_disk_weakest_first() -> None:
         Kind.BLOCK: ("discard", "zero", "overwrite", "nvme-format"),
     }
     assert STRENGTH == ("auto", "files", "format", "discard", "zero", "overwrite", "nvme-format")
-    assert AUTO == {Kind.PATH: "files", Kind.FILESYSTEM: "format", Kind.BLOCK: "zero"}
+    assert AUTO == {Kind.PATH: ("files",), Kind.FILESYSTEM: ("format", "files"), Kind.BLOCK: ("zero",)}
+
+
+def test_a_method_in_words_says_what_auto_leaves_open() -> None:
+    assert in_words("auto") == "auto (format, or files where that is held)"
+    assert in_words("overwrite:3") == "overwrite:3"
+    assert not in_words("")
 
 
 def test_the_gates_of_then_and_now_stand_in_the_order_of_their_names() -> None:
@@ -115,6 +126,9 @@ def test_every_method_that_fits_somewhere_has_a_strength() -> None:
         ("overwrite:99", "zero", Kind.BLOCK, False),
         ("overwrite", "zero", Kind.BLOCK, False),
         ("auto", "format", Kind.FILESYSTEM, False),
+        ("auto", "auto", Kind.FILESYSTEM, False),
+        ("files", "auto", Kind.FILESYSTEM, False),
+        ("format", "auto", Kind.FILESYSTEM, True),
         ("shred", "format", Kind.FILESYSTEM, False),
     ],
 )

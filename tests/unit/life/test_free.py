@@ -247,7 +247,7 @@ def test_a_disk_that_nobody_has(world: World, planned: str) -> None:
 AWAY_ORDER = order(kind="unmount", ends="", pv_uid="", attempt=2, offer=False)
 RETIRED = but(
     FREE,
-    spec={"source": DEVICE, "fs_type": "xfs", "wipe": WipePolicy(on_release="wipe", method="format")},
+    spec={"source": DEVICE, "fs_type": "xfs", "wipe": WipePolicy(on_release="wipe", method="auto")},
     wanted={"source": DEVICE, "fs_type": "xfs"},
     admin={"retire": True},
     status={"identity": UUID},
