@@ -25,23 +25,6 @@ class Reason(msgspec.Struct, frozen=True):
         return f"{text}; {self.way_out.format(**facts)}" if self.way_out else text
 
 
-def _answer(word: str) -> str:
-    """How to answer a question for which the CLI has no verb of its own; braces stand for `str.format`.
-
-    What decides over data is signed (deploy/admission/words.yaml); giving it back to its owner need not be.
-    """
-    signed = "" if word == "restore" else ',"by":"ME"'
-    who = " and ME your name (kubectl auth whoami)" if signed else ""
-    patch = f'{{"spec":{{"admin":{{"{word}":{{"question":"ID"{signed}' + "}" * 4
-    patch = patch.replace("{", "{{").replace("}", "}}")
-    return f"kubectl patch tv {{volume}} --type merge -p '{patch}', ID being its status.question.id{who}"
-
-
-def how_to_answer(volume: str, word: str) -> str:
-    """How to answer a volume's question with a word of `spec.admin`, in full."""
-    return _answer(word).format(volume=volume)
-
-
 _ALL = [
     # Pending: not on offer, because …
     Reason(
@@ -67,7 +50,8 @@ _ALL = [
     Reason(
         "WrongDisk",
         "{source} leads to another disk than the one recorded{note}; neither is touched",
-        "put the recorded disk back; or, if the new one is right, " + _answer("acceptIdentity"),
+        "put the recorded disk back; or, if the new one is right:"
+        " kubectl tidb-volume accept-identity {volume}",
     ),
     Reason("Conflict", "not offered: {note}", "keep one of the entries"),
     Reason(
@@ -204,13 +188,13 @@ _ALL = [
         "GoneByHand",
         "its PersistentVolume went, and not by us: whether somebody counts on the data is not known;"
         " it is neither wiped nor offered",
-        "to wipe it and offer it again: kubectl tidb-volume adopt {volume} --wipe; to give it back: "
-        + _answer("restore"),
+        "to wipe it and offer it again: kubectl tidb-volume adopt {volume} --wipe; to give it back:"
+        " kubectl tidb-volume restore {volume}",
     ),
     Reason(
         "DroppedReleased",
         "released, and no inventory entry lists it any more: its data stays",
-        "list it again and it goes on; if the disk is gone for good, " + _answer("forget"),
+        "list it again and it goes on; if the disk is gone for good: kubectl tidb-volume forget {volume}",
     ),
     Reason("Ordered", "the wipe is ordered; until its PersistentVolume is deleted a hold still stops it"),
     Reason(
@@ -231,7 +215,7 @@ _ALL = [
     Reason(
         "AwaitsApproval",
         "all is ready, and in manual mode no disk is wiped before a person approves",
-        _answer("approve"),
+        "kubectl tidb-volume approve {volume}",
     ),
     # Wiping, Failed
     Reason("TakingBack", "a person wants the data back; waiting for the daemon to say that no byte is gone"),
@@ -256,7 +240,7 @@ _ALL = [
     Reason(
         "NodeLost",
         "node {node} is gone from the cluster; the data is on its disk and is not wiped",
-        "bring the node back; if it never comes, " + _answer("forget"),
+        "bring the node back; if it never comes: kubectl tidb-volume forget {volume}",
     ),
 ]
 

@@ -329,6 +329,126 @@ def test_adopt_keeps_the_data_of_one_volume_for_one_claim(states: Tool) -> None:
     assert (adopt.question, adopt.action, str(adopt.claim)) == ("q-2", "Keep", "db/data-7")
 
 
+def test_restore_gives_the_data_back_to_who_had_it_or_to_another_claim_of_his(states: Tool) -> None:
+    assert states("restore", FREE).code == Exit.REFUSED
+    assert states("restore", FREE, RELEASED).code == Exit.USAGE
+    assert states("restore", UNKNOWN).code == Exit.REFUSED
+    assert states("restore", RELEASED).code == Exit.OK
+    restore = states.volume(RELEASED).spec.admin.restore
+    assert restore is not None
+    assert (restore.question, restore.claim) == ("q-1", None)
+    assert states("restore", RELEASED, "--to", "data-7").code == Exit.OK
+    restore = states.volume(RELEASED).spec.admin.restore
+    assert restore is not None
+    assert (str(restore.claim), restore.by) == ("db/data-7", states.api.whoami())
+    assert states("restore", RELEASED).code == Exit.OK
+    restore = states.volume(RELEASED).spec.admin.restore
+    assert restore is not None
+    assert restore.claim is None, "the claim that was named before is not meant any more"
+
+
+def test_a_restore_that_cannot_be_is_refused_with_the_way_out(states: Tool) -> None:
+    tenancy, work = "aaaabbbbcccc", {"orderId": "o-1", "state": "running", "begun": True}
+    order = {"id": "o-1", "kind": "reclaim", "ends": tenancy, "next": "ddddeeeeffff", "method": "files"}
+    states.api.merge_patch(kinds.TIDB_VOLUME, RELEASED, {"spec": {"order": order}})
+    states.status(RELEASED, committed=tenancy, tenancy=tenancy, work=work)
+    try:
+        done = states("restore", RELEASED)
+        assert done.code == Exit.REFUSED
+        assert "the wipe has begun to delete" in done.err
+        assert states.volume(RELEASED).spec.admin.restore is None
+    finally:
+        states.status(RELEASED, committed=None, tenancy=None, work=None)
+        states.api.merge_patch(kinds.TIDB_VOLUME, RELEASED, {"spec": {"order": None}})
+
+
+def test_a_restore_to_a_claim_that_has_another_disk_says_how_to_free_its_name(states: Tool) -> None:
+    states.cluster.kubectl("create", "namespace", "taken")
+    states.status(RELEASED, owner={"claim": {"namespace": "taken", "name": "data-0", "uid": "c-1"}})
+    claim = {
+        "metadata": {"name": "data-0"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "volumeName": "another",
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    states.api.create(kinds.CLAIM, claim, "taken")
+    done = states("restore", RELEASED)
+    assert done.code == Exit.REFUSED
+    assert "scale its user to 0, delete that claim, then answer again" in done.err
+
+
+def test_approve_lets_a_planned_wipe_happen_by_no_weaker_method(states: Tool) -> None:
+    assert states("approve", FREE, "--yes").code == Exit.REFUSED
+    assert states("approve", RELEASED, "--method", "zero", "--yes").code == Exit.REFUSED
+    assert states("approve", RELEASED).code == Exit.REFUSED, "nobody has typed the serial"
+    assert states.volume(RELEASED).spec.admin.approve is None
+    assert states("approve", RELEASED, "--yes").code == Exit.OK
+    approve = states.volume(RELEASED).spec.admin.approve
+    assert approve is not None
+    assert (approve.question, approve.method, approve.by) == ("q-1", "", states.api.whoami())
+    states("hold", RELEASED)
+    assert states("approve", RELEASED, "--yes").code == Exit.WAITING
+
+
+def test_forget_ends_the_record_of_a_disk_that_is_not_there_alone(states: Tool) -> None:
+    assert states("forget", BOUND, "--yes").code == Exit.REFUSED
+    assert states("forget", FREE, "--yes").code == Exit.REFUSED
+    assert "an entry lists it" in states("forget", RELEASED, "--yes").err
+    states.status(RELEASED, disk=disk(presence="NotPresent"))
+    assert states("forget", RELEASED).code == Exit.REFUSED, "nobody has agreed"
+    done = states("forget", RELEASED, "--yes")
+    assert (done.code, "NOTHING IS WIPED" in done.err) == (Exit.OK, True)
+    forget = states.volume(RELEASED).spec.admin.forget
+    assert forget is not None
+    assert (forget.question, forget.by) == ("q-1", states.api.whoami())
+
+
+def test_retire_comes_and_goes(states: Tool) -> None:
+    assert states("retire", FREE).code == Exit.OK
+    assert states.volume(FREE).spec.admin.retire
+    states("cordon", FREE)
+    done = states("retire", "--off", FREE)
+    assert "cordoned all the same" in done.err
+    assert not states.volume(FREE).spec.admin.retire
+    assert states("retire", FREE, BOUND).code == Exit.REFUSED, "nobody has agreed"
+
+
+def test_a_gate_is_put_taken_away_and_passed_for_one_owner(states: Tool) -> None:
+    assert states("gate", "PD!", BOUND).code == Exit.USAGE
+    assert states("gate", "pd", BOUND, "--why", "store 4 is up").code == Exit.OK
+    assert states.volume(BOUND).spec.admin.gates == {"pd": "store 4 is up"}
+    assert states("gate", "other", BOUND).code == Exit.OK
+    assert states("gate", "pd", BOUND, "--off").code == Exit.OK
+    assert states.volume(BOUND).spec.admin.gates == {"other": ""}
+    done = states("gate", "pd", BOUND, "--passed")
+    assert (done.code, "puts no gate pd there" in done.err) == (Exit.REFUSED, True)
+    wipe = states.volume(BOUND).spec.wipe
+    states.api.merge_patch(kinds.TIDB_VOLUME, BOUND, {"spec": {"wipe": {"gates": ["pd"]}}})
+    states.status(BOUND, tenancy="aaaabbbbcccc")
+    try:
+        assert "--passed opens it" in states("gate", "pd", BOUND, "--off").err
+        assert states("gate", "pd", BOUND, "--passed").code == Exit.OK
+        assert states.volume(BOUND).spec.admin.gates_passed == {"pd": "aaaabbbbcccc"}
+        assert "--passed opens it" not in states("gate", "pd", BOUND, "--off").err
+    finally:
+        states.api.merge_patch(kinds.TIDB_VOLUME, BOUND, {"spec": {"wipe": {"gates": list(wipe.gates)}}})
+        states.status(BOUND, tenancy=None)
+
+
+def test_a_disk_is_accepted_where_it_is_asked_which_one_it_is(states: Tool) -> None:
+    assert states("accept-identity", RELEASED, "--yes").code == Exit.REFUSED
+    question = {"id": "q-3", "kind": "twin", "about": "t", "text": "?"}
+    states.status(UNKNOWN, question=question, message="m shows it")
+    done = states("accept-identity", UNKNOWN)
+    assert (done.code, "m shows it" in done.err) == (Exit.REFUSED, True)
+    assert states("accept-identity", UNKNOWN, "--yes").code == Exit.OK
+    accepted = states.volume(UNKNOWN).spec.admin.accept_identity
+    assert accepted is not None
+    assert (accepted.question, accepted.by) == ("q-3", states.api.whoami())
+
+
 def test_breaker_reset_ends_the_epoch_that_is_open(states: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     from tidb_volume.cli import breaker
 

@@ -31,10 +31,17 @@ VERBS = {
     "hold": "keep the data of a volume for now (--off: let it go)",
     "cordon": "offer a volume no more",
     "uncordon": "offer it again",
+    "retire": "take a disk out for good, once nobody has it (--off: use it again)",
+    "gate": "put a gate before a volume's wipe (--off: take it away; --passed: open its pool's)",
+    "restore": "give the data of a released volume back to who had it",
+    "approve": "in manual mode: let the planned wipe of a volume happen",
     "adopt": "say what to do with unknown data: --wipe it, or --keep it for one claim",
     "wipe-now": "end the countdown of a released volume",
+    "accept-identity": "the disk that is there now is the right one, or a disk of its own",
+    "forget": "end the record of a disk that is gone for good: NOT WIPED",
 }
-MUTATING = frozenset({"pause", "resume", "breaker", "hold", "cordon", "uncordon", "adopt", "wipe-now"})
+LOOKS = frozenset({"status", "explain", "validate", "doctor", "history", "certificate", "uninstall"})
+MUTATING = frozenset(VERBS) - LOOKS
 OFFLINE = frozenset({"validate"})
 
 _EXITS = """\

@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-from tidb_volume.cli.__main__ import VERBS, parser
+from tidb_volume.cli.__main__ import MUTATING, VERBS, parser
 
 FILES, NO_FILES = 0, 4
 PATIENCE_S = 2.0
-_NAMED = frozenset({"explain", "history", "hold", "cordon", "uncordon", "adopt", "wipe-now"})
+_NAMED = (MUTATING | {"explain", "history"}) - {"pause", "resume", "breaker"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tidb_volume import words
-from tidb_volume.cli import speak
+from tidb_volume.cli import accept_identity, speak
 from tidb_volume.inventory import policy
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.kube import codec
@@ -320,25 +320,6 @@ def follows(world: World, seen: Seen, moving: bool) -> tuple[Step, ...]:
     return ()
 
 
-_OF_A_DISK = {
-    "identity": "take the disk that is there now for the right one; the one before is not wiped",
-    "twin": "take it up: you know that no other machine can reach it, though others show the same facts",
-}
-"""What accepting a disk means, by the kind of the question."""
-
-
-WHO = "kubectl auth whoami -o jsonpath={.status.userInfo.username}"
-"""The name that the server knows one by."""
-
-
-def _answer(volume: str, word: str, question: str) -> str:
-    """Answer a question for which there is no verb, signed where it decides over data. volume: quoted for a
-    shell."""
-    signed = "" if word == "restore" else f',"by":"\'"$({WHO})"\'"'
-    patch = f'{{"spec":{{"admin":{{"{word}":{{"question":"{question}"{signed}' + "}" * 4
-    return f"kubectl patch tv {volume} --type merge -p '{patch}'"
-
-
 def commands(world: World, seen: Seen, phase: Phase, reason: str) -> tuple[Command, ...]:
     """What a person may do about it now."""
     volume = world.volume
@@ -368,10 +349,14 @@ def commands(world: World, seen: Seen, phase: Phase, reason: str) -> tuple[Comma
     can_be_asked = not answers.restores(world) and not begun and former is not None
     if question is not None and question.kind in ("release", "gone") and can_be_asked:
         does = f"give the data back to {former}"
-        found.append(Command(command=_answer(name, "restore", question.id), does=does))
-    if question is not None and question.kind in _OF_A_DISK and not answers.accepts_identity(world):
-        command = _answer(name, "acceptIdentity", question.id)
-        found.append(Command(command=command, does=_OF_A_DISK[question.kind]))
+        found.append(Command(command=f"{tool} restore {name}", does=does))
+    if (
+        question is not None
+        and question.kind in accept_identity.MEANS
+        and not answers.accepts_identity(world)
+    ):
+        does = accept_identity.MEANS[question.kind]
+        found.append(Command(command=f"{tool} accept-identity {name}", does=does))
     if question is not None and question.kind in ("adopt", "gone") and not release.adopt_wipe(world):
         found.append(
             Command(command=f"{tool} adopt --wipe {name}", does="all that is on it goes, then it is offered")

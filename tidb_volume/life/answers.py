@@ -98,7 +98,7 @@ def gives(world: World, seen: Seen) -> Ref | None:
     """The claim that the data is to be given to, with its UID where it exists; None: to nobody, or it may not
     be (`not_taken`)."""
     to = named(world.volume)
-    if to is None or _why_not_given(world, seen, to):
+    if to is None or why_not_given(world, seen, to):
         return None
     claim = world.named_claim
     return Ref(namespace=to.namespace, name=to.name, uid=claim.metadata.uid if claim is not None else "")
@@ -197,7 +197,7 @@ def not_taken(world: World, seen: Seen) -> str:
         return f"not accepted: {world.around.twin}"
     to = named(world.volume)
     if to is not None:
-        return _why_not_given(world, seen, to) or _why_not_yet(world, seen, to)
+        return why_not_given(world, seen, to) or _why_not_yet(world, seen, to)
     if restores(world):
         return "nobody knows who had it; name the claim that gets it: adopt it with Keep"
     return _why_not_wiped(world, seen) or _why_not_approved(world)
@@ -246,7 +246,8 @@ def _why_not_forgotten(world: World, seen: Seen) -> str:
     return ""
 
 
-def _why_not_given(world: World, seen: Seen, to: Ref) -> str:
+def why_not_given(world: World, seen: Seen, to: Ref) -> str:
+    """Why the data cannot be given to that claim, with the way out; empty: it can."""
     owner, claim = world.volume.status.owner, world.named_claim
     former = owner.claim if owner is not None else None
     if seen.done and seen.committed:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tidb_volume import identity, words
+from tidb_volume import identity
 from tidb_volume.value import Identity, NodeReport, Presence, Value, Volume
 
 MANY = 3
@@ -149,7 +149,7 @@ def twin(volume: Volume, peers: Iterable[Peer], raised: Callable[[], tuple[Peer,
 def _or_apart(volume: Volume) -> str:
     return (
         "where they are two disks with the same facts, as virtual machines may have them, give each a serial"
-        f" of its own, or say so: {words.how_to_answer(volume.metadata.name, 'acceptIdentity')}"
+        f" of its own, or say so: kubectl tidb-volume accept-identity {volume.metadata.name}"
     )
 
 

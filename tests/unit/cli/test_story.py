@@ -13,6 +13,8 @@ from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
 from tidb_volume.value import Adopt, Answer, Meta, NodeReport, Phase, Ref, Restore, VolumeNode
 
+RESTORE = f"kubectl tidb-volume restore {NAME}"
+
 
 def on_offer(**settings: object) -> Sim:
     sim = Sim(desired(pool(**settings)))
@@ -114,21 +116,16 @@ def test_a_kept_volume_waits_for_a_person_and_offers_no_patch_that_would_do_noth
     assert commands(told) == [
         f"kubectl tidb-volume hold {NAME}",
         f"kubectl tidb-volume wipe-now {NAME}",
-        restore(sim),
+        RESTORE,
     ]
-
-
-def restore(sim: Sim) -> str:
-    patch = f'{{"spec":{{"admin":{{"restore":{{"question":"{sim.answer()}"}}}}}}}}'
-    return f"kubectl patch tv {NAME} --type merge -p '{patch}'"
 
 
 def test_data_whose_owner_is_known_can_be_given_back_until_it_is_asked_for() -> None:
     sim = released()
-    assert restore(sim) in commands(tell(sim))
+    assert RESTORE in commands(tell(sim))
     assert any("give the data back to db/data-0" in each.does for each in tell(sim).may)
     sim.admin(restore=Restore(question=sim.answer()))
-    assert restore(sim) not in commands(tell(sim))
+    assert RESTORE not in commands(tell(sim))
 
 
 def test_retain_on_a_wiping_pool_offers_the_patch_to_delete() -> None:
@@ -189,10 +186,7 @@ def test_a_disk_that_others_show_too_can_be_told_apart_and_one_with_two_names_ca
     told = tell(sim)
     assert told.reason == "Conflict"
     assert "volume w of node m" in told.message
-    who = "kubectl auth whoami -o jsonpath={.status.userInfo.username}"
-    signed = f'{{"question":"{sim.answer()}","by":"\'"$({who})"\'"}}'
-    patch = f'{{"spec":{{"admin":{{"acceptIdentity":{signed}}}}}}}'
-    assert commands(told) == [f"kubectl patch tv {NAME} --type merge -p '{patch}'"]
+    assert commands(told) == [f"kubectl tidb-volume accept-identity {NAME}"]
     assert "no other machine can reach it" in told.may[0].does
     sim.controller.around = Around(twin="the same disk as /data/b of volume b")
     sim.settle()

@@ -174,7 +174,7 @@ def test_only_disks_of_different_nodes_can_be_told_apart(peers: list[Peer], apar
     said = conflict.twin(NEW, peers, lambda: many)
     assert said
     assert conflict.is_apart(NEW, peers) is apart
-    assert ("acceptIdentity" in said) is apart
+    assert ("accept-identity" in said) is apart
     assert ("the same disk" in said) is not apart
     assert conflict.is_apart(FIRST, peers), "what is on record is nobody else's"
 
@@ -272,7 +272,7 @@ def test_of_two_volumes_of_one_node_the_first_by_name_is_told() -> None:
 
 
 def test_the_way_out_of_two_disks_with_the_same_facts_is_an_answer_and_of_one_disk_it_is_not() -> None:
-    way = """-p '{"spec":{"admin":{"acceptIdentity":{"question":"ID","by":"ME"}}}}'"""
+    way = f"kubectl tidb-volume accept-identity {NEW.metadata.name}"
     said = conflict.twin(NEW, [ELSEWHERE], nobody)
     assert "remove its entry, then forget it; where they are two disks with the same facts" in said
     assert way in said

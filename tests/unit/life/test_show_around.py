@@ -139,9 +139,8 @@ NO_CLAIM_SINCE = but(BOUND, status={"owner": Owner(claim=FORMER)})
 
 IS_ANOTHER = (
     "/data/disk0 leads to another disk than the one recorded (m; it is sdb); neither is touched; put the"
-    f" recorded disk back; or, if the new one is right, kubectl patch tv {BOUND.volume.metadata.name}"
-    """ --type merge -p '{"spec":{"admin":{"acceptIdentity":{"question":"ID","by":"ME"}}}}', ID being"""
-    " its status.question.id and ME your name (kubectl auth whoami)"
+    f" recorded disk back; or, if the new one is right: kubectl tidb-volume accept-identity"
+    f" {BOUND.volume.metadata.name}"
 )
 
 
