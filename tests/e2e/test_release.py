@@ -124,6 +124,19 @@ def test_hold_keep_and_wipe_after(lab: Lab, node: Node) -> None:
     lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=found.status.tenancy)
 
 
+def test_in_manual_mode_a_wipe_waits_for_an_approval(lab: Lab, node: Node) -> None:
+    tenant = Tenant(lab, "manual", node, wipeAfter="0s", mode="manual")
+    tenant.start()
+    tenant.write("waits")
+    tenant.stop()
+    found = lab.wait(tenant.volume, Phase.RELEASED, "AwaitsApproval")
+    never("a wipe", lambda: (lab.volume(tenant.volume) or found).status.committed, 3)
+    assert tenant.read() == "waits"
+    assert f"approve {tenant.volume}" in lab.story(tenant.volume)
+    lab.say("approve", tenant.volume, "--yes")
+    lab.wait(tenant.volume, Phase.AVAILABLE, tenancy_not=found.status.tenancy)
+
+
 def test_a_pool_that_keeps_waits_until_a_person_says_wipe_now(lab: Lab, node: Node) -> None:
     tenant = Tenant(lab, "keep", node, on_release="keep")
     tenant.start()

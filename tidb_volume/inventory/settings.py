@@ -134,12 +134,6 @@ NOT_YET = (
         way_out="write orphanedClaims: off; see a StatefulSet's persistentVolumeClaimRetentionPolicy",
     ),
     NotYet(
-        key="mode",
-        refuses=lambda value: value == "manual",
-        values="`manual`",
-        way_out="leave it out; onRelease: keep leaves every wipe to a person",
-    ),
-    NotYet(
         key="namespaces",
         refuses=_always,
         values="all",

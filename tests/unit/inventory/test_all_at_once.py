@@ -50,8 +50,8 @@ def of(text: str, *, beside: str = "", before: str = "") -> list[str]:
         (f"{POOL}pools: {{u: {{onRelease: wipe}}}}\ndefaultPool: u\n", ["2:1 TV007"]),
         # a setting of a later version is still a setting
         (
-            "pools: {t: {onRelease: wipe, mode: manual, wipe: format}}\nnodes: {n: [{path: /a, pool: t}]}\n",
-            ["1:36 TV040", "1:50 TV036"],
+            "pools: {t: {onRelease: keep, namespaces: [], wipe: zero}}\nnodes: {n: [{path: /a, pool: t}]}\n",
+            ["1:30 TV040", "1:52 TV036"],
         ),
     ],
 )

@@ -95,7 +95,7 @@ ONE_FILE = [
         "orphanedClaims {delete, after: 1h}",
         f"{LEVER}orphanedClaims: {{delete, after: 1h}}}}}}\n",
     ),
-    ("TV040", "1:39", "does not obey it yet", "pools: {tikv: {onRelease: wipe, mode: manual}}\n"),
+    ("TV040", "1:33", "does not obey it yet", "pools: {tikv: {onRelease: wipe, namespaces: [a]}}\n"),
     ("TV041", "1:44", "a path cannot be a Block volume", f"{N}{{volumeMode: Block, path: /data/nvme0}}{E}"),
     ("TV042", "1:9", "does not begin with /", "never: ['*-BOOT*']\n"),
     (

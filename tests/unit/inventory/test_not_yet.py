@@ -14,7 +14,6 @@ ENTRY = (
 REFUSED = [
     (POOL, "nodeLoss: {release, after: 30m}"),
     (POOL, "orphanedClaims: {delete, after: 30m}"),
-    (POOL, "mode: manual"),
     (POOL, "namespaces: [a]"),
     (ENTRY, "mountBy: kubelet"),
 ]
@@ -39,8 +38,7 @@ def test_it_is_a_known_setting_with_a_way_out() -> None:
     assert all(row.way_out and row.values for row in NOT_YET)
 
 
-@pytest.mark.as_if_built("mode: manual")
+@pytest.mark.as_if_built("mountBy: kubelet")
 def test_a_test_that_takes_one_value_as_built_still_meets_the_others() -> None:
-    assert errors(POOL.format("mode: manual")) == ()
+    assert errors(ENTRY.format("mountBy: kubelet")) == ()
     assert [problem.code for problem in errors(POOL.format("namespaces: [a]"))] == ["TV040"]
-    assert [problem.code for problem in errors(ENTRY.format("mountBy: kubelet"))] == ["TV040"]

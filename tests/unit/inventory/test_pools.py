@@ -86,7 +86,7 @@ pools:
         ("wipe: overwrite:36", ["TV034"]),
         ("wipe: nvme-format", []),
         ("mode: auto", []),
-        ("mode: manual", ["TV040"]),
+        ("mode: manual", []),
         ("mode: yes", ["TV034"]),
         ("nodeLoss: wait", []),
         ("nodeLoss: release", ["TV034"]),
