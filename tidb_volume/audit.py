@@ -25,6 +25,7 @@ Decided = Literal[
     "ordered",
     "recalled",
     "deleted",
+    "unclaimed",
     "committed",
     "offered",
     "given",
@@ -50,17 +51,18 @@ class AuditLine(Value):
     """When (RFC 3339): by the node's clock, for a decision by the API server's."""
     what: What
     """The daemon: begun: bytes go from here on. done: all of it was done, read back and synced. withdrawn:
-    taken back before a byte was gone. refused, failed: why is in `reason`. cut: what was begun stopped before
-    its end, and may be carried on; where its process was killed or the machine went down (`reason`
-    Interrupted), the next one that takes it up says so, `at` its own time. The controller: ordered, and on
-    whose word. recalled: the order is taken back; whether in time, the daemon says. deleted: `pvName` is, and
-    with an order that commits it. committed: the point of no return. offered: `pvName` is there, for whoever
-    claims it. given: the data goes to `claim`. stopped: a countdown to a wipe is called off; why is in
-    `reason`. accepted: another disk is taken for this one. refused: an answer is not taken. forgotten: the
-    record ends, NOT WIPED. removed: no entry lists it, nobody had it. said: a word that holds until it is
-    taken back (hold, cordon, retire, a gate, a gate passed; of the fleet pause, mode, budget, approvals) is
-    there, or is no more. tripped, reset: the breaker. listed: what an inventory's ConfigMap says is in force
-    from now on."""
+    taken back before a byte was gone. refused, failed: why is in `reason`. cut: what was begun stopped
+    before its end, and may be carried on; where its process was killed or the machine went down
+    (`reason` Interrupted), the next one that takes it up says so, `at` its own time. The controller:
+    ordered, and on whose word. recalled: the order is taken back; whether in time, the daemon says.
+    deleted: `pvName` is, and with an order that commits it. unclaimed: `claim` is, since its node is
+    lost. committed: the point of no return. offered: `pvName` is there, for whoever claims it. given:
+    the data goes to `claim`. stopped: a countdown to a wipe is called off; why is in `reason`.
+    accepted: another disk is taken for this one. refused: an answer is not taken. forgotten: the record
+    ends, NOT WIPED. removed: no entry lists it, nobody had it. said: a word that holds until it is
+    taken back (hold, cordon, retire, a gate, a gate passed; of the fleet pause, mode, budget,
+    approvals) is there, or is no more. tripped, reset: the breaker. listed: what an inventory's
+    ConfigMap says is in force from now on."""
     node: str
     """The node that has the disk; empty where it is about the whole fleet."""
     volume: str

@@ -21,6 +21,7 @@ KEEP_RECORDS = "tidb-volume-keep-records"
 POLICIES = {
     "tidb-volume-claim-ref": "anybody who may edit PersistentVolumes can put a used disk on offer",
     "tidb-volume-controller": "a stolen token of the controller deletes the PersistentVolumes of others",
+    "tidb-volume-controller-claims": "a stolen token of the controller deletes claims on others' storage",
     "tidb-volume-daemon": "a stolen token of one node's daemon writes about the disks of all nodes",
     "tidb-volume-orders": "anybody who may edit TidbVolumes can order a wipe",
     "tidb-volume-marks": "anybody who may edit TidbVolumes can have a disk wiped that was dropped",

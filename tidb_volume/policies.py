@@ -26,6 +26,7 @@ _DEFAULTS: dict[str, object] = {
 DIGESTS: dict[str, str] = {
     "tidb-volume-claim-ref": "335bd6bb2e95ebff",
     "tidb-volume-controller": "e10a005a8ef3643e",
+    "tidb-volume-controller-claims": "cbfb444abf78bd5a",
     "tidb-volume-daemon": "0aed723b3bf29dc9",
     "tidb-volume-keep-records": "c8911ccd665432f3",
     "tidb-volume-marks": "a3efb26b959f45db",

@@ -434,6 +434,8 @@ class VolumeStatus(Value):
     """The tenancy that this record first met already released: holds and answers of before may be lost."""
     retry: Retry | None = None
     """When a failed or refused order is followed by another."""
+    lost_since: str = ""
+    """Since when the node of a claimed disk is lost, by the API server's clock."""
     wipe_from: str = ""
     wipe_at: str = ""
     capacity: str = ""

@@ -17,7 +17,7 @@ from tidb_volume import names
 from tidb_volume.fleet import Breaker, Fleet
 from tidb_volume.kube import codec, kinds, transport
 from tidb_volume.kube.client import Client
-from tidb_volume.life import actions, breaker, orders
+from tidb_volume.life import actions, breaker, daemon, orders
 from tidb_volume.life.actions import Action
 from tidb_volume.life.status import is_called_off
 from tidb_volume.life.world import Annotated
@@ -100,8 +100,14 @@ class Actor:
             case actions.WriteSpec(spec=spec):
                 self._patch_spec(volume, spec)
             case actions.CountWipe(tenancy=tenancy):
-                if self._count(now):
+                if self._count(now, wipes=1):
                     self._memory.did(name, counted=tenancy)
+            case actions.CountClaim(uid=uid):
+                if self._count(now, claims=1):
+                    self._memory.did(name, counted=uid)
+            case actions.DeleteClaim():
+                if not self._delete_claim(action):
+                    return
             case actions.DeletePv():
                 self._delete_pv(name, action)
             case actions.CreatePv(manifest=manifest):
@@ -231,6 +237,28 @@ class Actor:
         )
         self._cluster.volumes.put(answer)
 
+    def _delete_claim(self, action: actions.DeleteClaim) -> bool:
+        """Whether it was deleted: not where its node turns out to be there again, which the next decision
+        then knows. What a watch has shown may be older than the node's return."""
+        node = self._api.find(kinds.NODE, action.node)
+        if node is not None:
+            self._cluster.nodes.put(node)
+            if not daemon.is_out_of_service(node):
+                return False
+        left = self._api.delete(
+            kinds.CLAIM,
+            action.name,
+            action.namespace,
+            uid=action.uid,
+            resource_version=action.resource_version,
+        )
+        known = self._cluster.claims.get(action.name, action.namespace)
+        if left is not None:
+            self._cluster.claims.put(left)
+        elif known is not None and known.metadata.uid == action.uid:
+            self._cluster.claims.remove(known)
+        return True
+
     def _delete_pv(self, volume: str, action: actions.DeletePv) -> None:
         known = self._cluster.pvs.get(action.name)
         left = self._api.delete(
@@ -262,13 +290,14 @@ class Actor:
         )
         self._cluster.reports.put(answer)
 
-    def _count(self, now: Instant) -> bool:
-        """Count one wipe in the ledger; False where the breaker has no room for it and is open now."""
+    def _count(self, now: Instant, *, wipes: int = 0, claims: int = 0) -> bool:
+        """Count in the ledger what is about to go; False where the breaker has no room for it and is open
+        now."""
         with self._fleet_lock:
             fleet = self._cluster.fleet
             if fleet is None:
                 return False
-            after = breaker.spend(fleet, len(self._cluster.volumes), now)
+            after = breaker.spend(fleet, len(self._cluster.volumes), now, wipes, claims)
             if after != fleet.status.breaker:
                 self._write_breaker(fleet, after)
                 if after.tripped:

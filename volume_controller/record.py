@@ -63,6 +63,9 @@ def line_of(volume: Volume, action: Action, *, at: str, leader: str) -> AuditLin
             line = _of_order(about, order) if order is not None and commits else about
             word = line.asked or _word(volume, volume.spec.admin.forget)
             return change(line, what="deleted", pv_name=name, pv_uid=uid, asked=word, message=why)
+        case actions.DeleteClaim(namespace=namespace, name=name, uid=uid, why=why):
+            claim = Ref(namespace=namespace, name=name, uid=uid)
+            return change(about, what="unclaimed", claim=claim, asked="nodeLoss: release", message=why)
         case actions.CreatePv(manifest=manifest):
             return _of_pv(volume, manifest, about)
         case actions.SetClaimRef(name=name, uid=uid, patch=patch, why=why):

@@ -56,6 +56,7 @@ _DECIDED = {
     "ordered": "WipeOrdered",
     "recalled": "WipeRecalled",
     "deleted": "PvDeleted",
+    "unclaimed": "ClaimDeleted",
     "given": "GivenBack",
 }
 """The Event of a decision that shows in no phase of its own."""
@@ -163,10 +164,12 @@ class Teller:
         its user looks; what is made ready for a first use is in the record alone."""
         reason = _DECIDED.get(line.what, "")
         if reason and (line.what not in ("ordered", "recalled") or line.kind == "reclaim" or line.answer):
-            to = str(line.claim) if line.what == "given" else ""
+            to = str(line.claim) if line.what in ("given", "unclaimed") else ""
             parts = (line.pv_name, to, line.method, line.asked, line.message)
             text = ", ".join(part for part in parts if part)
             self._recorder.say(about(kinds.TIDB_VOLUME, volume), reason, text)
+            if line.what == "unclaimed" and line.claim is not None:
+                self._recorder.say(_claim(line.claim), reason, text, warning=True)
 
     def said(self, volume: Volume, word: Said, by: str, now: Instant) -> None:
         """A word about a disk, or its end, is written down as heard. by: which program set it."""

@@ -435,6 +435,46 @@ def test_the_marks_of_others_are_theirs_and_a_finalizer_may_go(kubectl: Kubectl)
     assert not kubectl("get", "tv", "z", "--ignore-not-found")
 
 
+# --- claims of lost nodes -----------------------------------------------------------------------------------
+
+CLAIMED = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: NAME, namespace: a}
+spec:
+  accessModes: [ReadWriteOnce]
+  resources: {requests: {storage: 1Gi}}
+  volumeName: VOLUME
+  storageClassName: ""
+"""
+
+
+@pytest.mark.parametrize(
+    ("volume", "may"),
+    [(FREE, True), ("pvc-6f0e1c52-aaaa", False), ("", False)],
+    ids=["ours", "others", "none"],
+)
+def test_the_controller_deletes_claims_on_volumes_of_ours_alone(
+    kubectl: Kubectl, volume: str, may: bool
+) -> None:
+    name = f"claim-{volume[-4:] or 'none'}"
+    if not kubectl("get", "ns", "a", "--ignore-not-found"):
+        kubectl("create", "namespace", "a")
+    kubectl("create", "-f", "-", stdin=CLAIMED.replace("NAME", name).replace("VOLUME", volume or '""'))
+    words = ("delete", "pvc", name, "-n", "a", "--wait=false", f"--as={CONTROLLER}")
+    if may:
+        kubectl(*words)
+        return
+    with pytest.raises(RefusedError, match="it is none of the volume-controller's"):
+        kubectl(*words)
+
+
+def test_the_controller_writes_no_claim_and_touches_no_pod(kubectl: Kubectl) -> None:
+    for verb, what in (("create", "pvc"), ("patch", "pvc"), ("deletecollection", "pvc"), ("delete", "pods")):
+        with pytest.raises(RefusedError):
+            kubectl("auth", "can-i", verb, what, "-n", "a", f"--as={CONTROLLER}")
+
+
 # --- people -------------------------------------------------------------------------------------------------
 
 Q = {"question": "q"}

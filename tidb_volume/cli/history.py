@@ -183,6 +183,7 @@ def _fits(name: str, node_name: str, source: str, patterns: Iterable[str]) -> bo
 _DECIDED = {
     "deleted": "PersistentVolume deleted",
     "given": "data given",
+    "unclaimed": "claim deleted",
     "stopped": show.CALLED_OFF,
     "accepted": "disk accepted",
     "refused": "answer refused",

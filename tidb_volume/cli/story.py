@@ -15,7 +15,7 @@ from tidb_volume.cli import accept_identity, speak
 from tidb_volume.inventory import policy
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.kube import codec
-from tidb_volume.life import actions, answers, release, status
+from tidb_volume.life import actions, answers, daemon, release, status
 from tidb_volume.life.actions import Action
 from tidb_volume.life.look import Seen, look
 from tidb_volume.life.plan import plan
@@ -241,8 +241,9 @@ def steps(world: World, now: Instant) -> tuple[Step, ...]:
             volume = msgspec.structs.replace(world.volume, status=action.status)
             world = msgspec.structs.replace(world, volume=volume)
             continue
-        if isinstance(action, actions.CountWipe):
-            counted = world.mine.counted | {action.tenancy}
+        if isinstance(action, actions.CountWipe | actions.CountClaim):
+            what = action.uid if isinstance(action, actions.CountClaim) else action.tenancy
+            counted = world.mine.counted | {what}
             world = msgspec.structs.replace(world, mine=msgspec.structs.replace(world.mine, counted=counted))
             continue
         if action is not None:
@@ -268,6 +269,8 @@ def spell(action: Action, world: World) -> str:
             if order.kind == "mount":
                 return f"the daemon of {node} is ordered to mount it for the claim that has it ({why})"
             return f"the daemon of {node} is ordered to make it ready ({why})"
+        case actions.DeleteClaim(namespace=namespace, name=claim, why=why):
+            return f"claim {namespace}/{claim} is deleted, so that its user starts elsewhere: {why}"
         case actions.DeletePv(name=name, why=why):
             return f"PersistentVolume {name} is deleted: {why}"
         case actions.CreatePv(manifest=manifest):
@@ -343,6 +346,11 @@ def commands(world: World, seen: Seen, phase: Phase, reason: str) -> tuple[Comma
         if said == "Delete" or volume.spec.wipe.on_release == "wipe":
             patch = f'{{"spec":{{"persistentVolumeReclaimPolicy":"{other}"}}}}'
             found.append(Command(command=f"kubectl patch pv {pv} -p '{patch}'", does=does))
+    if phase is Phase.BOUND and daemon.is_lost(world) and world.claim is not None:
+        meta = world.claim.metadata
+        command = f"kubectl -n {meta.namespace} delete pvc {speak.quoted(meta.name)}"
+        does = "let its user start elsewhere; the data stays on that disk, and is wiped if it comes back"
+        found.append(Command(command=command, does=does))
     question, owner = volume.status.question, volume.status.owner
     former = owner.claim if owner is not None else None
     begun = seen.work is not None and seen.work.begun

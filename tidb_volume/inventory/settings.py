@@ -122,12 +122,6 @@ def _always(_: str) -> bool:
 
 NOT_YET = (
     NotYet(
-        key="nodeLoss",
-        refuses=lambda value: value != "wait",
-        values="all but `wait`",
-        way_out="write nodeLoss: wait; when a node is lost, delete its claims by hand",
-    ),
-    NotYet(
         key="orphanedClaims",
         refuses=lambda value: value != "off",
         values="all but `off`",

@@ -38,6 +38,24 @@ class CountWipe(Value):
     tenancy: str
 
 
+class CountClaim(Value):
+    """Count one claim that is let go in the breaker's ledger, before it is deleted."""
+
+    uid: str
+
+
+class DeleteClaim(Value):
+    """Delete a claim on a lost node's disk, with the UID and resourceVersion of the read it was decided on,
+    and only if that node is still lost when it is read once more."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    node: str
+    why: str
+
+
 class DeletePv(Value):
     """Delete the PersistentVolume, with the UID and resourceVersion of the read it was decided on."""
 
@@ -86,6 +104,8 @@ Action = (
     | WriteOrder
     | WriteSpec
     | CountWipe
+    | CountClaim
+    | DeleteClaim
     | DeletePv
     | CreatePv
     | SetClaimRef

@@ -10,6 +10,7 @@ import msgspec
 from tidb_volume import names
 from tidb_volume.inventory import policy
 from tidb_volume.inventory.model import Kind
+from tidb_volume.life import daemon
 from tidb_volume.life.look import Seen
 from tidb_volume.life.world import World
 from tidb_volume.value import (
@@ -240,7 +241,7 @@ def _why_not_forgotten(world: World, seen: Seen) -> str:
     if seen.claimed or seen.pv_state == "reserved":
         return "not forgotten: a claim has it; delete the claim first"
     disk = world.volume.status.disk
-    absent = world.node is None or (disk is not None and disk.presence in ABSENT)
+    absent = daemon.is_lost(world) or (disk is not None and disk.presence in ABSENT)
     if world.listed and not absent:
         return "not forgotten: the disk is there and an entry lists it; remove the entry, or wipe it"
     return ""

@@ -22,8 +22,16 @@ def minute(now: Instant) -> str:
 
 def limit(budget: Budget, volumes: int) -> int:
     """Wipes an hour that `budget` allows in a fleet of so many volumes."""
-    share = max(budget.at_least, volumes * budget.percent // 100)
-    return min(budget.wipes_per_hour, share)
+    return min(budget.wipes_per_hour, _share(budget, volumes))
+
+
+def claims_limit(budget: Budget, volumes: int) -> int:
+    """Claims an hour that `budget` lets us delete in a fleet of so many volumes."""
+    return min(budget.claims_per_hour, _share(budget, volumes))
+
+
+def _share(budget: Budget, volumes: int) -> int:
+    return max(budget.at_least, volumes * budget.percent // 100)
 
 
 def last_hour(breaker: Breaker, now: Instant) -> tuple[Spent, ...]:
@@ -51,23 +59,28 @@ def reset(fleet: Fleet) -> Breaker | None:
     return None
 
 
-def spend(fleet: Fleet, volumes: int, now: Instant, wipes: int = 1) -> Breaker:
-    """The breaker after `wipes` more: its ledger longer, or tripped where the budget has no room for them."""
+def spend(fleet: Fleet, volumes: int, now: Instant, wipes: int = 1, claims: int = 0) -> Breaker:
+    """The breaker after so many wipes and claims more: its ledger longer, or tripped where the budget has no
+    room for them."""
     breaker = fleet.status.breaker
     if breaker.tripped:
         return breaker
     lines = last_hour(breaker, now)
-    spent = sum(line.wipes for line in lines)
-    allowed = limit(fleet.spec.budget, volumes)
-    if spent + wipes > allowed:
-        return Breaker(
-            epoch=breaker.epoch,
-            tripped=True,
-            reason=f"{spent + wipes} wipes within an hour; the budget is {allowed}",
-            at=format_instant(now),
-            ledger=lines,
-        )
+    budget = fleet.spec.budget
+    asked = (
+        (wipes, sum(line.wipes for line in lines), limit(budget, volumes), "wipes"),
+        (claims, sum(line.claims for line in lines), claims_limit(budget, volumes), "claims let go"),
+    )
+    for more, spent, allowed, what in asked:
+        if more and spent + more > allowed:
+            return Breaker(
+                epoch=breaker.epoch,
+                tripped=True,
+                reason=f"{spent + more} {what} within an hour; the budget is {allowed}",
+                at=format_instant(now),
+                ledger=lines,
+            )
     this = minute(now)
     before = next((line for line in lines if line.minute == this), Spent(minute=this))
-    after = Spent(minute=this, wipes=before.wipes + wipes, claims=before.claims)
+    after = Spent(minute=this, wipes=before.wipes + wipes, claims=before.claims + claims)
     return Breaker(epoch=breaker.epoch, ledger=(*(line for line in lines if line.minute != this), after))

@@ -17,6 +17,8 @@ from tidb_volume.upstream import DaemonPod, Node
 PAUSE = 30.0
 """Seconds for which a daemon is away, or back, before that is said: longer than most image pulls."""
 CONDITION = "DaemonReady"
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+"""The taint that a person puts on a node that is shut down for good, or for long (KEP-2268)."""
 
 
 def is_up(node: Node | None) -> bool:
@@ -33,6 +35,17 @@ def is_ready(pod: DaemonPod) -> bool:
     )
 
 
+def is_out_of_service(node: Node) -> bool:
+    """Whether a person says of a node that nothing runs there any more."""
+    return any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints)
+
+
+def is_lost(world: World) -> bool:
+    """Whether the volume's node is gone, or a person says that nothing runs there any more; one that only
+    does not answer is neither."""
+    return world.node is None or is_out_of_service(world.node)
+
+
 def node_ready(world: World) -> bool:
     """Whether the volume's node is Ready."""
     return is_up(world.node)
@@ -40,7 +53,7 @@ def node_ready(world: World) -> bool:
 
 def absent(world: World) -> str:
     """Why nobody is there to obey, as a word of `words.REASONS`; empty: the daemon is there."""
-    if world.node is None:
+    if is_lost(world):
         return "NodeLost"
     if not node_ready(world):
         return "NodeNotReady"
@@ -50,7 +63,7 @@ def absent(world: World) -> str:
 def is_away(world: World, now: Instant) -> bool:
     """Whether it is to be said of the volume that the daemon is away. While the pause runs, what is said
     stays; where the node itself is away, that says it all."""
-    if not node_ready(world):
+    if is_lost(world) or not node_ready(world):
         return False
     if now - world.daemon.since >= PAUSE:
         return not world.daemon.ready

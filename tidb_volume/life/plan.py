@@ -20,6 +20,7 @@ from tidb_volume.life import (
     edit,
     free,
     give,
+    lost,
     memory,
     mounts,
     orders,
@@ -79,6 +80,7 @@ def _memory(of: VolumeStatus) -> tuple[object, ...]:
         of.unrecorded,
         of.committed,
         of.withdrawn,
+        of.lost_since,
         of.reserved,
         of.tenancy,
         of.volume_uid,
@@ -135,7 +137,9 @@ def _next(now: Instant, world: World, seen: Seen) -> Plan:
         if aside is not None:
             return aside
         stricter = edit.step(world, seen, free=False)
-        return stricter if stricter.action is not None else _mount(now, world, seen)
+        if stricter.action is not None:
+            return stricter
+        return lost.step(now, world, seen) if daemon.is_lost(world) else _mount(now, world, seen)
     if seen.was_claimed:
         return released.step(now, world, seen)
     return free.step(now, world, seen)

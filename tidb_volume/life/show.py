@@ -11,7 +11,7 @@ from typing import Literal
 
 from tidb_volume import content, words
 from tidb_volume.inventory import policy
-from tidb_volume.life import answers, daemon, memory, mounts, orders, release
+from tidb_volume.life import answers, daemon, lost, memory, mounts, orders, release
 from tidb_volume.life.look import Seen, is_known, presence_note, tenancy_of
 from tidb_volume.life.world import World
 from tidb_volume.units import Instant, format_instant
@@ -308,8 +308,8 @@ def conditions(
 ) -> tuple[Condition, ...]:
     """What is wrong, or worth knowing, around the phase."""
     wanted: list[tuple[str, bool, str, str]] = []
-    if world.node is None:
-        wanted.append(("NodeReady", False, "NodeLost", "the Node object is gone"))
+    if daemon.is_lost(world):
+        wanted.append(("NodeReady", False, "NodeLost", lost.said(world, seen)))
     elif not daemon.node_ready(world):
         wanted.append(("NodeReady", False, "NodeNotReady", "the kubelet does not report"))
     elif daemon.is_away(world, now):

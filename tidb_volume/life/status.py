@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from tidb_volume import words
-from tidb_volume.life import answers, memory, show
+from tidb_volume.life import answers, lost, memory, show
 from tidb_volume.life.look import Seen, look
 from tidb_volume.life.phases import phase
 from tidb_volume.life.world import World
@@ -64,6 +64,7 @@ def compute(world: World, seen: Seen, now: Instant) -> VolumeStatus:
         reason=reason,
         message=message,
         owner=owner,
+        lost_since=lost.since(world, seen, now),
         wipe_from=memory.wipe_from(world, seen, now) if current is Phase.RELEASED else "",
         wipe_at=wipe_at,
         capacity=capacity,

@@ -88,7 +88,6 @@ ONE_FILE = [
         "Tikv_Tombstone is not a name",
         "pools: {tikv: {onRelease: wipe, gates: [Tikv_Tombstone]}}\n",
     ),
-    ("TV040", "1:33", "nodeLoss {release, after: 30m}", f"{LEVER}nodeLoss: {{release, after: 30m}}}}}}\n"),
     (
         "TV040",
         "1:33",

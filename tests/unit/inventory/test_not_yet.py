@@ -12,7 +12,6 @@ ENTRY = (
     "defaultPool: p\npools: {{p: {{onRelease: wipe}}}}\nnodes: {{n: [{{device: /dev/disk/by-id/x, {}}}]}}\n"
 )
 REFUSED = [
-    (POOL, "nodeLoss: {release, after: 30m}"),
     (POOL, "orphanedClaims: {delete, after: 30m}"),
     (POOL, "namespaces: [a]"),
     (ENTRY, "mountBy: kubelet"),

@@ -79,6 +79,10 @@ def told(planned: Plan) -> str:
             text = f"create {manifest['metadata']['name'][-1]}"
         case actions.CountWipe(tenancy=tenancy):
             text = f"count {tenancy}"
+        case actions.CountClaim(uid=uid):
+            text = f"count {uid}"
+        case actions.DeleteClaim(namespace=namespace, name=name):
+            text = f"delete claim {namespace}/{name}"
         case actions.WriteSpec(why=why):
             text = f"spec: {why}"
         case actions.DeleteVolume(why=why):

@@ -193,6 +193,13 @@ class Controller:
                 view.fleet = cluster.breaker(after, view.fleet.metadata.resource_version)
                 if not after.tripped:
                     self.mine = change(self.mine, counted=self.mine.counted | {counted})
+            case actions.CountClaim(uid=counted):
+                if view.fleet is None:
+                    return
+                after = breaker.spend(view.fleet, FLEET_VOLUMES, cluster.now, wipes=0, claims=1)
+                view.fleet = cluster.breaker(after, view.fleet.metadata.resource_version)
+                if not after.tripped:
+                    self.mine = change(self.mine, counted=self.mine.counted | {counted})
             case actions.DeletePv():
                 cluster.delete_pv(action.name, action.uid, action.resource_version)
                 self.mine = change(self.mine, deleted=self.mine.deleted | {action.uid})
