@@ -60,7 +60,8 @@ def test_a_claim_of_a_deleted_node_waits_for_a_person_unless_its_pool_lets_it_go
         60,
         lambda: lab.story(tenant.volume),
     )
-    assert f"kubectl -n {tenant.namespace} delete pvc data-db-0" in lab.story(tenant.volume)
+    told = lab.say("explain", tenant.volume, exits=(0, 5)).stdout
+    assert f"kubectl -n {tenant.namespace} delete pvc data-db-0" in told
     never("the claim going", lambda: changed(lab, tenant, claim.metadata.uid), 5)
 
     settings = listing(
