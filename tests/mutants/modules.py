@@ -11,16 +11,16 @@ DAEMON = "tests/unit/daemon"
 LIFE = "tests/unit/life"
 _LIFE: dict[str, tuple[str, ...]] = {
     "phases": ("phases",),
-    "breaker": ("breaker",),
+    "breaker": ("breaker", "lost"),
     "conflict": ("conflict",),
     "give": ("give", "free", "released", "committed", "at_the_root_exactly"),
     "offer": ("offer",),
     "orders": ("orders", "committed", "free", "at_the_root_exactly"),
     "release": ("release_exactly", "at_the_root_exactly"),
     "memory": ("memory", "memory_disk", "memory_taken_back", "memory_times", "free", "plan"),
-    "answers": ("answers_exactly", "at_the_root_exactly"),
+    "answers": ("answers_exactly", "at_the_root_exactly", "lost"),
     "mounts": ("mounts_exactly", "at_the_root_exactly"),
-    "plan": ("plan", "plan_status"),
+    "plan": ("plan", "plan_status", "lost"),
     "free": ("free", "released", "committed", "plan", "plan_status"),
     "released": ("released", "plan", "at_the_root_exactly"),
     "committed": ("committed", "plan"),
@@ -29,11 +29,12 @@ _LIFE: dict[str, tuple[str, ...]] = {
     "foreign": ("foreign",),
     "places": ("places", "foreign"),
     "around": ("foreign",),
-    "daemon": ("daemon_exactly",),
+    "daemon": ("daemon_exactly", "lost"),
+    "lost": ("lost",),
     "annotation": ("annotation_exactly",),
     "world": ("status",),
-    "status": ("status",),
-    "show": ("show", "show_around", "at_the_root_exactly"),
+    "status": ("status", "lost"),
+    "show": ("show", "show_around", "at_the_root_exactly", "lost"),
 }
 """The tables alone: a test that lives a whole life is slow, and sees less."""
 
