@@ -190,6 +190,8 @@ def test_claims_have_a_budget_of_their_own() -> None:
         made = change(made, status=change(made.status, breaker=after))
     assert [(line.wipes, line.claims) for line in made.status.breaker.ledger] == [(0, 2)]
     assert not breaker.spend(made, 100, NOW, wipes=1).tripped, "wipes are counted apart"
+    less = change(made, spec=FleetSpec(budget=Budget(claims_per_hour=1)))
+    assert not breaker.spend(less, 100, NOW, wipes=1).tripped, "also where the other budget is overspent"
     after = breaker.spend(made, 100, NOW, wipes=0, claims=1)
     assert (after.tripped, after.reason) == (True, "3 claims let go within an hour; the budget is 2")
 
