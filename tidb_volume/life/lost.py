@@ -29,7 +29,7 @@ def since(world: World, seen: Seen, now: Instant) -> str:
     if not (seen.claimed and is_lost(world)):
         return ""
     before = world.volume.status.lost_since
-    return before if before and parse_instant(before) <= now else format_instant(now)
+    return format_instant(min(parse_instant(before), now) if before else now)
 
 
 def after(world: World) -> str:
@@ -47,29 +47,18 @@ def ends(world: World) -> Instant:
 class Against(Value):
     """What stands against letting a claim go though its time is over."""
 
-    name: str
     holds: Callable[[World], bool]
     said: str
 
 
 AGAINST = (
     Against(
-        name="paused",
-        holds=lambda world: world.fleet is not None and world.fleet.spec.paused,
-        said="the fleet is paused",
+        holds=lambda world: world.fleet is not None and world.fleet.spec.paused, said="the fleet is paused"
     ),
-    Against(
-        name="tripped",
-        holds=lambda world: tripped(world) is not None,
-        said="the circuit breaker is open",
-    ),
-    Against(name="manual", holds=manual, said="in manual mode a person deletes it"),
-    Against(name="held", holds=lambda world: world.volume.spec.admin.hold, said="the volume is held"),
-    Against(
-        name="pod",
-        holds=lambda world: bool(world.pods),
-        said="a pod that uses it is still recorded on that node",
-    ),
+    Against(holds=lambda world: tripped(world) is not None, said="the circuit breaker is open"),
+    Against(holds=manual, said="in manual mode a person deletes it"),
+    Against(holds=lambda world: world.volume.spec.admin.hold, said="the volume is held"),
+    Against(holds=lambda world: bool(world.pods), said="a pod that uses it is still recorded on that node"),
 )
 """In the order in which they are said. Whoever still has a pod object there may still run: a StatefulSet must
 never have two of one name."""

@@ -139,7 +139,8 @@ def _next(now: Instant, world: World, seen: Seen) -> Plan:
         stricter = edit.step(world, seen, free=False)
         if stricter.action is not None:
             return stricter
-        return lost.step(now, world, seen) if daemon.is_lost(world) else _mount(now, world, seen)
+        gone = lost.step(now, world, seen)
+        return gone if gone != Plan() else _mount(now, world, seen)
     if seen.was_claimed:
         return released.step(now, world, seen)
     return free.step(now, world, seen)

@@ -19,12 +19,14 @@ from tidb_volume.inventory import policy
 from tidb_volume.inventory.expand import DesiredDisk
 from tidb_volume.inventory.marks import Mark
 from tidb_volume.inventory.model import PoolSettings
+from tidb_volume.life.daemon import OUT_OF_SERVICE
 from tidb_volume.life.world import Daemon
 from tidb_volume.units import Instant
 from tidb_volume.upstream import (
     Claim,
     Node,
     NodeCondition,
+    NodeSpec,
     NodeStatus,
     PhaseOnly,
     Pod,
@@ -33,6 +35,7 @@ from tidb_volume.upstream import (
     PodVolume,
     Pv,
     PvcSpec,
+    Taint,
 )
 from tidb_volume.value import (
     Meta,
@@ -138,6 +141,12 @@ class Cluster:
         if self.node.status.conditions != (condition,):
             self.node = change(self.node, status=NodeStatus(conditions=(condition,)))
             self.daemon = change(self.daemon, since=self.now)
+
+    def out_of_service(self, out: bool) -> None:
+        """A person taints the node, or takes that back."""
+        assert self.node is not None
+        taints = (Taint(key=OUT_OF_SERVICE, effect="NoExecute"),) if out else ()
+        self.node = change(self.node, spec=NodeSpec(taints=taints))
 
     def uid(self, prefix: str) -> str:
         return f"{prefix}-{next(self.ids)}"
@@ -259,6 +268,13 @@ class Cluster:
         elif not claim.metadata.deletion_timestamp:
             meta = change(claim.metadata, deletion_timestamp="2027-01-01T00:00:00Z")
             self._change_claim(claim, metadata=meta)
+
+    def let_go(self, key: str, uid: str, rv: str) -> None:
+        """Delete a claim as it was read."""
+        claim = self.etcd.claims.get(key)
+        if claim is None or (claim.metadata.uid, claim.metadata.resource_version) != (uid, rv):
+            raise Conflict(key)
+        self.delete_claim(key)
 
     def choose(self, key: str) -> bool:
         """The scheduler binds a claim to a PersistentVolume that is on offer, if there is one for it."""

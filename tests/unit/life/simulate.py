@@ -35,6 +35,7 @@ from tidb_volume.life import actions, answers, breaker
 from tidb_volume.life.actions import Action, Plan
 from tidb_volume.life.around import Around
 from tidb_volume.life.conflict import peer_of, twin
+from tidb_volume.life.daemon import is_out_of_service
 from tidb_volume.life.foreign import disk_of
 from tidb_volume.life.look import pick_pv, tenancy_of
 from tidb_volume.life.plan import plan
@@ -200,6 +201,13 @@ class Controller:
                 view.fleet = cluster.breaker(after, view.fleet.metadata.resource_version)
                 if not after.tripped:
                     self.mine = change(self.mine, counted=self.mine.counted | {counted})
+            case actions.DeleteClaim():
+                if cluster.node is not None and not is_out_of_service(cluster.node):
+                    return
+                key = f"{action.namespace}/{action.name}"
+                cluster.let_go(key, action.uid, action.resource_version)
+                cluster.kube()
+                view.claims = {of: claim for of, claim in view.claims.items() if of != key}
             case actions.DeletePv():
                 cluster.delete_pv(action.name, action.uid, action.resource_version)
                 self.mine = change(self.mine, deleted=self.mine.deleted | {action.uid})

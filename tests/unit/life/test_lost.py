@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.unit.life.plans import rows, step
+from tests.unit.life.stages import bound
 from tests.unit.life.worlds import BLANK, BOUND, CLAIM, NOW, OFFERED, RELEASED, but, change
 from tidb_volume.fleet import Budget, Fleet, FleetSpec
 from tidb_volume.life import answers, breaker, daemon, lost
@@ -202,3 +203,43 @@ def test_claims_have_a_budget_of_their_own() -> None:
 )
 def test_a_share_of_the_fleet_bounds_claims_too(budget: Budget, volumes: int, limit: int) -> None:
     assert breaker.claims_limit(budget, volumes) == limit
+
+
+def test_a_claim_is_let_go_and_its_disk_is_wiped_when_the_node_is_back() -> None:
+    sim = bound(after="0s", node_loss="30m")
+    before = sim.status.tenancy
+    sim.cluster.out_of_service(True)
+    sim.settle()
+    sim.later(1700)
+    assert (sim.status.phase, sim.status.state) == (Phase.BOUND, "Bound (node lost)")
+    sim.later(200)
+    assert sim.status.phase is Phase.BOUND, "its pod is still there"
+    sim.cluster.etcd.pods.clear()
+    sim.settle()
+    assert (sim.status.phase, sim.status.reason) == (Phase.RELEASED, "NodeLost")
+    assert "db/data-0" not in sim.cluster.etcd.claims
+    sim.later(1e6)
+    assert not sim.wiped
+    sim.cluster.out_of_service(False)
+    sim.node_side.kubelet()
+    sim.look()
+    sim.settle()
+    assert sim.status.phase is Phase.AVAILABLE
+    assert sim.wiped == [before]
+
+
+def test_a_node_that_comes_back_in_time_keeps_its_claims_and_the_wait_begins_anew() -> None:
+    sim = bound(after="0s", node_loss="30m")
+    sim.cluster.etcd.pods.clear()
+    sim.cluster.out_of_service(True)
+    sim.settle()
+    sim.later(1700)
+    sim.cluster.out_of_service(False)
+    sim.settle()
+    assert sim.status.lost_since == ""
+    sim.cluster.out_of_service(True)
+    sim.settle()
+    sim.later(1700)
+    assert sim.status.phase is Phase.BOUND
+    sim.later(200)
+    assert sim.status.phase is Phase.RELEASED

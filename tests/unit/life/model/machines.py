@@ -119,6 +119,15 @@ class Machines(Controllers):
     def a_node_is_not_ready(self, busy: bool) -> None:
         self.cluster.node_is(ready=not busy)
 
+    @rule(out=st.booleans())
+    def a_node_is_out_of_service(self, out: bool) -> None:
+        """So somebody says: the machine may well run on, with all that is on it. A leader is told of its
+        return before it can be lost once more."""
+        was, self.lost_at = self.lost_at, (self.lost_at or self.cluster.now) if out else None
+        self.cluster.out_of_service(out)
+        if was is not None and not out:
+            self.leader_sees_and_acts(2)
+
     @rule(ready=st.booleans())
     def the_kubelet_says_of_the_daemon(self, ready: bool) -> None:
         """Readiness comes late: the daemon itself may be at work all the same."""

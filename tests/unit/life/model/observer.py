@@ -175,6 +175,19 @@ class Observer(State):
                 waited = self.cluster.now - self.released.get(order.pv_uid, self.cluster.now)
                 after = parse_duration(spec.wipe.after)
                 assert now or waited >= after, f"ordered a wipe after {waited} s of {after}"
+            case actions.DeleteClaim():
+                assert self.lost_at is not None, "let the claim of a node go that is not lost"
+                assert who.wanted is not None, "let the claim on a disk go that no entry lists"
+                after = who.wanted.pool.node_loss
+                assert after != "wait", "let a claim go where the pool says to wait"
+                waited = self.cluster.now - self.lost_at
+                assert waited >= parse_duration(after) or self.saved is not None, (
+                    f"let it go after {waited} s"
+                )
+                assert not volume.spec.admin.hold, "let the claim on what is held go"
+                assert who.view.fleet is not None, "let a claim go, and nobody can stop it"
+                assert not who.view.fleet.spec.paused, "let a claim go under a pause"
+                assert not who.view.fleet.status.breaker.tripped, "let a claim go under an open breaker"
             case actions.DeletePv(uid=uid):
                 self.check_delete(volume, next(pv for pv in etcd.pvs.values() if pv.metadata.uid == uid))
             case actions.CreatePv(manifest=manifest) if not late:

@@ -125,6 +125,12 @@ class People(Machines):
     def the_entry_is_edited(self, after: str, on_release: Any) -> None:
         self.wanted = self.entry = self.entry_for(pool(after=after, on_release=on_release))
 
+    @rule(after=st.sampled_from(["wait", "20s", "2h"]))
+    def the_pool_lets_claims_of_a_lost_node_go(self, after: str) -> None:
+        of = change(self.entry.pool, node_loss=after)
+        self.entry = change(self.entry, pool=of)
+        self.wanted = self.entry if self.wanted is not None else None
+
     @rule(there=st.booleans())
     def the_entry_goes_and_comes(self, there: bool) -> None:
         self.wanted = self.entry if there else None

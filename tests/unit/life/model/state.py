@@ -43,6 +43,8 @@ class State(RuleBasedStateMachine):
         self.daemons = [Daemon(), Daemon()]
         self.controllers = [Controller(self.cluster, self.wanted, name) for name in "ab"]
         self.leader = 0
+        self.lost_at: Instant | None = None
+        """Since when somebody says that nothing runs on the node."""
         self.late: list[tuple[int, Volume, Action, Instant]] = []
         """Calls on their way: who decided, about which volume, what, when."""
         self.saved: Any = None

@@ -214,6 +214,7 @@ class Life(Hands):
             if isinstance(entry, Broken):
                 del self.machine.journals[key]
         self.a_node_is_not_ready(False)
+        self.a_node_is_out_of_service(False)
         self.cluster.daemon_is(ready=True)
         if self.cluster.etcd.fleet is None:
             self.cluster.etcd.fleet = Fleet(metadata=Meta(name=names.FLEET, uid="f2", resource_version="9"))
