@@ -11,7 +11,8 @@ from tests.unit.life.plans import rows, step
 from tests.unit.life.stages import bound
 from tests.unit.life.worlds import BLANK, BOUND, CLAIM, NOW, OFFERED, RELEASED, but, change
 from tidb_volume.fleet import Budget, Fleet, FleetSpec
-from tidb_volume.life import answers, breaker, daemon, lost
+from tidb_volume.life import actions, answers, breaker, daemon, lost
+from tidb_volume.life.actions import Plan
 from tidb_volume.life.look import look
 from tidb_volume.life.plan import plan
 from tidb_volume.life.status import compute
@@ -101,6 +102,28 @@ def test_what_is_deleted_is_the_claim_that_was_read() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "world", [but(COUNTED, node=READY), but(COUNTED, status={"lost_since": ""})], ids=["back", "not written"]
+)
+def test_what_is_on_record_of_a_node_that_is_back_lets_nothing_go_nor_does_a_loss_that_is_not(
+    world: World,
+) -> None:
+    assert lost.step(NOW, world, look(world)) == Plan()
+
+
+def test_since_when_is_written_also_where_all_else_is_shown_already() -> None:
+    world = but(BOUND, node=None)
+    said = compute(world, look(world), NOW)
+    world = change(world, volume=change(world.volume, status=change(said, lost_since="")))
+    action = plan(NOW, world).action
+    assert isinstance(action, actions.PatchStatus)
+    assert action.status.lost_since == format_instant(NOW)
+
+
+def test_the_taint_is_the_one_that_kubernetes_knows() -> None:
+    assert daemon.OUT_OF_SERVICE == "node.kubernetes.io/out-of-service"
+
+
 def shown(world: World, now: Instant = NOW) -> Any:
     return compute(world, look(world), now)
 
@@ -156,6 +179,8 @@ def test_a_lost_node_is_said_with_what_follows(world: World, said: str) -> None:
 
 
 def test_a_claim_that_goes_is_said() -> None:
+    not_written = but(LOST, status={"lost_since": ""})
+    assert lost.said(not_written, look(not_written)) == "the Node object is gone"
     assert LOST.claim is not None
     going = but(
         LOST, claim=change(LOST.claim, metadata=change(LOST.claim.metadata, deletion_timestamp=SINCE))
@@ -171,7 +196,9 @@ def test_a_released_disk_of_a_lost_node_is_ordered_nothing_and_waits() -> None:
 
 
 def test_a_daemon_that_is_away_says_nothing_beside_a_lost_node() -> None:
-    world = but(BOUND, node=OUT, daemon=change(BOUND.daemon, ready=False))
+    long_ago = Instant(NOW - 10 * daemon.PAUSE)
+    world = but(BOUND, node=OUT, daemon=change(BOUND.daemon, ready=False, since=long_ago))
+    assert not daemon.is_away(world, NOW)
     assert [each.type for each in shown(world).conditions] == ["NodeReady"]
 
 
