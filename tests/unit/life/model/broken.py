@@ -25,7 +25,8 @@ from tests.unit.life.model.breaking import (
     without,
 )
 from tidb_volume.kube.client import Client
-from tidb_volume.life import answers, conflict, free, look, memory, orders, plan, release
+from tidb_volume.life import answers, conflict, free, look, lost, memory, orders, plan, release
+from tidb_volume.units import Instant
 from tidb_volume.value import Content
 
 __all__ = ["BROKEN", "broken", "examples_until_noticed", "record", "recorded"]
@@ -456,3 +457,18 @@ def _no_twin(put: Put) -> None:
 # --- a device, with a file system of ours or as Block ---
 
 from tests.unit.life.model import broken_devices as broken_devices  # noqa: E402 - the last of the table
+
+# --- a lost node ---
+
+
+@breaks("controller: a claim of a lost node is let go at once", stage="bound", between="node lost")
+def _at_once(put: Put) -> None:
+    put(lost, "ends", lambda world: Instant(0.0))
+
+
+@breaks("controller: a node that is back lets its claims go", stage="bound", between="node back")
+def _back(put: Put) -> None:
+    put(lost, "is_lost", lambda world: True)
+    real = lost.since
+    put(lost, "since", lambda *given: given[0].volume.status.lost_since or real(*given))
+    put(simulate, "is_out_of_service", lambda node: True)

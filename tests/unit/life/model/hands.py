@@ -32,11 +32,20 @@ class Hands(People):
         for pv in tuple(self.cluster.etcd.pvs.values()):
             if pv.status.phase == "Bound":
                 self.is_put_on_offer(pv)
+                self.nobody_has_seen(pv)
                 spec, free = change(pv.spec, claim_ref=None), PhaseOnly(phase="Available")
                 self.cluster.change_pv(pv.metadata.name, spec=spec, status=free)
         if key in self.cluster.etcd.claims:
             self.cluster.choose(key)
         self.cluster.kube()
+
+    def nobody_has_seen(self, pv: Pv) -> None:
+        """Who had it between two hands, and neither a controller nor a journal has seen, is known to nobody."""
+        volume, ref = self.cluster.etcd.volume, pv.spec.claim_ref
+        owner = volume.status.owner if volume is not None else None
+        known = owner.claim.uid if owner is not None and owner.claim is not None else ""
+        if ref is not None and ref.uid != known:
+            self.unseen.add(tenancy_of(pv))
 
     @precondition(lambda self: self.backups)
     @rule(cleared=st.booleans(), last=st.booleans(), seconds=st.sampled_from([0, 30]))

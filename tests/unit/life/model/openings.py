@@ -170,6 +170,21 @@ def _made_again_beside_another(life: Hands) -> None:
     life.a_volume_is_made_again_by_hand(cleared=True, last=True, seconds=0)
 
 
+def _node_lost(life: Hands) -> None:
+    """Its pods are taken away by force, its machine may well run on, and its pool waits for nobody long."""
+    life.the_pool_lets_claims_of_a_lost_node_go("20s")
+    life.a_node_is_out_of_service(out=True)
+    life.the_kubelet_hangs(hangs=True)
+    life.leader_sees_and_acts(2)
+    life.cluster.etcd.pods.clear()
+    life.leader_sees_and_acts(2)
+
+
+def _node_back(life: Hands) -> None:
+    _node_lost(life)
+    life.a_node_is_out_of_service(out=False)
+
+
 OPENINGS: dict[str, Callable[[Hands], None]] = {
     "nothing": lambda life: None,
     "pause": lambda life: life.the_fleet_is_paused(on=True),
@@ -224,5 +239,7 @@ OPENINGS: dict[str, Callable[[Hands], None]] = {
     "written by hand": _written_by_hand,
     "made again beside another": _made_again_beside_another,
     "something put on it": lambda life: life.something_is_put_on_a_disk(0),
+    "node lost": _node_lost,
+    "node back": _node_back,
     "daemon dies": lambda life: life.a_daemon_dies(0),
 }
