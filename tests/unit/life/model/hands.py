@@ -40,7 +40,7 @@ class Hands(People):
         self.cluster.kube()
 
     def nobody_has_seen(self, pv: Pv) -> None:
-        """Who had it between two hands, and neither a controller nor a journal has seen, is known to nobody."""
+        """Who had it between two hands, and neither controller nor journal has seen, is known to nobody."""
         volume, ref = self.cluster.etcd.volume, pv.spec.claim_ref
         owner = volume.status.owner if volume is not None else None
         known = owner.claim.uid if owner is not None and owner.claim is not None else ""
