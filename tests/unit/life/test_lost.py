@@ -102,12 +102,14 @@ def test_what_is_deleted_is_the_claim_that_was_read() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "world", [but(COUNTED, node=READY), but(COUNTED, status={"lost_since": ""})], ids=["back", "not written"]
-)
-def test_what_is_on_record_of_a_node_that_is_back_lets_nothing_go_nor_does_a_loss_that_is_not(
-    world: World,
-) -> None:
+@pytest.mark.notices("controller: a node that is back lets its claims go")
+def test_what_is_on_record_of_a_node_that_is_back_lets_nothing_go() -> None:
+    world = but(COUNTED, node=READY)
+    assert lost.step(NOW, world, look(world)) == Plan()
+
+
+def test_a_loss_that_is_not_on_record_lets_nothing_go() -> None:
+    world = but(COUNTED, status={"lost_since": ""})
     assert lost.step(NOW, world, look(world)) == Plan()
 
 
@@ -255,6 +257,7 @@ def test_a_claim_is_let_go_and_its_disk_is_wiped_when_the_node_is_back() -> None
     assert sim.wiped == [before]
 
 
+@pytest.mark.notices("controller: a claim of a lost node is let go at once")
 def test_a_node_that_comes_back_in_time_keeps_its_claims_and_the_wait_begins_anew() -> None:
     sim = bound(after="0s", node_loss="30m")
     sim.cluster.etcd.pods.clear()
