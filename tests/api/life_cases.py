@@ -404,3 +404,33 @@ def test_a_deleted_volume_is_gone_at_once_and_its_persistent_volume_stays(kube: 
     kube.settle()
     assert kube.volume() is None
     assert scene.shown() == ("Available", None, False)
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["", "a pod uses it"])
+def test_a_claim_is_let_go_as_it_was_read(kube: Kube, scene: Scene, used: bool) -> None:
+    scene.bound()
+    if used:
+        kube.start_pod(scene.one)
+    kube.settle()
+    assert scene.stands(scene.one) == ("Bound", scene.name)
+    meta = scene.claim(scene.one).metadata
+    action = actions.DeleteClaim(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        resource_version=meta.resource_version,
+        node="gone",
+        why="w",
+    )
+    for other in (change(action, uid="another"), change(action, resource_version="1")):
+        with scene.refused("Conflict"):
+            kube.do(scene.volume, other)
+    assert scene.stands(scene.one) == ("Bound", scene.name)
+    kube.do(scene.volume, action)
+    if used:
+        assert scene.claim(scene.one).metadata.deletion_timestamp
+        assert scene.shown()[0] == "Bound"
+        kube.end_pod(scene.one)
+    kube.settle()
+    assert kube.claim(scene.one) is None
+    assert scene.shown()[0] == "Released"

@@ -273,7 +273,7 @@ class Cluster:
         """Delete a claim as it was read."""
         claim = self.etcd.claims.get(key)
         if claim is None or (claim.metadata.uid, claim.metadata.resource_version) != (uid, rv):
-            raise Conflict(key)
+            raise Conflict("Conflict")
         self.delete_claim(key)
 
     def choose(self, key: str) -> bool:

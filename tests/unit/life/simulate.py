@@ -202,7 +202,8 @@ class Controller:
                 if not after.tripped:
                     self.mine = change(self.mine, counted=self.mine.counted | {counted})
             case actions.DeleteClaim():
-                if cluster.node is not None and not is_out_of_service(cluster.node):
+                node = cluster.node if action.node == cluster.node_name else None
+                if node is not None and not is_out_of_service(node):
                     return
                 key = f"{action.namespace}/{action.name}"
                 cluster.let_go(key, action.uid, action.resource_version)
