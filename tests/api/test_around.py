@@ -167,7 +167,7 @@ def test_disks_of_two_machines_with_the_same_facts_are_told_apart_by_a_person(
     bench.inventory(text=f"{text[:-1]}, {other.word}: [/data/x]}}")
     found = other.wait("/data/x", Phase.PENDING, "Conflict")
     assert found.status.question is not None
-    assert "acceptIdentity" in found.status.message
+    assert "accept-identity" in found.status.message
     answer = {"acceptIdentity": {"question": found.status.question.id}}
     bench.api.merge_patch(kinds.TIDB_VOLUME, found.metadata.name, {"spec": {"admin": answer}})
     taken = other.wait("/data/x", Phase.AVAILABLE)
