@@ -28,7 +28,8 @@ from tidb_volume.value import Order, Presence, Work, WorkState
 LIVE_FOR_S = 5.0
 READINGS = 3
 LOOK_EVERY_S = 2.0
-TELL_FIRST_S, TELL_EVERY_S = 0.2, 2.0
+TELL_FIRST_S, TELL_EVERY_S = 1.0, 2.0
+"""What is done within a second is told once: a word in between has the last one wait for its answer."""
 PATIENCE_S = 2.0
 """How long a child stays for a PersistentVolume that is about to go; after that the parent waits instead."""
 HALT_S = 1.0
