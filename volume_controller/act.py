@@ -17,6 +17,7 @@ from tidb_volume import names
 from tidb_volume.fleet import Breaker, Fleet
 from tidb_volume.kube import codec, kinds, transport
 from tidb_volume.kube.client import Client
+from tidb_volume.kube.store import Store
 from tidb_volume.life import actions, breaker, daemon, orders
 from tidb_volume.life.actions import Action
 from tidb_volume.life.status import is_called_off
@@ -62,6 +63,14 @@ def set_by(api: Client, kind: kinds.Kind[Any], name: str, field: tuple[str, ...]
         who = api.manager_of(kind, name, *field, namespace=namespace)
         return f"set by {who.manager}, {who.time}" if who is not None else ""
     return ""
+
+
+def _deleted(store: Store[Any], known: Any, uid: str, left: Any) -> None:
+    """What a delete was answered, in the store: `left` while a finalizer holds it, else it is gone."""
+    if left is not None:
+        store.put(left)
+    elif known is not None and known.metadata.uid == uid:
+        store.remove(known)
 
 
 class Actor:
@@ -253,10 +262,7 @@ class Actor:
             resource_version=action.resource_version,
         )
         known = self._cluster.claims.get(action.name, action.namespace)
-        if left is not None:
-            self._cluster.claims.put(left)
-        elif known is not None and known.metadata.uid == action.uid:
-            self._cluster.claims.remove(known)
+        _deleted(self._cluster.claims, known, action.uid, left)
         return True
 
     def _delete_pv(self, volume: str, action: actions.DeletePv) -> None:
@@ -265,10 +271,7 @@ class Actor:
             kinds.PV, action.name, uid=action.uid, resource_version=action.resource_version
         )
         self._memory.did(volume, deleted=action.uid)
-        if left is not None:
-            self._cluster.pvs.put(left)
-        elif known is not None and known.metadata.uid == action.uid:
-            self._cluster.pvs.remove(known)
+        _deleted(self._cluster.pvs, known, action.uid, left)
 
     def _close(self, volume: Volume, action: Action, now: Instant) -> None:
         """Have a volume's last line outlive it, before it goes: what cannot be put on record is not deleted.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tidb_volume.cli import speak, touch
-from tidb_volume.cli.exits import Exit, refused
+from tidb_volume.cli.exits import Exit
 from tidb_volume.cli.render import Screen
 from tidb_volume.value import Volume
 
@@ -34,12 +34,9 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     """Answer the question of each chosen volume: the disk is accepted."""
     api = touch.reader(options)
     volumes = touch.chosen(api, options)
-    for volume in volumes:
-        if _kind(volume) not in MEANS:
-            raise refused(
-                f"{volume.metadata.name}: nobody asks which disk it is",
-                f"{speak.PLUGIN} explain {speak.quoted(volume.metadata.name)}",
-            )
+    touch.refuse_where(
+        volumes, lambda volume: "" if _kind(volume) in MEANS else "nobody asks which disk it is"
+    )
     screen.tell(touch.touched(volumes, touch.now()))
     for volume in volumes:
         screen.say(f"{volume.metadata.name}: {volume.status.message or MEANS[_kind(volume)]}")

@@ -104,11 +104,10 @@ def _asked_about(volumes: Sequence[Volume], *, named: bool) -> list[Volume]:
         if volume.status.question is not None and volume.status.question.kind in KINDS:
             found.append(volume)
         elif named:
-            name = speak.quoted(volume.metadata.name)
             state = volume.status.state or volume.status.phase.value
             raise refused(
                 f"{volume.metadata.name}: nothing is asked about its data ({state}, {volume.status.reason})",
-                f"{speak.PLUGIN} explain {name}",
+                speak.explain(volume),
             )
     if not found:
         raise refused("none of these volumes holds unknown data")

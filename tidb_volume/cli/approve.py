@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tidb_volume.cli import answer, speak, touch
-from tidb_volume.cli.exits import Exit, refused
+from tidb_volume.cli import answer, touch
+from tidb_volume.cli.exits import Exit
 from tidb_volume.cli.render import Screen
 from tidb_volume.inventory import policy
 from tidb_volume.inventory.model import Kind
@@ -33,13 +33,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     """Answer the question of each chosen volume: go on."""
     api = touch.reader(options)
     volumes = touch.chosen(api, options)
-    for volume in volumes:
-        why_not = _why_not(volume, options.method)
-        if why_not:
-            raise refused(
-                f"{volume.metadata.name}: {why_not}",
-                f"{speak.PLUGIN} explain {speak.quoted(volume.metadata.name)}",
-            )
+    touch.refuse_where(volumes, lambda volume: _why_not(volume, options.method))
     asker = touch.asker(options, screen)
     for volume in volumes:
         answer.confirm(asker, screen, volume)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from tidb_volume.cli import speak, touch
-from tidb_volume.cli.exits import Exit, refused
+from tidb_volume.cli import touch
+from tidb_volume.cli.exits import Exit
 from tidb_volume.cli.render import Screen
 from tidb_volume.life.answers import ABSENT
 from tidb_volume.value import Phase, Volume
@@ -29,13 +29,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     """Answer the question of each chosen volume: its record ends."""
     api = touch.reader(options)
     volumes = touch.chosen(api, options)
-    for volume in volumes:
-        why_not = _why_not(volume)
-        if why_not:
-            raise refused(
-                f"{volume.metadata.name}: {why_not}",
-                f"{speak.PLUGIN} explain {speak.quoted(volume.metadata.name)}",
-            )
+    touch.refuse_where(volumes, _why_not)
     screen.tell(touch.touched(volumes, touch.now()))
     screen.say("NOTHING IS WIPED: what is on these disks stays readable to whoever has them.")
     touch.asker(options, screen).agree(f"end the record of {len(volumes)}?")

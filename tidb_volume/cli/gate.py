@@ -6,7 +6,7 @@ import argparse
 import re
 
 from tidb_volume.cli import touch
-from tidb_volume.cli.exits import CliError, Exit, refused
+from tidb_volume.cli.exits import CliError, Exit
 from tidb_volume.cli.render import Screen
 from tidb_volume.value import Phase, Volume
 
@@ -39,10 +39,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     api = touch.reader(options)
     volumes = touch.chosen(api, options)
     if options.passed:
-        for volume in volumes:
-            why_not = _why_not_passed(volume, options.gate)
-            if why_not:
-                raise refused(f"{volume.metadata.name}: {why_not}")
+        touch.refuse_where(volumes, lambda volume: _why_not_passed(volume, options.gate), lambda volume: "")
     screen.tell(touch.touched(volumes, touch.now()))
     opens = options.off or options.passed
     if len(volumes) > 1 or (opens and any(map(_has_data, volumes))):

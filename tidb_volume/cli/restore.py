@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     (volume,) = volumes
     question, owner = volume.status.question, volume.status.owner
     if question is None or question.kind not in ("release", "gone"):
-        raise refused(f"{volume.metadata.name}: there is nothing to give back", _explain(volume))
+        raise refused(f"{volume.metadata.name}: there is nothing to give back", speak.explain(volume))
     if owner is None or owner.claim is None:
         raise refused(
             f"{volume.metadata.name}: nobody knows who had it",
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     world = _world(api, answered, to)
     why_not = answers.why_not_given(world, look(world), to)
     if why_not:
-        raise refused(f"{volume.metadata.name}: {why_not}", _explain(volume))
+        raise refused(f"{volume.metadata.name}: {why_not}", speak.explain(volume))
     screen.tell(touch.touched(volumes, touch.now()))
     with touch.Writer(api.api, options, screen) as writer:
         word: dict[str, Any] = {"question": question.id, "claim": None}
@@ -63,10 +63,6 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
             word["claim"] = {"namespace": named.namespace, "name": named.name}
         writer.admin(volume, {"restore": word}, f"is given back to {to}")
     return Exit.OK
-
-
-def _explain(volume: Volume) -> str:
-    return f"{speak.PLUGIN} explain {speak.quoted(volume.metadata.name)}"
 
 
 def _answered(volume: Volume, word: Restore) -> Volume:

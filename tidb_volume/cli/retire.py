@@ -16,8 +16,6 @@ file system that nobody has is unmounted: it may be pulled out then, and its ent
 mounted and offered anew.
 """
 )
-MANY = 1
-"""Up to so many volumes are taken without a question: it can be undone."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,22 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, screen: Screen) -> Exit:
     """Retire the chosen volumes, or use them again."""
-    api = touch.reader(options)
-    volumes = touch.chosen(api, options)
-    screen.tell(touch.touched(volumes, touch.now()))
     wanted = not options.off
-    if len(volumes) > MANY:
-        touch.asker(options, screen).agree(f"{'retire' if wanted else 'use again'} these {len(volumes)}?")
-    with touch.Writer(api.api, options, screen) as writer:
-        for volume in volumes:
-            writer.admin(
-                volume,
-                {"retire": True if wanted else None},
-                "retired" if wanted else "not retired any more",
-                changed=volume.spec.admin.retire is not wanted,
-            )
-    if not wanted:
-        cordoned = [volume.metadata.name for volume in volumes if volume.spec.admin.cordon]
-        if cordoned:
-            screen.warn(f"{', '.join(cordoned)}: cordoned all the same, and not offered")
-    return Exit.OK
+    return touch.set_flag(
+        options,
+        screen,
+        "retire",
+        wanted=wanted,
+        asks=f"{'retire' if wanted else 'use again'} these {{}}?",
+        done="retired" if wanted else "not retired any more",
+        beside=("cordon", "cordoned"),
+    )

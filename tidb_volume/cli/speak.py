@@ -155,6 +155,11 @@ def _way_out(volume: Volume, reason: str) -> str:
     )
 
 
+def explain(volume: Volume) -> str:
+    """The command that tells of a volume why it is as it is."""
+    return f"{PLUGIN} explain {quoted(volume.metadata.name)}"
+
+
 def quoted(name: str) -> str:
     """A name as it stands in a command that may be copied."""
     return shlex.quote(name)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from tidb_volume import names
 from tidb_volume.cli import connect, speak
 from tidb_volume.cli.ask import Asker
-from tidb_volume.cli.exits import CliError, Exit, not_found
+from tidb_volume.cli.exits import CliError, Exit, not_found, refused
 from tidb_volume.cli.reader import Reader
 from tidb_volume.cli.render import Line, Piece, Screen, cut, line, span, table
 from tidb_volume.inventory import braces
@@ -205,6 +205,49 @@ class Writer:
         """Print what was collected for `-o json` or `-o yaml`, also where a later write failed."""
         if self._options.output in ("json", "yaml"):
             self._screen.document(self._done, self._options.output)
+
+
+def refuse_where(
+    volumes: Sequence[Volume],
+    why_not: Callable[[Volume], str],
+    way_out: Callable[[Volume], str] = speak.explain,
+) -> None:
+    """Raises CliError (refused) for the first volume of which `why_not` says something: all or none."""
+    for volume in volumes:
+        why = why_not(volume)
+        if why:
+            raise refused(f"{volume.metadata.name}: {why}", way_out(volume))
+
+
+def set_flag(
+    options: argparse.Namespace,
+    screen: Screen,
+    flag: str,
+    *,
+    wanted: bool,
+    asks: str,
+    done: str,
+    beside: tuple[str, str],
+) -> Exit:
+    """Set or remove one of the words of `spec.admin` that keep a volume from being offered.
+
+    asks: before more than one is changed, with a place for how many; it can be taken back, so that one is not
+    asked about. done: what is told of each. beside: the other such word and its participle, which holds on.
+    """
+    api = reader(options)
+    volumes = chosen(api, options)
+    screen.tell(touched(volumes, now()))
+    if len(volumes) > 1:
+        asker(options, screen).agree(asks.format(len(volumes)))
+    with Writer(api.api, options, screen) as writer:
+        for volume in volumes:
+            changed = getattr(volume.spec.admin, flag) is not wanted
+            writer.admin(volume, {flag: True if wanted else None}, done, changed=changed)
+    other, participle = beside
+    still = [volume.metadata.name for volume in volumes if getattr(volume.spec.admin, other)]
+    if still and not wanted:
+        screen.warn(f"{', '.join(still)}: {participle} all the same, and not offered")
+    return Exit.OK
 
 
 def asker(options: argparse.Namespace, screen: Screen) -> Asker:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tidb_volume.cli import adopt, answer, speak, touch
-from tidb_volume.cli.exits import Exit, refused
+from tidb_volume.cli.exits import Exit
 from tidb_volume.cli.render import Screen
 from tidb_volume.value import Phase, Volume
 
@@ -27,10 +27,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Exit:
     """Answer the question of each chosen volume: wipe it."""
     api = touch.reader(options)
     volumes = touch.chosen(api, options)
-    for volume in volumes:
-        why_not = _why_not(volume)
-        if why_not:
-            raise refused(f"{volume.metadata.name}: {why_not}", _way_out(volume))
+    touch.refuse_where(volumes, _why_not, _way_out)
     asker = touch.asker(options, screen)
     for volume in volumes:
         answer.confirm(asker, screen, volume)
@@ -60,4 +57,4 @@ def _way_out(volume: Volume) -> str:
     question = volume.status.question
     if question is not None and question.kind in adopt.KINDS:
         return f"{speak.PLUGIN} adopt --wipe {name}"
-    return f"{speak.PLUGIN} explain {name}"
+    return speak.explain(volume)

@@ -267,6 +267,8 @@ class Observer(State):
                 if item.owner != at.claim_uid and (at.tenancy, key) not in self.granted:
                     assert at.tenancy in self.careless, f"{at.claim_uid} reads the data of {item.owner}"
                     self.leaked.add((at.tenancy, at.claim_uid))
+        known = {pod.metadata.uid: key for key, pod in self.cluster.etcd.pods.items()}
+        of = {known.get(uid, "") for uid in self.machine.running}
         for at in self.machine.running.values():
             others = {
                 each.claim_uid
@@ -275,8 +277,6 @@ class Observer(State):
             }
             # Whoever gives data back while its kubelet cannot stop the container that had it has two of them:
             # a kubelet that hangs does that to a pod that is deleted by force, too.
-            known = {pod.metadata.uid: key for key, pod in self.cluster.etcd.pods.items()}
-            of = {known.get(uid, "") for uid in self.machine.running}
             given = any((at.tenancy, key) in self.granted for key in of)
             assert len(others) == 1 or at.tenancy in self.careless or given, "two owners"
             at.disk.write(at.tenancy, Item(at.claim_uid))
