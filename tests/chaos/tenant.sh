@@ -82,8 +82,9 @@ look() { # as compare
   [ "$own" = yes ] || { sleep "$SURE_S"; compare "$1"; }
 }
 
-begun=$(date +%s) leave='' own=''
-trap 'leave=1' TERM
+begun=$(date +%s) leave='' own='' nap=''
+# Told to leave between the question whether it was and its nap, it would sleep on: whoever is told ends the nap.
+trap 'leave=1; [ -z "$nap" ] || kill "$nap" 2>/dev/null' TERM
 mkdir -p "$REPORTS/of" "$REPORTS/sums"
 sums=$REPORTS/sums/$ME
 
@@ -99,11 +100,13 @@ fi
 
 pieces=$(wc -l < "$sums") turn=0
 while [ -z "$leave" ]; do
-  sleep "$LOOK_S" & wait $!
+  sleep "$LOOK_S" & nap=$!
+  [ -n "$leave" ] || wait "$nap"
   [ -z "$leave" ] || break
   look $turn
   report "saw own=$own"
   turn=$(((turn + 2) % (pieces + pieces % 2)))
 done
+kill "$nap" 2>/dev/null
 look all
 report "saw own=$own"
